@@ -117,7 +117,7 @@ class Deployment(Message):
     environment: SentLabel | None = None
     provider: SentLabel | None = None
     name: SentLabel | None = Field(
-        default=None, description="Name of the flag, package or other component, if there are several of the kind."
+        default=None, description="Name of the flag, package or other component, if there are several of that kind."
     )
     from_version: SentLabel | None = None
     to_version: SentLabel | None = None

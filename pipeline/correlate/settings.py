@@ -1,4 +1,4 @@
-"""Settings of the correlate step: time windows, limits, severity rules, SLAs, and people's response."""
+"""Settings of the correlate step: time windows, limits, severity rules, SLAs, and response times."""
 
 from collections import Counter
 from typing import Annotated

@@ -58,7 +58,7 @@ def default_cache_folder() -> Path:
 
 
 def fetch_jars(cache: Path | None = None, announce: Callable[[str], None] | None = None) -> list[Path]:
-    """Return the paths of the jars in the lock, which are Kafka's classpath. Download the jars that the cache lacks.
+    """Return the paths of the jars in the lock, which form Kafka's classpath. Download the jars that the cache lacks.
 
     Parameters
     ----------

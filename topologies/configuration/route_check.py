@@ -26,8 +26,8 @@ _Path = tuple[int | str, ...]
 def parts_without_effect(settings: RouteSettings) -> list[str]:
     """Return one line per part of the routes that has no effect: the path of the key, the problem and the solution.
 
-    The parts are receivers that no route uses, routes that no incident reaches, matchers that no incident matches, and
-    inhibition rules whose source and target are the same.
+    The unused parts are receivers that no route uses, routes that no incident reaches, matchers that no incident matches,
+    and inhibition rules whose source and target are the same.
 
     >>> parts_without_effect(RouteSettings.model_validate({"labels": [{"matchers": ["layer=safty"], "labels": {"a": "b"}}]}))
     ['route.labels[0].matchers: no incident has layer="safty"; did you mean "safety"?']

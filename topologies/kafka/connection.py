@@ -123,7 +123,7 @@ def _describe_certificate(error: ssl.SSLCertVerificationError, host: str) -> str
 
 
 async def _describe_closed_connection(host: str, port: int, security: SecuritySettings, error: Exception) -> str:
-    """Return why the broker closed a connection without stating a reason."""
+    """Return the likely reason why the broker closed a connection."""
     if not await _answers(host, port):
         return ""
     alert = _tls_alert(error)

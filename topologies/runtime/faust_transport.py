@@ -4,7 +4,7 @@ One event per message would cost more time in Faust than in the detectors. The c
 It assigns topics with the same number of partitions together (range assignment), so a step with several one-partition
 inputs gets all of them or none.
 
-No error at the start or during a fetch ends a worker. An unreadable batch arrives as an :class:`UnreadableBatch`. If
+A worker survives errors at its start and during a fetch. An unreadable batch arrives as an :class:`UnreadableBatch`. If
 the consumer's offset is outside the log, an :class:`OffsetReset` precedes the next messages to report the loss in
 order.
 """
@@ -201,7 +201,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
 
     @Service.timer(CHECK_INTERVAL_S)
     async def _check(self) -> None:
-        """Log whether Kafka answers, and an error of the consumer group.
+        """Log whether Kafka answers, and any error of the consumer group.
 
         aiokafka rejoins once its error is read, but Faust never reads it.
         """

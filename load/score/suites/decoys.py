@@ -130,7 +130,7 @@ def make_deployments(
 
 
 def _plan_rivals(planted: PlantedCause, random: np.random.Generator) -> list[_PlannedDeployment]:
-    """Plan three to five decoys: one decoy that has the kind and the subject of the cause, and others before and after.
+    """Plan three to five decoys: one with the same kind and subject as the cause, and others before and after it.
 
     A canary gets one more decoy, closer to the start, so the distance in time does not reveal the cause.
     """

@@ -77,7 +77,7 @@ class ParsedMessages:
     objects, positions
         The JSON objects, in order, and their positions in the batch.
     contents
-        The bytes of each object: the message, or the JSON of an element of an array.
+        The bytes of each object: the whole message, or the JSON of one array element.
     rejections
         The messages and elements that are not objects, in order.
     array_indexes

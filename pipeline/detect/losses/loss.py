@@ -47,7 +47,7 @@ class Loss:
     tests
         The tests of the loss.
     settings
-        Threshold of the recovery, and the times at which evidence is repeated.
+        Recovery threshold, and the times at which evidence is repeated.
     """
 
     def __init__(self, segment: str, tests: Sequence[OneSidedTest], settings: DetectSettings) -> None:

@@ -23,9 +23,9 @@ FLOOR_RELATIVE = 0.10
 """Day floor of a rate: the minimum standard deviation between days, relative to the rate of the rarer outcome."""
 
 FLOOR_RANK = 0.05
-"""Day floor of a mean rank: the minimum standard deviation between days. For a tail, the floor is the effect of three
-such deviations on its share. Extreme values depend much more on the time of day than the mean rank does, but they are
-too rare to show this within half an hour."""
+"""Floor of the day-to-day variation of a mean rank: the minimum standard deviation between days. For a tail, the floor is
+the effect of three such deviations on its share. Extreme values depend much more on the time of day than the mean rank
+does, but they are too rare to show this within half an hour."""
 
 NARROW_BELOW = 0.02
 """Rate of the rarer outcome. A band that ends below this rate is testable regardless of its width in odds, because a
@@ -150,7 +150,7 @@ def _rate_boundary(
 
 
 def shift_tail(mean: float, shift: float) -> float:
-    """Return the share of a tail after a shift of the mean rank, for a normally distributed value.
+    """Return the share of values in a tail after a shift of the mean rank, for a normal distribution.
 
     For the share ``m0`` and the shift ``t``, the result is ``Φ(Φ⁻¹(m0) + √2·Φ⁻¹(0.5 + t))``.
 

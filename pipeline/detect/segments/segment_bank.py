@@ -48,7 +48,7 @@ class SegmentBank:
     Attributes
     ----------
     segment_evidence
-        The evidence of the records of a block.
+        The evidence from the records of a block.
     """
 
     def __init__(
