@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 FORMAT = 4
-"""Version of the state of all steps, and of the entry of a checkpoint.
+"""Version of the format in which all steps write their state to a checkpoint.
 
 Increase it when the content of a part changes or a kind of part is added.
 
@@ -87,7 +87,7 @@ def encode(state: dict[str, Any], *, kind: str, settings: Mapping[str, Any] | No
 
 
 def read_format(value: bytes) -> int | None:
-    """Return the format of the version that encoded a state. Return None if the bytes are not a state.
+    """Return the format in which a state was encoded, or None if the bytes are not a state.
 
     >>> read_format(encode({}, kind="monitor")), read_format(b"?")
     (4, None)

@@ -24,7 +24,7 @@ SHORT_BYTES = 1024
 """Maximum size, in bytes, of a value or key in a shortened dead letter."""
 
 NO_OFFSET = -1
-"""Offset that a dead letter contains for a refused output, which has no offset."""
+"""Offset in the dead letter of a refused output, because such an output has no offset."""
 
 
 def dead_letter(

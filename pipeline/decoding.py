@@ -1,6 +1,7 @@
-"""Decoding of Kafka messages to messages of their contracts, or to the reason why they cannot be used.
+"""Decoding of Kafka messages. The result is a message of a contract, or the reason why the message cannot be used.
 
-Correlate, route and the readers of single topics use it. Detect reads records in batches, see ``detect/intake``.
+Correlate, route and the readers of single topics use this module. Detect reads records in batches (see
+``detect/intake``).
 """
 
 import json
@@ -40,9 +41,9 @@ def decode_object(value: bytes | None, source: str, *, bytes_max: int) -> dict[s
     value
         Bytes of the message, or None for a tombstone.
     source
-        Description of the message for people, such as ``a message on driftwire.commands``.
+        Description of the message in error messages, such as ``a message on driftwire.commands``.
     bytes_max
-        Maximum bytes of the message.
+        Maximum size of the message, in bytes.
 
     >>> decode_object(b'{"now": NaN, "unit": "ms"}', "a message", bytes_max=100)
     {'now': None, 'unit': 'ms'}
@@ -69,7 +70,7 @@ def decode_object(value: bytes | None, source: str, *, bytes_max: int) -> dict[s
 
 
 def validate(read: Callable[[dict[str, Any]], Content], content: dict[str, Any], name: str) -> Content | Unreadable:
-    """Read a decoded message with a contract, such as ``Command.model_validate``. ``name`` is the contract for people."""
+    """Validate a decoded message with ``read``, a model's ``model_validate``. Errors contain ``name``, the contract."""
     try:
         return read(content)
     except ValidationError as problem:
@@ -79,7 +80,7 @@ def validate(read: Callable[[dict[str, Any]], Content], content: dict[str, Any],
 def decode_contract(
     value: bytes | None, read: Callable[[dict[str, Any]], Content], name: str, *, bytes_max: int
 ) -> Content | Unreadable:
-    """Decode a message with a contract, see :func:`decode_object` and :func:`validate`."""
+    """Decode and validate a message. See :func:`decode_object` and :func:`validate`."""
     content = decode_object(value, f"the {name}", bytes_max=bytes_max)
     return content if isinstance(content, Unreadable) else validate(read, content, name)
 

@@ -52,7 +52,7 @@ class PartKind:
     since
         The oldest format whose content this version can read. Set it to the new format when the content changes.
     owner
-        What the name of a part refers to, in the singular.
+        Singular noun for the owner of a part, which the name of the part identifies.
     """
 
     name: str
@@ -199,7 +199,7 @@ class PartStore:
         Parameters
         ----------
         dump
-            Function that returns the parts of a marked kind and name with their states. A state of None removes a part.
+            Function that returns the marked parts of a kind and name, with their states. A state of None removes a part.
             If that part has no item, all items of the kind and name are removed.
         """
         for key in self._tombstones:

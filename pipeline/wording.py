@@ -95,7 +95,7 @@ def signal_name(evidence: SignalEvidence) -> str:
 def measurement_time(evidence: SignalEvidence, day: int) -> str:
     """Describe when the value of a line of evidence was measured: at its detection, or at the time of a later report.
 
-    A time on the same date as ``day`` (Unix ms) has no date. The text is ``recovered`` for a recovered drift, and empty
+    A time on the same date as ``day`` (Unix ms) has no date. The text is ``"recovered"`` for a recovered drift, and empty
     if the time is not known.
     """
     if evidence.state == "recovered" or evidence.measured_at is None:

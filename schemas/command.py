@@ -10,7 +10,7 @@ from schemas.record import Label
 from schemas.timestamp import Timestamp
 
 MATCHERS_MAX = 100
-"""Maximum matchers of a silence."""
+"""Maximum number of matchers in a silence."""
 
 Action = Literal[
     "acknowledge",

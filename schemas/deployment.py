@@ -1,7 +1,7 @@
 """The deployment: a change to the system behind a subject, reported by a CI/CD pipeline or a provider's status page.
 
-Delivery tools write ids and versions as numbers or booleans, kinds in capitals, and times in seconds. What is
-unambiguous is read: see :class:`Deployment`.
+Delivery tools write ids and versions as numbers or booleans, kinds in capitals, and times in seconds. All unambiguous
+values are accepted: see :class:`Deployment`.
 """
 
 import math
@@ -20,7 +20,7 @@ DeploymentKind = Literal[
 ]
 
 SUBJECTS_MAX = 1_000
-"""Maximum subjects of one message."""
+"""Maximum number of subjects in one message."""
 
 SUMMARY_LENGTH_MAX = 500
 """Maximum number of characters in a summary. Longer summaries are cut."""
@@ -102,7 +102,7 @@ class Deployment(Message):
 
     version: Literal[1] = 1
     deployment_id: SentId
-    timestamp: Timestamp = Field(description="Time at which the change began to serve.")
+    timestamp: Timestamp = Field(description="Time at which the change took effect.")
     kind: Annotated[DeploymentKind, WithJsonSchema(_KIND_SCHEMA, mode="validation")] = Field(
         description="Kind of change. code is a release of the service itself. An unknown kind is read as other."
     )
@@ -117,7 +117,7 @@ class Deployment(Message):
     environment: SentLabel | None = None
     provider: SentLabel | None = None
     name: SentLabel | None = Field(
-        default=None, description="Name of the flag, package or other component, if there are several of the kind."
+        default=None, description="Name of the flag, package or other component, if there are several of that kind."
     )
     from_version: SentLabel | None = None
     to_version: SentLabel | None = None
@@ -125,7 +125,7 @@ class Deployment(Message):
         default=None, description="Id of the deployment that this deployment reverts."
     )
     expect_shift: list[Label] = Field(
-        default_factory=list, max_length=ITEMS_MAX, description="Signals that this change moves on purpose."
+        default_factory=list, max_length=ITEMS_MAX, description="Signals that this deployment changes on purpose."
     )
     summary: SentSummary | None = None
     author: SentLabel | None = Field(default=None, description="Name that the client gave. Kafka does not check it.")

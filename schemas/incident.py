@@ -175,5 +175,5 @@ class Incident(Message):
     subject_count: Natural = Field(
         default=1, description="Number of affected subjects. For a parent, the total over all its children."
     )
-    change: Text = Field(description="Changes of this revision.")
+    change: Text = Field(description="Changes in this revision.")
     log: list[LogEntry] = Field(default_factory=list, max_length=ITEMS_MAX)

@@ -42,8 +42,8 @@ class Notification(Message):
 
     version: Literal[1] = 1
     notification_id: Label = Field(
-        description="Idempotency key: incident, revision and receiver. A later decision on the same revision has its number after the "
-        "revision."
+        description="Idempotency key: incident, revision and receiver. "
+        "A later decision about the same revision has a number after the revision."
     )
     incident_id: Label
     revision: Integer

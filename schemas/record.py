@@ -8,7 +8,7 @@ from schemas.message import Message
 from schemas.timestamp import Timestamp
 
 SUBJECT_LENGTH_MAX = 200
-"""Maximum number of characters of a subject or any other label."""
+"""Maximum number of characters in a subject or any other label."""
 
 SUBJECT_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 """Regular expression of a subject. A subject has no control characters."""

@@ -21,7 +21,7 @@ EXIT_INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """Command group that imports a command only to run it or to show its help, for a quick start.
+    """Command group that imports a command only to run it or to show its help, so the program starts quickly.
 
     Parameters
     ----------

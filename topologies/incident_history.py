@@ -68,7 +68,7 @@ async def _read_contracts(
     keys: Collection[bytes] = (),
     texts: Collection[str],
 ) -> AsyncIterator[Parsed]:
-    """Yield a topic's messages of one contract that match a key or contain a string."""
+    """Yield the messages of a topic that follow one contract and match a key or contain a string."""
     needles = [orjson.dumps(text) for text in texts]
     async for message in read_topic(cluster, topic):
         value = message.value

@@ -94,12 +94,12 @@ class SecuritySettings(BaseModel):
 
     @property
     def user(self) -> str:
-        """The user that needs permissions, for messages."""
+        """The user that needs permissions, as named in error messages."""
         return f"user {self.username}" if self.username else "the user of this client"
 
     @property
     def identity(self) -> str:
-        """The user and the source of the user's secret, for messages."""
+        """The user and the source of the user's secret, as named in error messages."""
         if self.mechanism == OAUTHBEARER:
             return f"the token in {self.token_file}"
         return f"user {self.username} with the password in {self._password_source}"

@@ -1,4 +1,4 @@
-"""Log lines of aiokafka: hidden, because driftwire reports the state of Kafka itself."""
+"""Hide aiokafka's log lines, because driftwire itself reports the state of Kafka."""
 
 import logging
 

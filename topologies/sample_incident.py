@@ -1,4 +1,4 @@
-"""A sample incident, for tests of routes and receivers and for simulations."""
+"""A sample incident for simulations and for tests of routes and receivers."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ def sample_incident(text: str, at: int, **fields: Any) -> Incident:
     Parameters
     ----------
     text
-        What the incident is, for every text of it.
+        Value of every text field.
     at
-        Every time of it, in Unix ms.
+        Value of every time field, in Unix ms.
     **fields
-        Fields of the incident with other values.
+        Values of single fields. They override the other two parameters.
     """
     defaults: dict[str, Any] = {
         "incident_id": "sample",

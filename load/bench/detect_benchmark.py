@@ -134,7 +134,7 @@ class DetectBenchmark:
             )
         if self.monitored_share < MONITORED_SHARE_MIN:
             problems.append(
-                f"only {self.monitored_share:.4f} of the signal values were monitored, not {MONITORED_SHARE_MIN}"
+                f"only {self.monitored_share:.4f} of the signal values were monitored; the minimum is {MONITORED_SHARE_MIN}"
             )
         if any(round_.timed.dead_letters for round_ in self.rounds):
             problems.append("records became dead letters")

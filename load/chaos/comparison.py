@@ -101,7 +101,7 @@ class RunOutcome:
         }
 
     def decided_incidents(self) -> set[str]:
-        """Return the ids of the incidents that were sent to a receiver or suppressed with a reason.
+        """Return the ids of the incidents of which a receiver was notified, or which were suppressed with a reason.
 
         An incident may merge into another before a receiver is notified. This depends on the order in which messages of
         several partitions arrive.
@@ -110,7 +110,7 @@ class RunOutcome:
 
 
 async def find_owed_incidents(cluster: Cluster) -> set[str]:
-    """Return the ids of the incidents that were neither sent to a receiver nor suppressed."""
+    """Return the ids of the incidents of which no receiver was notified and which were not suppressed."""
     decided = _find_decided(await read_contents(cluster, NOTIFICATIONS))
     return {content["incident_id"] for content in await read_contents(cluster, ALERTS)} - decided
 
@@ -195,7 +195,7 @@ def compare(expected: RunOutcome, found: RunOutcome, *, records: int, accepted: 
 def _missing(expected: dict[Any, Any], found: dict[Any, Any]) -> Iterable[Any]:
     """Yield the identities that are missing from ``found`` or have different content there."""
     return (
-        identity if identity not in found else f"{identity} has another content"
+        identity if identity not in found else f"{identity} has different content"
         for identity, content in expected.items()
         if found.get(identity) != content
     )

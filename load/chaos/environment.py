@@ -137,13 +137,13 @@ class Environment:
 
 
 async def wait_until_settled(environment: Environment) -> tuple[list[str], float | None]:
-    """Wait until no step has lag and no incident is owed to the receiver.
+    """Wait until no step has lag and the receiver has been notified of all incidents.
 
     Returns
     -------
     tuple
-        A line per step that is stuck or that still owes incidents, and the seconds until no step had lag, or None after
-        :data:`LAG_PATIENCE_S`.
+        A line per step that is stuck or has not notified the receiver, and the seconds until no step had lag, or None
+        after :data:`LAG_PATIENCE_S`.
     """
     started_s, step = time.monotonic(), STEPS[0]
 
@@ -165,7 +165,7 @@ async def wait_until_settled(environment: Environment) -> tuple[list[str], float
     problems = [f"the lag was 0 only after {seconds:.0f} s"] if seconds > LAG_LIMIT_S else []
     while owed := await find_owed_incidents(environment.broker.cluster):
         if time.monotonic() - started_s > seconds + LAG_LIMIT_S:
-            problems.append(f"route still owes {len(owed)} incidents after {LAG_LIMIT_S:.0f} s")
+            problems.append(f"route has not notified the receiver of {len(owed)} incidents after {LAG_LIMIT_S:.0f} s")
             break
         await asyncio.sleep(1)
     return problems, seconds

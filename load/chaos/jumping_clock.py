@@ -1,6 +1,6 @@
 """A worker process whose wall clock can jump: ``python -m load.chaos.jumping_clock FILE worker STEP ...``.
 
-The file contains the difference to the real clock in seconds. Only the wall clock of Python code jumps.
+The file contains the difference from the real clock in seconds. Only the wall clock of Python code jumps.
 ``docs/adr/0005-wall-clock-jumps-in-python.md`` explains why libfaketime is not used.
 """
 
@@ -14,7 +14,7 @@ READ_INTERVAL_S = 0.5
 
 
 class JumpingClock:
-    """Difference of the wall clock to the real clock, from a file.
+    """Difference between the wall clock and the real clock, read from a file.
 
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:

@@ -73,7 +73,7 @@ class ChaosReport:
             f"{self.outputs_lost} outputs were lost": self.outputs_lost,
             f"{self.torn_checkpoints} checkpoints are torn": self.torn_checkpoints,
             f"stuck: {', '.join(self.stuck)}": self.stuck,
-            f"faults that never struck: {', '.join(self.never_struck)}": self.never_struck and self.faults >= LONG_RUN,
+            f"faults without effect: {', '.join(self.never_struck)}": self.never_struck and self.faults >= LONG_RUN,
             "the outcome differs, see the differences": self.differences,
         }
         return [line for line, has_failed in checks.items() if has_failed]

@@ -21,7 +21,7 @@ WEIGHTS: dict[str, int] = {
     "producer_clock_jump": 3,
     "receiver_slow": 4,
 }
-"""Number of faults of each kind in a run of about a hundred."""
+"""Number of faults of each kind in a run of about a hundred faults."""
 
 RARE = ("broker_stopped", "disk_full", "folder_unwritable")
 """Kinds that take a long time. After the first faults, their number grows only with the total number of faults."""

@@ -1,4 +1,4 @@
-"""The clock of a schedule. Faults start and messages are sent by this clock.
+"""The clock of a schedule. It determines when faults start and when messages are sent.
 
 In a run of the chaos suite, it stops during an outage of the broker. Otherwise, the other faults would find nothing to
 disturb.

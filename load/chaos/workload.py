@@ -28,17 +28,17 @@ FAILURE_MS = 80_000
 """Duration of each failure. The failures start one after another, so alerts change throughout the run."""
 
 POISON_COUNT = 4
-"""Number of unusable messages of one fault, one per partition."""
+"""Number of unusable messages that one fault sends, one per partition."""
 
 DUPLICATES_MAX = 60
 """Maximum number of records that one fault resends."""
 
 
 POISON_SUBJECT = "poison-bot"
-"""Subject of the unusable records that have a valid subject."""
+"""Subject of the unusable records whose subject is valid."""
 
 BOMB_BYTES = 14 * 1024 * 1024
-"""Bytes of the gzip bomb when unpacked. Its dead letter would exceed the limit of the topic."""
+"""Unpacked size of the gzip bomb, in bytes. Its dead letter would exceed the limit of the topic."""
 
 GZIP_BOMB = "gzip bomb"
 

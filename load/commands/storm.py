@@ -44,8 +44,8 @@ def command(*, seed: int, incidents: int, seconds: float, kills: int, json_file:
 
     Three receivers get every incident: one gets each incident by itself, and two get one message per subject. One of
     these refuses everything until the storm is over, and the other has a limit of messages per minute. The worker is
-    killed several times. Exits with status 0 only if every receiver is told the newest state of every incident in the
-    end, nothing is dead-lettered, nothing is sent twice with different keys, and the limit is respected. Leaves nothing
+    killed several times. Exits with status 0 only if every receiver finally has the newest state of every incident,
+    nothing is dead-lettered, nothing is sent twice with different keys, and the limit is respected. Leaves nothing
     running.
     """
     from load.chaos.storm import StormReport, run_storm  # noqa: PLC0415  slow to import, and --help needs none of it
@@ -70,7 +70,7 @@ def command(*, seed: int, incidents: int, seconds: float, kills: int, json_file:
         echo(f"seed {seed}: {line}", err=True)
     if not problems:
         echo(
-            f"seed {seed}: {incidents:,} incidents, {report.kills} kills: every receiver was told the newest state of "
-            f"each, {report.duplicates} notifications arrived twice with the same key"
+            f"seed {seed}: {incidents:,} incidents, {report.kills} kills: every receiver got the newest state of each, "
+            f"{report.duplicates} notifications arrived twice with the same key"
         )
     sys.exit(1 if problems else 0)

@@ -178,7 +178,7 @@ def _cell_reader(name: str, start_ms: int) -> Callable[[str], Any]:
 
 
 def read_time(text: str, start_ms: int = CSV_START_MS) -> int:
-    """Parse a time as :func:`schemas.timestamp.parse_timestamp` does, or seconds since the start. The zone is UTC.
+    """Parse a time like :func:`schemas.timestamp.parse_timestamp`, by default in UTC, or as seconds since the start.
 
     >>> read_time("2023-11-16 18:17:03.9799600"), read_time("1.5") - CSV_START_MS
     (1700158623979, 1500)

@@ -134,7 +134,8 @@ class Replay:
     wall_ms
         Wall-clock time in Unix ms, used to reject files that are too old for a live topology.
     time_zone
-        Time zone of times without an offset, from ``detect.time_zone``. If None, their records are not readable.
+        Time zone of times without an offset, from ``detect.time_zone``. If None, records with such times are not
+        readable.
     """
 
     files: tuple[Path, ...]

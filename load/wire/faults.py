@@ -12,16 +12,17 @@ class FaultKind(StrEnum):
     """Effect of a fault on a request."""
 
     DROP_REQUEST = "drop_request"
-    """The broker does not receive the request. The connection is silent for ``seconds``, then it is closed."""
+    """The broker does not receive the request. After a silence of ``seconds``, the connection is closed."""
 
     DROP_ANSWER = "drop_answer"
-    """The broker executes the request. The connection is silent for ``seconds``, then it is closed."""
+    """The broker executes the request. After a silence of ``seconds``, the connection is closed."""
 
     DELAY = "delay"
-    """The request and all later requests on the connection reach the broker ``seconds`` late."""
+    """The request and all later requests on the connection reach the broker after a delay of ``seconds``."""
 
     LATE = "late"
-    """The connection is closed. The broker receives the request ``seconds`` later on a separate connection."""
+    """The connection is closed. The broker receives the request after a delay of ``seconds``, on a separate
+    connection."""
 
     DUPLICATE = "duplicate"
     """The broker executes a copy of the request on a separate connection, and then the original request."""
@@ -51,7 +52,7 @@ NOT_COORDINATOR, 19 NOT_ENOUGH_REPLICAS, 51 CONCURRENT_TRANSACTIONS and 56 KAFKA
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault, which strikes one request.
+    """One fault, which affects one request.
 
     Attributes
     ----------

@@ -107,7 +107,7 @@ class WireRequest:
         return cls(frame, api_key, version, correlation_id, client_id, **_transaction(api_key, version, cursor))
 
     def mentions(self, topic: str) -> bool:
-        """Return whether the request contains the name of a topic. Later versions of some requests contain its id."""
+        """Return whether the request contains the name of a topic. Later versions may contain its id instead."""
         return topic.encode() in self.frame
 
 

@@ -75,7 +75,7 @@ class WireProxy:
 
     @property
     def counts(self) -> Counter[str]:
-        """Number of strikes by :attr:`Fault.name`. A fault counts once it has taken effect."""
+        """Number of faults that have taken effect, by :attr:`Fault.name`."""
         return Counter(strike.fault.name for strike in self.strikes)
 
     def inject(self, fault: Fault) -> None:

@@ -17,7 +17,7 @@ MESSAGE_BYTES_MAX = 65_536
 """Maximum size of a drift, tick, deployment or command, in bytes. Real messages are a few hundred bytes long."""
 
 FORECAST_MAX_MS = 10 * 366 * 86_400_000
-"""Messages must be this many milliseconds before the end of the year 9999, because their deadlines are later."""
+"""Minimum milliseconds from the time of a message to the end of the year 9999, because deadlines follow that time."""
 
 REPORT_AHEAD_MAX_MS = 86_400_000
 """Maximum milliseconds by which a drift or tick may be ahead of its arrival. Detect checks times more strictly. This
@@ -68,7 +68,7 @@ def _read(topic: str, content: dict[str, Any]) -> Sequence[Content]:
 
 
 def _find_time_problem(content: Content, arrived_ms: int, *, replay: bool) -> str | None:
-    """Describe the problem if a time would move a clock too far. One such time would end every later deadline."""
+    """Describe the problem if a time would move a clock too far. One such time would make all deadlines expire."""
     ahead_max_ms = AHEAD_MAX_MS
     match content:
         case Drift():

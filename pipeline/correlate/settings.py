@@ -1,4 +1,4 @@
-"""Settings of the correlate step: time windows, limits, severity rules, SLAs, and people's response."""
+"""Settings of the correlate step: time windows, limits, severity rules, SLAs, and response times."""
 
 from collections import Counter
 from typing import Annotated
@@ -49,8 +49,8 @@ class CorrelateSettings(BaseModel):
         ge=0,
         le=3_600,
         description="Seconds for which a new P4 incident waits for more evidence before it is published. A higher "
-        "severity is published immediately. Higher values publish a P4 later, and less often an incident that "
-        "becomes more severe shortly afterwards.",
+        "severity is published immediately. Higher values publish a P4 later, and fewer incidents become "
+        "more severe after publication.",
     )
     resolve_after_s: float = Field(
         default=300,

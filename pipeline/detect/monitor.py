@@ -356,7 +356,7 @@ class Monitor:
         return tally
 
     def _is_latched(self, test: int) -> bool:
-        """Return whether a test with the same key has fired, at any tier."""
+        """Return whether a test with the same key has fired in any tier."""
         key = self._tests[test].crossing_key
         return any(self._tests[other].crossing_key == key for other in self._latches)
 

@@ -131,7 +131,7 @@ class DetectSettings(BaseModel):
         default=8.0,
         gt=1,
         le=100,
-        description="Log evidence required to call a signal recovered. Higher values recover later and more reliably.",
+        description="Log evidence required for a recovery. Higher values make recoveries later and more reliable.",
     )
     evidence_after_s: tuple[float, ...] = Field(
         default=(10.0, 60.0, 600.0, 3600.0),
@@ -155,28 +155,30 @@ class DetectSettings(BaseModel):
         default=1000,
         ge=0,
         le=1_000_000,
-        description="Number of records of a signal in which a new region's or tenant's deviation can be recognised as "
-        "its own normal level. New versions have no such period.",
+        description=(
+            "Number of records of a signal during which a deviation of a new region or tenant can count as its own "
+            "normal level. New versions have no such period."
+        ),
     )
 
     adwin_delta: float = Field(
         default=1e-5,
         gt=0,
         lt=1,
-        description="Significance level of ADWIN on pane means. Lower values find fewer changes and are more reliable.",
+        description="Significance level of ADWIN. Higher values raise more tickets, including more false ones.",
     )
     adwin_records: int = Field(
         default=50,
         ge=10,
         le=10_000,
-        description="Records per mean given to ADWIN. Higher values find only slower drift.",
+        description="Number of records per mean that ADWIN receives. Higher values detect only slower drift.",
     )
 
     block_records: int = Field(
         default=512,
         ge=64,
         le=8192,
-        description="Number of records in a stream's buffer that form a block. Higher values are faster.",
+        description="Number of buffered records of a stream that form a block. Higher values process records faster.",
     )
     flush_records: int = Field(
         default=64,
@@ -231,7 +233,7 @@ class DetectSettings(BaseModel):
     late_max_s: float = Field(
         default=7 * DAY_S,
         gt=0,
-        description="Maximum seconds by which a record's time may precede its arrival, or in a replay the watermark.",
+        description="Maximum seconds by which a record's time may precede its arrival or, in a replay, the watermark.",
     )
     early_max_s: float = Field(
         default=300, ge=0, description="Maximum seconds by which a live record's time may follow its arrival."
@@ -272,7 +274,7 @@ class DetectSettings(BaseModel):
         return updates
 
     def digest(self) -> str:
-        """Return a short hash of all settings, by which reports distinguish results from different settings.
+        """Return a short hash of all settings. Reports use it to distinguish results from different settings.
 
         >>> DetectSettings().digest() == DetectSettings(slices=96).digest()
         False

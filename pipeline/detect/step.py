@@ -133,7 +133,7 @@ class DetectStep:
             stream.mark_all()
 
     def on_gap(self) -> list[OutputMessage]:
-        """Reset the evidence of all streams. Return what their buffered records show."""
+        """Reset the evidence of all streams. Return the outputs that their buffered records cause."""
         self._dead_letters.reset()
         self._store.mark(PARTITION.kind, PARTITION.name)
         return [output for stream in self._streams.values() for output in stream.on_gap()]

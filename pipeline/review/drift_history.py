@@ -10,7 +10,7 @@ from schemas.drift import MINUTE_MS, Drift
 
 @dataclass(frozen=True, slots=True)
 class DriftLine:
-    """Line of a chart, with times in Unix ms and values in the signal's unit. NaN is a minute without records.
+    """Line of a chart, with times in Unix ms and values in the signal's unit. NaN marks a minute without records.
 
     ``version`` is a version such as ``prompt=v42``, or empty for all records. ``is_by_minute`` is False if the values
     come from messages. Each message covers the time since the start.

@@ -17,7 +17,7 @@ SIGNALS_MAX = 4
 
 _PREAMBLE = (
     "Blameless: it asks what in the system let this happen, not who. Every statement comes from a message on driftwire's "
-    "topics. What no message contains is marked **to be filled in** or **to be answered**."
+    "topics. Information that no message contains is marked **to be filled in** or **to be answered**."
 )
 
 

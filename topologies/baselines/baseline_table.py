@@ -50,7 +50,7 @@ def render_baseline(baseline: Baseline, settings: DetectSettings, width: int) ->
     parts: list[RenderableType] = [head, table, *_profiles(baseline)]
     if baseline.dropped_slices:
         times = ", ".join(format_timestamp(at) for at in baseline.dropped_slices)
-        parts.append(plain_line(f"excluded, because they differ from the rest: the time slices that start at {times}"))
+        parts.append(plain_line(f"time slices excluded because they differ from the rest: {times}"))
     return Group(*parts)
 
 
@@ -70,7 +70,7 @@ def _profiles(baseline: Baseline) -> list[Text]:
 
 
 def _normal(signal: SignalBaseline) -> Text:
-    """Return the mean of a rate, the median and the 1 % and 99 % quantiles of a value, or the top labels of a mix."""
+    """Return the mean of a rate, the median and two extreme quantiles of a value, or the top labels of a category."""
     if signal.shares is not None:
         shares = sorted(signal.shares.items(), key=lambda share: (-share[1], share[0]))
         more = f", {len(shares) - MIX_LABELS_MAX} more" if len(shares) > MIX_LABELS_MAX else ""

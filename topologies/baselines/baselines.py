@@ -85,7 +85,7 @@ async def read_baseline_status(cluster: Cluster, subject: str) -> tuple[Baseline
 
 
 async def read_frozen_drifts(cluster: Cluster, subject: str) -> list[Drift]:
-    """Read the drifts of a subject that fired and have not recovered, page tier first. They freeze their channels."""
+    """Read the open drifts of a subject, page tier first. The channel of an open drift is frozen."""
     latest: dict[str, Drift] = {}
     needle = orjson.dumps(subject)
     async for message in read_topic(cluster, DRIFTS):

@@ -1,9 +1,9 @@
-"""Settings of the embedded broker and its Java process: one node with a short start-up and little memory."""
+"""Settings of the embedded broker and its Java process: one node that starts quickly and needs little memory."""
 
 from schemas.topics import MEBIBYTE
 
 MESSAGE_BYTES_MAX = 17 * MEBIBYTE
-"""Maximum bytes of a batch in any topic: slightly more than the largest limit in ``schemas/topics.py``."""
+"""Maximum size of a batch in any topic, in bytes: slightly more than the largest limit in ``schemas/topics.py``."""
 
 JVM_FLAGS = (
     "-XX:+UseSerialGC",

@@ -25,7 +25,7 @@ READY_TIMEOUT_S = 30.0
 RETRY_S = 0.1
 
 TRANSACTION_COORDINATOR = 1
-"""Kafka's type of a coordinator of transactions."""
+"""Kafka's code for a transaction coordinator."""
 
 
 def topic_settings(topic: Topic) -> dict[str, str]:

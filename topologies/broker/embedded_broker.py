@@ -52,7 +52,7 @@ class EmbeddedBroker:
     heap_mib
         Java heap in MiB. Higher values allow more partitions and larger messages.
     announce
-        Callback that receives a message before the long download of the first start.
+        Callback that receives a message before the long download at the first start.
     """
 
     def __init__(

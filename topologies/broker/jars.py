@@ -58,7 +58,7 @@ def default_cache_folder() -> Path:
 
 
 def fetch_jars(cache: Path | None = None, announce: Callable[[str], None] | None = None) -> list[Path]:
-    """Return the paths of the jars in the lock, which are Kafka's classpath. Download the jars that the cache lacks.
+    """Return the paths of the jars in the lock, which form Kafka's classpath. Download the jars that the cache lacks.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def _sha256(path: Path) -> str:
 
 
 def _short_text(error: Exception) -> str:
-    """Return a short description of a network error. The error messages of requests contain a chain of causes."""
+    """Return a short description of a network error. The error messages of ``requests`` contain a chain of causes."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     for phrase in (
         "Name or service not known",

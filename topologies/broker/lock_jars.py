@@ -15,9 +15,7 @@ SLF4J_VERSION = "1.7.36"
 
 ENDPOINT = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:{SLF4J_VERSION}"
 
-_HEADER = (
-    "# Kafka's jars and their SHA-256, as `make lock` wrote them. Nothing else is ever put on the broker's classpath.\n"
-)
+_HEADER = "# Kafka's jars and their SHA-256, written by `make lock`. The broker's classpath contains nothing else.\n"
 
 
 def main() -> None:

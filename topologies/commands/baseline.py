@@ -82,7 +82,7 @@ def learn_command(
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
     if span_s < settings.ready_after_s:
         raise DriftwireError(
-            f"the records of {baseline.subject} span {duration(span_s)} and a baseline needs "
+            f"the records of {baseline.subject} span {duration(span_s)}, but a baseline needs "
             f"{duration(settings.ready_after_s)}: give more records or lower --ready-after"
         )
     if not baseline.signals:

@@ -114,13 +114,13 @@ def _print_connections(connections: Sequence["ConnectionResult"]) -> None:
 
 
 class StateRefused(Exception):
-    """The state of a step that this version cannot use."""
+    """The state of a step cannot be used by this version."""
 
 
 async def _ask_servers(
     cluster: "Cluster", configuration: "Configuration", *, connect: bool
 ) -> tuple[dict[str, list["RestoreOutcome"]] | None, str | None, list["ConnectionResult"]]:
-    """Return what a restart would do, or None and why it is not known, and the results of the connections."""
+    """Return the effect of a restart, or None and the reason why it is unknown, and the results of the connections."""
     from topologies.receivers import connect_to_receivers  # noqa: PLC0415
 
     if not connect:
@@ -155,7 +155,7 @@ async def _find_topics(cluster: "Cluster") -> list["ConnectionResult"]:
     def problem(metadata: dict[str, Any]) -> str | None:
         error = for_code(metadata["error_code"])
         if error is UnknownTopicOrPartitionError:
-            return "missing; driftwire up or a worker creates it at its start"
+            return "missing; driftwire up or a worker creates it when it starts"
         if error is TopicAuthorizationFailedError:
             return cluster.describe_missing_right(error(), "Describe", metadata["topic"])
         if metadata["error_code"] or any(partition["leader"] < 0 for partition in metadata["partitions"]):

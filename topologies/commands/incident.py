@@ -83,7 +83,7 @@ def show(incident_id: str, as_json: bool, drafts: bool, cluster: Cluster) -> Non
 def acknowledge(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
     """Acknowledge the incident: somebody is working on it.
 
-    Reports if somebody else has acknowledged it. The new acknowledgement replaces the earlier one.
+    Prints a notice if somebody else has already acknowledged it. The new acknowledgement replaces the earlier one.
     """
     _send(incident_id, action="acknowledge", note=note, **options)
 
@@ -238,7 +238,7 @@ def acknowledgement_notice(request: Command, incident: Incident) -> str | None:
 
 
 def ending_warning(request: Command, incident: Incident) -> str | None:
-    """Return a warning if the command ends an incident for good although that may be wrong, or None."""
+    """Return a warning if the command ends an incident for good although that may be a mistake, or None."""
     abnormal = sorted(
         {line.signal for line in incident.evidence if line.state == "firing" and line.detector != "first_seen"}
     )

@@ -82,12 +82,12 @@ async def read_newest_revisions(cluster: Cluster) -> dict[str, Incident]:
 
 
 def find_incident_id(known: Collection[str], incident_id: str) -> str:
-    """Return the id of an incident from an id or a prefix, as :func:`find_id`."""
+    """Return the id of the incident with this id or prefix. See :func:`find_id`."""
     return find_id(known, incident_id, noun="incident", list_command="driftwire incidents --all")
 
 
 async def follow_revisions(cluster: Cluster, newest: dict[str, Incident]) -> AsyncIterator[Incident]:
-    """Yield every revision that is newer than the revisions in ``newest``, without gaps and without end."""
+    """Yield every revision that is newer than the revisions in ``newest``, indefinitely and without gaps."""
     last_revisions = {incident_id: incident.revision for incident_id, incident in newest.items()}
     async with aclosing(follow_topic(cluster, ALERTS, from_start=True)) as messages:
         async for incident in parse_incidents(messages):

@@ -40,7 +40,7 @@ def find_id(known: Collection[str], text: str, *, noun: str, list_command: str) 
     text
         The id or prefix that the user gave.
     noun, list_command
-        What the ids belong to, and the command that lists them, for the error.
+        The noun for an item with such an id, and the command that lists the ids, for the error message.
 
     Raises
     ------

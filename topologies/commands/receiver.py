@@ -47,10 +47,10 @@ def command() -> None:
 def test(*, name: str, open_for_s: float, config: Path | None) -> None:
     """Send a test incident to the receiver NAME and print whether the receiver accepts it.
 
-    The title of the incident begins with "Test:". Its severity is the mildest that the receiver accepts. The end of the
-    incident follows, also after Ctrl-C, unless the receiver has send_resolved = false. Routes, silences and limits have
-    no effect, and nothing is written to Kafka. Exits with status 1 if the receiver does not accept the incident or its
-    end.
+    The title of the incident begins with "Test:". Its severity is the mildest that the receiver accepts. The command
+    then sends the end of the incident, even after Ctrl-C, unless the receiver has send_resolved = false. Routes,
+    silences and limits have no effect, and nothing is written to Kafka. Exits with status 1 if the receiver does not
+    accept the incident or its end.
     """
     from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import, not needed for --help
     from topologies.receivers import build_receivers  # noqa: PLC0415
@@ -69,7 +69,8 @@ async def send_test(
 ) -> bool:
     """Send a test incident and its end to a receiver, print each outcome, and return whether it accepted both.
 
-    The end is sent even if this is cancelled while the incident is open, because a pager would stay open otherwise.
+    The end is sent even if the test is cancelled while the incident is open, because otherwise a pager would keep the
+    incident open.
     """
     now = now_ms()
     opened = sample_incident(

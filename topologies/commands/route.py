@@ -203,7 +203,7 @@ def describe_explanation(explanation: "RoutingExplanation") -> Iterator[str]:
         yield f"not acknowledged within {duration(escalation.after_s)}: {receivers}, escalation {escalation.name}"
     for rule in explanation.inhibit:
         same = f" and the same {', '.join(rule.equal)}" if rule.equal else ""
-        yield f"inhibited while another incident is open that matches {', '.join(rule.source)}{same}"
+        yield f"inhibited while another open incident matches {', '.join(rule.source)}{same}"
     yield NOT_CONSIDERED
 
 

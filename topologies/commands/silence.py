@@ -45,7 +45,8 @@ def _check_length(_: click.Context, __: click.Parameter, length_s: float) -> flo
 def command() -> None:
     """Silence incidents for a time.
 
-    Receivers are not notified of a silenced incident. What a silence held back is sent when it ends, if it is still so.
+    Receivers are not notified of a silenced incident. When a silence ends, the notifications that it held back are sent
+    if they still apply.
     """
 
 
@@ -114,7 +115,7 @@ def add(
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @cluster_options
 def list_silences(*, show_all: bool, as_json: bool, cluster: Cluster) -> None:
-    """List the silences, those that end first at the top.
+    """List the silences, earliest end first.
 
     A silence is pending before it begins, then active, then expired.
     """
@@ -149,7 +150,7 @@ def expire(*, silence_id: str, author: str, cluster: Cluster) -> None:
 
 
 def expire_silence(silence: Command, author: str, at: int) -> Command:
-    """Return the command that replaces a silence by one that ended at a time (Unix ms).
+    """Return the command that replaces a silence with one that ended at a given time (Unix ms).
 
     The start stays the same. A silence that has not begun gets a start just before its end, because a silence must end
     after it begins.

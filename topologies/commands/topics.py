@@ -35,4 +35,4 @@ def grow_command(partitions: int, cluster: Cluster) -> None:
         echo("baselines are kept, and all tests start with new evidence")
         echo(f"set kafka.records_partitions = {partitions} before the next start of a worker")
     else:
-        echo(f"driftwire.records has {partitions} partitions already")
+        echo(f"driftwire.records already has {partitions} partitions")

@@ -35,7 +35,7 @@ class ConfigurationError(DriftwireError):
 
 
 class KafkaSettings(BaseModel):
-    """Kafka address, and settings for its use by the steps."""
+    """Kafka address, and how the steps use the cluster."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -42,7 +42,7 @@ REMOVED_KEYS = {
     "route.receivers.url": _DESTINATION,
     "route.receivers.attempts_max": "it no longer exists: remove it, because attempts go on until route.receivers.give_up_after_s",
 }
-"""What to do about keys of earlier versions, by path."""
+"""Advice for keys of earlier versions, by path."""
 
 
 def format_problem(model: type[BaseModel], detail: ErrorDetails) -> str:

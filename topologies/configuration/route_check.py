@@ -26,8 +26,8 @@ _Path = tuple[int | str, ...]
 def parts_without_effect(settings: RouteSettings) -> list[str]:
     """Return one line per part of the routes that has no effect: the path of the key, the problem and the solution.
 
-    The parts are receivers that no route uses, routes that no incident reaches, matchers that no incident matches, and
-    inhibition rules whose source and target are the same.
+    The unused parts are receivers that no route uses, routes that no incident reaches, matchers that no incident matches,
+    and inhibition rules whose source and target are the same.
 
     >>> parts_without_effect(RouteSettings.model_validate({"labels": [{"matchers": ["layer=safty"], "labels": {"a": "b"}}]}))
     ['route.labels[0].matchers: no incident has layer="safty"; did you mean "safety"?']
@@ -53,7 +53,7 @@ def _unused_receivers(settings: RouteSettings) -> Iterator[str]:
 
 
 def _unreachable_routes(routes: Sequence[Route], path: _Path) -> Iterator[str]:
-    """Yield a line per route after a route that handles all its incidents. Nested routes of such a route are skipped."""
+    """Yield a line per route that an earlier route makes unreachable. Nested routes of such a route are skipped."""
     for index, route in enumerate(routes):
         matchers = set(parse_matchers(*route.matchers))
         earlier = (

@@ -212,7 +212,7 @@ async def _assigned_consumer(cluster: Cluster, topic: str) -> AsyncIterator[AIOK
 
 
 async def _partitions(cluster: Cluster, topic: str, right: str) -> list[TopicPartition]:
-    """Return the partitions of a topic. This check is first, because clients wait a long time for a missing topic."""
+    """Return the partitions of a topic. This comes first, because clients wait a long time for a missing topic."""
     found = (await cluster.topic_metadata([topic]))[topic]
     error = for_code(found["error_code"])
     with cluster.requiring(right, topic):

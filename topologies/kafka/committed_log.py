@@ -36,7 +36,7 @@ async def read_to_end(
 ) -> AsyncGenerator[ConsumerRecord | UnreadableBatch]:
     """Yield the messages in partitions at the time of the call, oldest first within a partition.
 
-    An unreadable batch is yielded in place of its messages. Afterwards the position of the consumer can be beyond the
+    An unreadable batch is yielded in place of its messages. Afterwards, the position of the consumer can be beyond the
     last yielded message, because a fetch may also return newer messages.
 
     Parameters

@@ -56,8 +56,8 @@ def describe_missing_right(error: BaseException, right: str, resources: Sequence
     error
         One of :data:`AUTHORIZATION_ERRORS`.
     right, resources
-        The permission that the refused request needs, and its topics, group or transactional id. If there is none, the
-        error names it.
+        The permission that the refused request needs, and its topics, group or transactional id. Without resources, the
+        error must name them.
     user
         The user that needs the permission.
 
@@ -123,7 +123,7 @@ def _describe_certificate(error: ssl.SSLCertVerificationError, host: str) -> str
 
 
 async def _describe_closed_connection(host: str, port: int, security: SecuritySettings, error: Exception) -> str:
-    """Return why the broker closed a connection without stating a reason."""
+    """Return the likely reason why the broker closed a connection."""
     if not await _answers(host, port):
         return ""
     alert = _tls_alert(error)

@@ -22,7 +22,7 @@ logger = logging.getLogger("driftwire")
 
 
 class HealthCheck:
-    """Request of a reader that waits for messages. It logs when Kafka stops answering and when it answers again.
+    """Health check for a reader that waits for messages. It logs when Kafka stops answering and when it answers again.
 
     A missing permission is not logged here, because reading reports it.
 
@@ -34,7 +34,7 @@ class HealthCheck:
     Attributes
     ----------
     problem
-        Why there are no messages, as found by the last check, or nothing.
+        The reason why there are no messages, according to the last check, or nothing.
     """
 
     def __init__(self, cluster: Cluster) -> None:

@@ -36,7 +36,7 @@ _CODEC_BITS = 0x07
 _TRANSACTION_BIT = 0x10
 _CONTROL_BIT = 0x20
 _seen_once: dict[TopicPartition, int] = {}
-"""Offset of the unreadable batch that was fetched once, by partition."""
+"""Offset of the unreadable batch that has been fetched only once so far, by partition."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ METADATA_AGE_MAX_MS = 10_000
 
 
 class _ConsumerOnly(BootStrategy):
-    """Start without Faust's producer. The runtime writes with producers of its own."""
+    """Start without Faust's producer. The runtime writes with its own producers."""
 
     enable_kafka_producer = False
 

@@ -4,8 +4,9 @@ One event per message would cost more time in Faust than in the detectors. The c
 It assigns topics with the same number of partitions together (range assignment), so a step with several one-partition
 inputs gets all of them or none.
 
-No error of the start or of a fetch ends a worker. An unreadable batch arrives as an :class:`UnreadableBatch`. If the
-consumer's offset is outside the log, an :class:`OffsetReset` precedes the next messages to report the loss in order.
+A worker survives errors at its start and during a fetch. An unreadable batch arrives as an :class:`UnreadableBatch`. If
+the consumer's offset is outside the log, an :class:`OffsetReset` precedes the next messages to report the loss in
+order.
 """
 
 import asyncio
@@ -41,14 +42,15 @@ RECORDS_PER_FETCH_MAX = 2_000
 """Maximum records of one fetch over all partitions."""
 
 CHECK_INTERVAL_S = 2.0
-"""Seconds between checks whether Kafka answers, and whether it refuses the consumer group."""
+"""Seconds between two checks of whether Kafka answers and accepts the consumer group."""
 
 FETCH_BYTES_MIN = 256 * 1024
-"""Bytes for which the broker delays the answer to a fetch. Higher values give larger batches, which cost less per record.
+"""Bytes that the broker collects before it answers a fetch. Higher values give larger batches, which cost less per
+record.
 """
 
 FETCH_WAIT_MAX_MS = 100
-"""Maximum milliseconds for which the broker delays the answer to a fetch. Higher values delay findings."""
+"""Maximum milliseconds for which the broker collects bytes for a fetch. Higher values delay findings."""
 
 RETRY_S = 1.0
 """Seconds from a failed fetch or a failed start until the next attempt."""
@@ -199,7 +201,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
 
     @Service.timer(CHECK_INTERVAL_S)
     async def _check(self) -> None:
-        """Log whether Kafka answers, and an error of the consumer group.
+        """Log whether Kafka answers, and any error of the consumer group.
 
         aiokafka rejoins once its error is read, but Faust never reads it.
         """

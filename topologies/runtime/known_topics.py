@@ -75,7 +75,7 @@ class KnownTopics:
         return orjson.dumps([[name, *identity] for name, identity in sorted(self._known.items())])
 
     async def update(self) -> TopicChanges:
-        """Read the ids and counts from Kafka, and return what has changed.
+        """Read the ids and counts from Kafka, and return the changes.
 
         Raises
         ------

@@ -20,7 +20,7 @@ def _has_nothing(_: Step) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class TopologySpec:
-    """Differences between the topologies of the steps.
+    """The properties in which the topologies of the steps differ.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ TOPIC_AUTHORIZATION_FAILED = 29
 """Kafka's error code for a missing permission on a topic."""
 
 REFUSALS = 4
-"""Requests that a receiver refuses. More refusals keep notifications owed for longer."""
+"""Number of requests that a receiver refuses. Higher values delay notifications for longer."""
 
 BROKER_API_KEYS = (
     ApiKey.PRODUCE,
@@ -43,7 +43,7 @@ class BrokerKilled(ChaosFault):
 
 
 class BrokerStopped(BrokerKilled):
-    """The broker is shut down and started later. It took effect if the broker was running."""
+    """The broker is shut down and restarted later. It took effect if the broker was running."""
 
     async def start(self, environment: Environment) -> None:
         self.struck += environment.broker.pid is not None

@@ -45,7 +45,7 @@ FAULTS: dict[str, Callable[[PlannedFault], ChaosFault]] = {
     "producer_clock_jump": ProducerClockJump,
     "receiver_slow": ReceiverSlow,
 }
-"""Class of each kind of :data:`load.chaos.schedule.WEIGHTS`."""
+"""The class of each kind of fault in :data:`load.chaos.schedule.WEIGHTS`."""
 
 
 async def disturb(environment: Environment, planned: Sequence[PlannedFault], say: Say) -> list[ChaosFault]:

@@ -109,7 +109,7 @@ def _count_open_files(worker: ChaosWorker) -> int:
 
 
 def _folder_bytes(folder: Path, pattern: str) -> int:
-    """Return the bytes of the files in the folders below ``folder`` that match a pattern."""
+    """Return the total size, in bytes, of the files below ``folder`` whose folders match a pattern."""
     total = 0
     for path in folder.rglob(f"{pattern}/*"):
         try:

@@ -36,13 +36,15 @@ CYCLE_S = 200.0
 """Approximate seconds of a cycle of the workload. Each quarter of a long run has the same number of cycles."""
 
 INCIDENTS_MAX = 10
-"""Maximum stored incidents of a step. This and the next limits are exceeded early, so afterwards only a leak can grow."""
+"""Maximum number of incidents that a step stores. The workload soon reaches this limit and the next two, so later
+growth indicates a leak."""
 
 DRIFTS_MAX = 10
-"""Maximum drifts and lines of evidence of an incident. Failures recur within the reopening window, so incidents grow."""
+"""Maximum number of drifts, and of lines of evidence, per incident. Failures recur within the reopening window, so
+incidents grow."""
 
 LOG_ENTRIES_MAX = 10
-"""Maximum lines in the running log of an incident."""
+"""Maximum number of lines in the running log of an incident."""
 
 DISK_MIB = 2048
 SESSION_TIMEOUT_S = 10.0

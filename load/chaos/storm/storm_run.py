@@ -1,6 +1,6 @@
-"""A storm: many incidents in a short time, three receivers of which one fails, and a worker that is killed.
+"""A storm: many incidents in a short time, three receivers, one of which fails, and a worker that is killed.
 
-What reached the receivers is counted from their own logs.
+The notifications that reached the receivers are counted from the logs of the receivers.
 """
 
 import asyncio
@@ -44,7 +44,7 @@ GROUPED = {
 """Route of the receivers that get one message per subject."""
 
 PATIENCE_S = 120.0
-"""Maximum seconds after the storm until nothing is owed."""
+"""Maximum seconds after the storm until all notifications are sent."""
 
 MINUTE_S = 60.0
 
@@ -80,8 +80,8 @@ class StormReport:
         """Return one line per broken guarantee."""
         found = {
             "incidents were not announced to a receiver": self.unannounced,
-            "incidents have a newer state than a receiver was told": self.outdated,
-            "notifications are still owed": self.owed,
+            "incidents have a newer state than the state that a receiver got": self.outdated,
+            "notifications are still pending": self.owed,
             "alerts were dead-lettered": self.dead_lettered,
             "notifications were sent twice with different keys": self.duplicates_with_new_key,
         }
@@ -164,7 +164,7 @@ def _route(servers: dict[str, WebhookServer]) -> RouteSettings:
 async def _storm(
     topology: Topology, plan: Sequence[PlannedRevision], failing: WebhookServer, generator: random.Random, kills: int
 ) -> None:
-    """Publish the revisions at their times. Meanwhile kill the worker, and let the failing receiver recover at the end."""
+    """Publish the revisions at their times while killing the worker. Let the failing receiver recover at the end."""
     started_s, end_s = time.monotonic(), plan[-1].at_s
     # A restarted worker needs some seconds before it can be killed again.
     times_s = [(index + generator.uniform(0.2, 0.8)) * end_s / kills for index in range(kills)]
@@ -216,7 +216,7 @@ def _count_receipts(
     plan: Sequence[PlannedRevision],
     over: Collection[tuple[str, str]],
 ) -> None:
-    """Count what the receivers accepted, from their own logs."""
+    """Count the notifications in the logs of the receivers."""
     report.sent_by_receiver = {name: len(log) for name, log in receipts.items()}
     report.sent = sum(report.sent_by_receiver.values())
     last = {planned.incident_id: planned for planned in plan}

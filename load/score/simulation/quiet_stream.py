@@ -18,7 +18,7 @@ CHUNK_RECORDS = 4096
 
 
 def generate_quiet_stream(seed: int, per_second: float, records: int) -> Iterator[RecordColumns]:
-    """Yield about ``records`` records of a service without failures, in windows at all hours of the day."""
+    """Yield roughly the given number of records of a service without failures, in windows at all hours of the day."""
     noise_seed = seed + NOISE_SEED_OFFSET
     world = World(seed, BASELINE_END_MS, per_second, noise_seed=noise_seed)
     windows = DAYS * WINDOWS_PER_DAY

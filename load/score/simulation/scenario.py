@@ -81,7 +81,7 @@ class Disturbance(_ScenarioModel):
         default=0, ge=0, description="Number of healthy evaluations within a second, at the change."
     )
     absurd: dict[str, float] = Field(
-        default_factory=dict, description="Values of one absurd record that is sent at the change."
+        default_factory=dict, description="Values of one implausible record that is sent at the change."
     )
     year_2200: bool = Field(
         default=False, description="Whether one record dated in the year 2200 is sent at the change."

@@ -45,7 +45,7 @@ CauseKind = Literal[
 
 
 class CauseCase(CaseModel):
-    """Case in the file."""
+    """One case of the file."""
 
     name: str
     says: str

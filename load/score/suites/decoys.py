@@ -21,7 +21,8 @@ APART_S = 20.0
 """Minimum seconds from a decoy to the start. A closer decoy would be a more likely cause than the planted cause."""
 
 LAG_MAX_S = 10.0
-"""Maximum seconds from a deployment to its effect. A canary has a much longer lag, and one of its decoys is closer."""
+"""Maximum seconds from a deployment to its effect. A canary takes effect much later, and one of its decoys is closer to
+the start."""
 
 CANARY_LAG_S = (40.0, 300.0)
 """Range of seconds from a canary deployment to its effect."""
@@ -129,7 +130,7 @@ def make_deployments(
 
 
 def _plan_rivals(planted: PlantedCause, random: np.random.Generator) -> list[_PlannedDeployment]:
-    """Plan three to five decoys: one decoy that has the kind and the subject of the cause, and others before and after.
+    """Plan three to five decoys: one with the same kind and subject as the cause, and others before and after it.
 
     A canary gets one more decoy, closer to the start, so the distance in time does not reveal the cause.
     """

@@ -104,7 +104,7 @@ def is_unchanged_by_year_2200(scenario: Scenario, seed: int, settings: DetectSet
 
 
 def build_row(scenario: Scenario, runs: list[HarmlessRun], rules_by_seed: list[tuple[str, ...]]) -> dict[str, Any]:
-    """Build the report row of a scenario. The scenario counts if it triggers a rule besides always-fire."""
+    """Build the report row of a scenario. The scenario counts if it triggers a rule other than always-fire."""
     provoked = sorted({rule for rules in rules_by_seed for rule in rules})
     return {
         "scenario": scenario.name,

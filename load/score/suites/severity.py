@@ -93,7 +93,7 @@ class CaseDrift(CaseModel):
 
 
 class SeverityCase(CaseModel):
-    """Case in the file. ``says`` describes the event, and ``sla`` contains the promised maximum by signal."""
+    """One case of the file. ``says`` describes the event, and ``sla`` contains the promised maximum by signal."""
 
     says: str
     severity: Severity

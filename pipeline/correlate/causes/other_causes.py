@@ -1,8 +1,9 @@
 """Causes other than deployments: shifted inputs, undeclared changes, retrieval, upstream data, shared providers.
 
 If no deployment explains a failure, another signal that moved at the same time may explain it. Retrieval and upstream
-data fail before the answers that depend on them. So if answers got worse, what feeds them is a suspect if one of its
-signals moved no later than the start of the failure. A symptom of the incident never explains the incident itself.
+data fail before the answers that depend on them. So if answers got worse, retrieval or a data source is a suspect if
+one of its signals moved no later than the start of the failure. A symptom of the incident never explains the incident
+itself.
 """
 
 from collections.abc import Iterable, Sequence
@@ -36,7 +37,7 @@ FEEDS: dict[str, tuple[CauseKind, str]] = {
     "null_values": ("upstream_data", "data source"),
     "schema_change": ("upstream_data", "data source"),
 }
-"""Kind and name of what feeds the answers, for each failure mode of a signal of it."""
+"""Kind and name of the suspect, by failure mode of a signal of retrieval or upstream data."""
 
 _WORDS: dict[CauseKind, str] = {
     "input_shift": "input shifts",
@@ -58,7 +59,7 @@ class CauseDrift:
 
 
 def workload_suspects(onset: Onset, lead: Drift, shifts: Iterable[Drift]) -> list[Suspect]:
-    """Return one suspect per cause of workload drifts and undeclared first uses, based on its most likely drift.
+    """Return one suspect per cause among workload drifts and undeclared first uses, based on its most likely drift.
 
     A drift with the signal or the failure mode of the incident's ``lead`` is the incident itself and not its cause.
     """
@@ -76,7 +77,7 @@ def workload_suspects(onset: Onset, lead: Drift, shifts: Iterable[Drift]) -> lis
 
 
 def feed_suspects(onset: Onset, drifts: Sequence[Drift]) -> list[Suspect]:
-    """Return what feeds the answers as suspects, if its signals and the answers are among the incident's drifts."""
+    """Return retrieval and data sources as suspects, if their signals and the answers drift in the incident."""
     is_fed = onset.mode.name in FEEDS or onset.mode.family == "output"
     if not is_fed or all(failure_modes.failure_mode_of(drift).family != "output" for drift in drifts):
         return []

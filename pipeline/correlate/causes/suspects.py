@@ -39,7 +39,7 @@ CLEAR_SCORE = 0.5
 """Minimum score at which a suspect is named as the most likely cause and its rollback is proposed."""
 
 RIVAL_SHARE = 0.85
-"""Share of the first suspect's score that makes the cause unclear if a second deployment reaches it."""
+"""Share of the first suspect's score. If a second deployment reaches this share, the cause is unclear."""
 
 EXTERNAL_KINDS = (
     "provider_status",

@@ -16,7 +16,8 @@ from schemas.drift import MINUTE_MS, Drift, Series
 SplitVerdict = Literal["bad", "alike", "unclear"]
 
 BAD_Z = 4.0
-"""Standard errors at which versions count as different. By chance, this happens once in thirty thousand comparisons."""
+"""Number of standard errors at which versions count as different. Chance alone reaches it once in 30,000
+comparisons."""
 
 ALIKE_Z = 2.0
 """Number of standard errors below which versions count as alike, if there are enough records to detect a difference."""
@@ -25,7 +26,7 @@ OTHER_SHIFT_MAX = 0.5
 """Maximum shift of the other versions, as a share of the new version's shift, at which they count as good."""
 
 RANK_MEAN = 0.5
-"""Mean rank of a value in its baseline."""
+"""Mean rank of a value within its own baseline."""
 
 RANK_SPREAD = 1 / 3
 """Variance of a rank as a share of m (1 - m), its upper bound for the mean rank m. The value is exact for uniform
@@ -127,7 +128,7 @@ def _compare(drift: Drift, new: Series, others: Sequence[Series]) -> VersionComp
 
 
 def best_comparison(drifts: Iterable[Drift], version: str) -> VersionComparison | None:
-    """Return the most conclusive comparison, or None: bad comes before alike, and alike before unclear."""
+    """Return the most conclusive comparison, or None. Bad comes before alike, and alike before unclear."""
     comparisons = [comparison for drift in drifts if (comparison := compare_versions(drift, version)) is not None]
     ranks = {"bad": 0, "alike": 1, "unclear": 2}
     return min(comparisons, key=lambda one: (ranks[one.verdict], -one.z, one.signal), default=None)

@@ -16,10 +16,10 @@ from schemas.deployment import Deployment
 from schemas.drift import Drift
 
 LABEL_LENGTH_MAX = 200
-"""Maximum number of characters of a label in records. Longer labels are truncated."""
+"""Maximum number of characters in a label of a record. Longer labels are truncated."""
 
 DECLARED_WITHIN_MS = 600_000
-"""Maximum time (ms) between a deployment and a first use of the same kind that it declares, for any version."""
+"""Maximum time (ms) from a deployment to a first use of the same kind that it declares even without the version."""
 
 _KINDS_BY_LABEL = {"provider_model": ("model", "provider_status"), "schema_id": ("data",)}
 """Kinds of deployment that change a label. Version labels are not listed: deployments of the version's kind change
@@ -49,7 +49,7 @@ class ServedTraffic:
 
 
 class DeploymentHistory:
-    """Store of the latest deployments by arrival, at most ``limit``, in order of event time."""
+    """Store of the deployments that arrived last, at most ``limit``, in order of event time."""
 
     def __init__(self, limit: int) -> None:
         self._deployments = BoundedStore[Deployment](limit)
@@ -93,7 +93,7 @@ class DeploymentHistory:
                 yield deployment
 
     def declares(self, drift: Drift, served: ServedTraffic, until_ms: int) -> bool:
-        """Return whether a drift is a first use that was declared by a deployment no later than ``until_ms``.
+        """Return whether a drift is a first use that a deployment declared no later than ``until_ms``.
 
         The deployment has the version that was first used, or is of the same kind and within ten minutes of the first
         use.

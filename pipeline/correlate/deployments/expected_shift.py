@@ -9,7 +9,7 @@ from schemas.topics import BASELINES
 
 
 def relearn_output(deployment: Deployment) -> OutputMessage | None:
-    """Return the request to relearn the signals in ``expect_shift``, or None if signals or subject are missing."""
+    """Return the request to relearn the signals in ``expect_shift``, or None without signals or a subject."""
     if not deployment.expect_shift or deployment.subject is None:
         return None
     # A deployment_id may be as long as a label. Its hash leaves room for the prefix.

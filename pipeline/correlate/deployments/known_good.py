@@ -150,7 +150,7 @@ def _reverted_versions(line: Sequence[Deployment]) -> Iterator[tuple[str, str]]:
 def _failed_versions(
     line: Sequence[Deployment], incidents: Iterable[tuple[int, Severity]], start_error_ms: int
 ) -> Iterator[tuple[str, str]]:
-    """Yield the versions that were live when an incident began. Earlier incidents are ignored."""
+    """Yield the versions that were live when an incident began. Incidents before the first deployment are ignored."""
     for started_at, severity in sorted(incidents, key=lambda incident: incident[0], reverse=True):
         if severity == "P4":
             continue

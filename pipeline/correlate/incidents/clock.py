@@ -1,9 +1,10 @@
-"""Clocks of incidents. Only messages advance them, by partition watermarks and by the wall-clock time in live ticks.
+"""Clocks of incidents. Only messages advance them, through watermarks and through the wall-clock time in live ticks.
 
-The clock of an incident is the newest of three times: the reports of its subject's own drifts, the watermarks of the
-partitions that its drifts came from, and the wall clock if ticks contain it. Other partitions are ignored. In a replay,
-a subject with a single partition therefore has the same history however the partitions interleave. If a subject has
-several partitions, the newest watermark is used, because a partition without traffic must not keep an incident open.
+The clock of an incident is the latest of three times: the newest report of a drift of its subject, the newest watermark
+of the partitions that its drifts came from, and the wall clock if ticks contain it. Other partitions are ignored. In a
+replay, a subject with a single partition therefore has the same history no matter how the partitions interleave. If a
+subject has several partitions, the newest watermark is used, because a partition without traffic must not keep an
+incident open.
 """
 
 from collections.abc import Iterable

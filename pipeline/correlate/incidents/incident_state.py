@@ -174,7 +174,7 @@ class IncidentState:
     def load(
         cls, state: dict[str, Any], drifts: Iterable[dict[str, Any]], published: dict[str, Any] | None
     ) -> "IncidentState":
-        """Restore an incident from :meth:`dump`, the states of its drifts and the published revision.
+        """Restore an incident from its state (see :meth:`dump`), the states of its drifts and the published revision.
 
         Raises
         ------

@@ -19,7 +19,7 @@ class MergeIndex:
     Parameters
     ----------
     incidents
-        The stored incidents by id. The index reads this mapping on each use, so it may change.
+        The stored incidents by id. The index reads it on each use, so the caller may change the mapping.
     """
 
     def __init__(self, incidents: Mapping[str, IncidentState]) -> None:

@@ -3,7 +3,7 @@
 from schemas.incident import LogEntry
 
 TEXT_LENGTH_MAX = 500
-"""Maximum number of characters of a running-log line or of a sentence in the evidence."""
+"""Maximum number of characters in a running-log line or in a sentence of the evidence."""
 
 
 def shorten(text: str) -> str:

@@ -42,7 +42,7 @@ class TrackedDrift:
         return self.published.model_copy(update={"now": self.worst_now})
 
     def still_shows(self, drift: Drift) -> bool:
-        """Return whether the drift as last published fires in the same signal and direction as another drift."""
+        """Return whether the drift, as last published, fires in the same signal and direction as another drift."""
         shown = self.published
         is_same = (shown.subject, shown.signal, shown.side) == (drift.subject, drift.signal, drift.side)
         return is_same and shown.state != "recovered"

@@ -1,7 +1,7 @@
 """Commands: the effects of a valid command on an incident.
 
 :mod:`pipeline.correlate.incidents.refusals` decides whether a command is valid. Commands about a resolved incident are
-applied too. Except for ``accept``, ``resolve``, ``reopen`` and ``merge`` they do not change its status.
+applied too. Only ``accept``, ``resolve``, ``reopen`` and ``merge`` then change its status.
 """
 
 from pipeline.correlate.incidents import IncidentState
@@ -24,8 +24,7 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
     incident
         The incident that the command is about. It is changed in place.
     detected_at
-        Time (Unix ms) at which the incident or the first of its members was detected. No action is dated before this
-        time.
+        Time (Unix ms) at which the incident or the first of its members was detected. No action has an earlier time.
     entries_max
         Maximum number of lines in the running log.
     """
@@ -40,7 +39,7 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
 
 
 def _apply(command: Command, incident: IncidentState, detected_at: int) -> str:
-    """Apply the action, and return a description that can be followed by ``by NAME``."""
+    """Apply the action, and return a description to which the name of the author can be added."""
     match command.action:
         case "acknowledge":
             incident.acknowledged_by = command.author

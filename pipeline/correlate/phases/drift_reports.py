@@ -12,7 +12,7 @@ from pipeline.wording import quantity
 from schemas.drift import Drift
 
 WORSENING_RECORDS_MIN = 20
-"""Minimum number of records behind a value, below which the value cannot show that a drift got worse."""
+"""Minimum number of records that a value must cover to show that a drift got worse."""
 
 
 def open_incident(table: IncidentTable, drift: Drift, siblings: Sequence[IncidentState]) -> IncidentState:
@@ -96,7 +96,7 @@ def _raise_severity(table: IncidentTable, incident: IncidentState, cause: Drift)
 
 
 def _end_containment(table: IncidentTable, incident: IncidentState, drift: Drift) -> None:
-    """End the mitigation of an incident and its targets after a drift joined or got worse."""
+    """End the mitigation of an incident and its targets after a drift has joined or become worse."""
     for one in (incident, *table.merges.targets(incident)):
         at = drift.detected_at if one.resolved_at is not None or drift.state == "firing" else drift.updated_at
         if one.mitigated_at is not None:

@@ -82,7 +82,7 @@ class ExpectedParent:
         self.firing_periods += candidate.firing_periods
 
     def accepts(self, candidate: ChildCandidate, join_window_s: float) -> bool:
-        """Return whether the parent accepts a later candidate, based on the state when the candidate was detected."""
+        """Return whether the parent accepts a later candidate, based on its state when the candidate was detected."""
         seen_at, started_at = candidate.detected_at, candidate.first_started_at
         is_open = any(first <= seen_at and (last is None or last > started_at) for first, last in self.firing_periods)
         from_ms = started_at - (OPEN_REACH_MS if is_open else join_window_s * 1000)
@@ -94,7 +94,7 @@ class ExpectedParent:
         return [member.incident_id for member in self.members if not member.is_excluded]
 
     def formed_at(self, subjects: int) -> int:
-        """Return the time (Unix ms) at which failures of a given number of subjects had been detected."""
+        """Return the time (Unix ms) by which failures of a given number of subjects had been detected."""
         first_detected: dict[str, int] = {}
         for member in self.members:
             known = first_detected.get(member.subject, member.detected_at)

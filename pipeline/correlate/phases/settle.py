@@ -9,7 +9,7 @@ from schemas.timestamp import clock_time
 
 
 def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
-    """Settle the incidents whose clock may have advanced, and add the incidents that change."""
+    """Apply the effects of time to the incidents whose clock may have advanced, and add the incidents that change."""
     for reading in touched.readings:
         incident = reading.incident
         if incident.incident_id in touched.changed:  # After a drift, the incident is published in any case.
@@ -30,8 +30,8 @@ def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
 def resolve_if_quiet(table: IncidentTable, incident: IncidentState) -> bool:
     """Resolve an incident if all its signals have stayed recovered for long enough. Return True if it changed.
 
-    The resolution is dated to the end of the quiet period, even if the clock is already past that time. An incident is
-    open again while a signal of its members is firing.
+    The time of the resolution is the end of the quiet period, even if the clock is already past that time. An incident
+    is open again while a signal of its members is firing.
     """
     if incident.closed_by is not None or (incident.resolved_at is not None and not table.merges.members(incident)):
         return False
@@ -56,8 +56,8 @@ def resolve_if_quiet(table: IncidentTable, incident: IncidentState) -> bool:
 def downgrade_if_due(table: IncidentTable, incident: IncidentState, now: int) -> bool:
     """Lower the severity if the rules have given a lower severity for long enough. Return True if it fell.
 
-    The change is dated to the end of the wait, even if the clock (Unix ms) reaches that time late. The new severity is
-    the worst severity that the rules assigned during the wait.
+    The time of the change is the end of the wait, even if the clock (Unix ms) is already past that time. The new
+    severity is the worst severity that the rules assigned during the wait.
     """
     if incident.pending_downgrade is None:
         return False

@@ -68,7 +68,7 @@ class BusinessHours(BaseModel):
         return self
 
     def add_business_time(self, at: int, days: float) -> int:
-        """Return the time (Unix ms) that is a number of business days after ``at`` (Unix ms).
+        """Return the time (Unix ms) that is a given number of business days after ``at`` (Unix ms).
 
         A business day is the time from ``begins`` to ``ends``; nights, other days and holidays do not count. A time
         outside business hours counts from the next start of a working day. The result is never later than the year

@@ -35,10 +35,10 @@ class Signature:
     Parameters
     ----------
     moving
-        All of these moved. Each is the name of a failure mode or signal, a signal with its direction
+        All of these must have moved. Each is the name of a failure mode or signal, a signal with its direction
         (``input_tokens up``), the dimension of a segment (``of one provider``), or the kind of the most likely cause.
     steady
-        None of these moved.
+        None of these may have moved.
     external
         Applies only if the cause may be external.
     """

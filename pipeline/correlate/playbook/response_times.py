@@ -85,4 +85,4 @@ _PLAYBOOK: Mapping[Severity, ResponseTimes] = {
     "P3": ResponseTimes(severity="P3", classify_s=15 * _MINUTE_S, fix_business_days=1),
     "P4": ResponseTimes(severity="P4", classify_s=15 * _MINUTE_S, fix_business_days=10),
 }
-"""By severity. A sprint of 14 days has 10 business days."""
+"""Response times by severity. A sprint of 14 days has 10 business days."""

@@ -1,4 +1,4 @@
-"""Tasks of people and their deadlines: containment, change freeze, targets, reminders, notifications due.
+"""People's tasks and their deadlines: containment, change freeze, targets, reminders, notifications due.
 
 This package may import causes, deployments, incidents and playbook.
 """

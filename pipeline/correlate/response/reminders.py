@@ -1,9 +1,9 @@
 """Reminders: log lines about targets that are overdue by the incident's clock, one per target and due time.
 
-A reminder is dated to the time at which its target became overdue, even if the tick that adds it arrives late. The same
-history therefore gives the same log. Only a duty to notify also has a reminder before its deadline, because afterwards
-it is too late. A target that was met in time has no reminder. Nobody is woken for a P3 or P4, so their classification
-has no reminder. A resolved incident has reminders only for its review and for duties to notify.
+The time of a reminder is the time at which its target became overdue, even if the tick that adds it arrives late. The
+same history therefore gives the same log. Only a duty to notify also has a reminder before its deadline, because
+afterwards it is too late. A target that was met in time has no reminder. Nobody is woken for a P3 or P4, so their
+classification has no reminder. A resolved incident has reminders only for its review and for duties to notify.
 """
 
 from collections.abc import Iterator

@@ -34,7 +34,7 @@ _OUR_CAUSES: Mapping[str, str] = {
     "[Say how.]",
     "input_shift": "most likely the requests to it have changed, and we were not prepared for that. [Say how.]",
 }
-"""The cause in words for users, by kind of suspect."""
+"""Descriptions of the cause for users, by kind of suspect."""
 
 _TO_LEADERSHIP = ("P1", "P2", "P3")
 _TO_USERS = ("P1", "P2")

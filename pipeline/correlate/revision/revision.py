@@ -27,7 +27,7 @@ from schemas.incident import Incident, LogEntry, SignalEvidence
 
 
 def build_revision(incident: IncidentState, context: DiagnosisContext, settings: CorrelateSettings) -> Incident | None:
-    """Return the next revision of an incident, or None if nothing changed since the last or the first must wait.
+    """Return the next revision of an incident, or None if nothing has changed or the first revision must wait.
 
     Parameters
     ----------

@@ -51,7 +51,7 @@ def _state(incident: IncidentState, show: TimeFormat) -> str:
 
 
 def _failure(incident: IncidentState, show: TimeFormat) -> list[str]:
-    """Describe the failure and the other signals that still fire. A failure that has recovered is told at its worst."""
+    """Describe the failure, at its worst if it has recovered, and the other signals that still fire."""
     lead = incident.lead
     is_past = lead.state == "recovered"
     measured = "at its worst" if is_past else phrases.describe_measurement(lead, show)

@@ -1,4 +1,4 @@
-"""The severity of drifts, by a table of rules and adjustments.
+"""The severity of drifts, which a table of rules and adjustments determines.
 
 This package does not depend on incidents. It may import playbook.
 """

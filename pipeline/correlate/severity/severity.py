@@ -56,8 +56,8 @@ def decide_severity(table: SeverityTable, drifts: Sequence[Drift], slas: SLAs | 
     ----------
     table
         Its rules are evaluated in order, and the first that applies decides. The adjustments that apply are weighed
-        against each other and change that severity by at most one step. A failure that can harm people is never made
-        milder. A small failure is not made milder while the rest of the incident is worse than the milder severity.
+        against each other and change that severity by at most one step. The severity of a failure that can harm people
+        is never lowered. The severity of a small failure is not lowered below the severity of the rest of the incident.
     drifts
         The firing drifts of the incident, at least one.
     slas
@@ -115,7 +115,7 @@ def is_worse(one: Severity, other: Severity) -> bool:
 
 
 def adjust_severity(severity: Severity, steps: int) -> Severity:
-    """Return the severity that is ``steps`` steps worse, or milder if ``steps`` is negative, limited to P1 to P4.
+    """Return the severity that is worse by ``steps``, or milder if ``steps`` is negative, limited to P1 to P4.
 
     >>> adjust_severity("P3", 1), adjust_severity("P3", -1), adjust_severity("P4", -1)
     ('P2', 'P4', 'P4')

@@ -1,4 +1,4 @@
-"""The hourly profile: the typical level of a value by hour of day, which keeps daily cycles from widening its band."""
+"""The hourly profile: the typical level of a value by hour of day. With it, a daily cycle does not widen the band."""
 
 from typing import Literal
 
@@ -15,15 +15,15 @@ HOURS = 24
 """Hours of a day, UTC."""
 
 DAYS_MIN = 3
-"""Number of full days required for a profile. With fewer days, the effects of the hour and of the day cannot be
-separated."""
+"""Number of full days required for a profile. With fewer days, the effect of the hour cannot be separated from the
+effect of the day."""
 
 DEVIATION_DROP_MIN = 0.2
 """Share by which a profile must reduce the deviation between slices on held-out days. On real traffic, a profile often
 increases the deviation."""
 
 SKEW_MIN = 0.2
-"""Minimum asymmetry of the middle 80 % of positive values at which hours are compared by ratio, not by difference."""
+"""Minimum skew of the middle 80 % of positive values at which hours are compared by ratio instead of difference."""
 
 Transform = Literal["log", "none"]
 Floats = NDArray[np.float64]

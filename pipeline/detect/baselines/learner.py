@@ -1,4 +1,4 @@
-"""The learner, which collects the data of a baseline in bounded memory, from a live stream or from a file."""
+"""The learner, which collects the data for a baseline in bounded memory, from a live stream or from a file."""
 
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -63,7 +63,7 @@ class Learner:
         self._changed: set[str] = set()
 
     def observe(self, block: Block) -> None:
-        """Add a block of records. The time of a record is the time of its pane."""
+        """Add a block of records. The start of a record's pane is used as its time."""
         if not block.panes.size:
             return
         self._signals = list(block.signals)
@@ -112,7 +112,7 @@ class Learner:
         source
             Source of the records.
         centroid
-            Mean direction to which embeddings were compared.
+            Mean direction with which embeddings were compared.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class Learner:
         return parts
 
     def load_part(self, name: str, state: dict[str, Any]) -> None:
-        """Restore a part that :meth:`dump_parts` returned, in any order. Parts of narrower slices are ignored.
+        """Restore a part from :meth:`dump_parts`. Parts can come in any order. Parts of narrower slices are ignored.
 
         Raises
         ------

@@ -74,7 +74,7 @@ class RankTable:
 
 
 class RankTables:
-    """``V`` rank tables that are searched together.
+    """``V`` rank tables, searched in one pass.
 
     All binary searches run in parallel: each step is a few array operations without branches that the processor could
     mispredict. For 512 rows, the search is three times as fast as ``V`` separate searches.

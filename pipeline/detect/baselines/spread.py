@@ -9,14 +9,14 @@ AUTOCORRELATION_MAX = 50.0
 """Longest autocorrelation time, in records, that bursts of 64 records can reveal."""
 
 AUTOCORRELATION_MIN = 1.3
-"""Shortest autocorrelation time, in records. A lower estimate is consistent with independence and counts as 1."""
+"""Shortest autocorrelation time, in records. Records with a lower estimate count as independent, with a time of 1."""
 
 OUTLIER_DEVIATIONS = 5.0
 """Number of robust standard deviations from the median beyond which a slice is an outlier."""
 
 OUTLIER_SHARE_MAX = 0.1
-"""Maximum share of a signal's slices that may be outliers. If more slices deviate, this is normal and none is
-dropped."""
+"""Maximum share of a signal's slices that may be outliers. If more slices deviate, their deviation is normal and none
+is dropped."""
 
 COMPARABLE_SHARE_MIN = 0.2
 """Minimum size of a slice that is compared with other slices, as a share of the median number of records."""

@@ -13,8 +13,8 @@ HALF_ERRORS = 5.0
 """Minimum difference between the halves, in standard errors."""
 
 END_S = 3600.0
-"""Seconds at the beginning and at the end of the full days. These two ends are compared because they are at nearly the
-same time of day."""
+"""Length of the first and the last part of the full days, in seconds. These two ends are compared because they are at
+nearly the same time of day."""
 
 END_SHARE = 0.5
 """Minimum difference between the ends, as a share of the difference between the halves. With a daily cycle, the halves
@@ -45,7 +45,7 @@ def is_nonstationary(
     """Return whether the halves differ by more than chance, the ticket tolerance and a daily cycle can explain.
 
     The test covers the last full days. It returns False if there is no full day, or if ``settings.ready_after_s`` is
-    less than a day, which declares that days do not matter.
+    less than a day, which means that daily cycles do not matter.
 
     The limit is the tolerance, not the full band. The band extends at least three standard deviations of the slice
     means to each side, but the halves of a series never differ by more than two.

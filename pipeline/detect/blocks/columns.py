@@ -13,7 +13,7 @@ from pipeline.lenient_json import BadValue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
-"""Maximum number of characters of a custom name, so ``custom.NAME`` is no longer than other labels."""
+"""Maximum number of characters in a custom name, so ``custom.NAME`` is no longer than other labels."""
 
 COUNTED_FIELDS_MAX = 512
 """Maximum number of fields that are counted by name, because senders choose the names of labels. Other fields are
@@ -91,7 +91,7 @@ class SignalColumns:
             self._count_bad(field, reason)
 
     def find_sent(self, records: Records, field: str) -> NDArray[np.bool_]:
-        """Return a mask of the records that carry a usable value of a field. A section is carried by all records.
+        """Return a mask of the records that carry a usable value of a field. All records carry every section.
 
         The custom values must have been filled in.
         """
@@ -242,7 +242,7 @@ def _custom_kind(value: float) -> Literal["rate", "amount"]:
 
 
 def _convert(sent: Any) -> float | None:
-    """Return the number or boolean that a string represents; None if it stands for neither."""
+    """Return the number or boolean that a string represents; None if it represents neither."""
     number = catalogue.convert_to_number(sent)
     return catalogue.convert_to_boolean(sent) if number is None else number
 

@@ -1,4 +1,4 @@
-"""Derived signals, which are computed from a record and the records before it, and monitored like any other signal."""
+"""Derived signals. They are computed from a record and earlier records, and monitored like any other signal."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ class DerivedSignals:
         self.throughput = ThroughputRatio()
 
     def fill(self, records: Records) -> None:
-        """Write the derived signals of records to their ``values``, and unused embeddings to their ``faults``.
+        """Write the derived signals of records to ``values``, and a fault for each unusable embedding to ``faults``.
 
         Parameters
         ----------
@@ -185,7 +185,7 @@ class _Category:
     def _mark_new(
         self, labels: Sequence[str | None], unknown: set[str | None], is_new: list[float], labels_max: int
     ) -> int:
-        """Mark unknown labels as new. Return the first row with too many labels, or the number of rows if none has."""
+        """Mark unknown labels as new. Return the first row with too many labels, or the row count if there is none."""
         for row, label in enumerate(labels):
             if label not in unknown:
                 continue

@@ -16,7 +16,7 @@ DIMENSIONS_MAX = 4096
 
 
 class EmbeddingSimilarity:
-    r"""Cosine similarity of each embedding :math:`x` and a centroid :math:`c`: :math:`x \cdot c / (|x| |c|)`.
+    r"""Cosine similarity between each embedding :math:`x` and a centroid :math:`c`: :math:`x \cdot c / (|x| |c|)`.
 
     The centroid is the mean direction of the first 200 embeddings, or comes from a baseline. An embedding of another
     length comes from another model, so its similarity is 0.

@@ -1,4 +1,4 @@
-"""Throughput ratio: requests in ten seconds relative to the mean of the ten minutes before.
+"""Throughput ratio: requests in ten seconds relative to the mean of the preceding ten minutes.
 
 A daily cycle has little effect on it.
 """

@@ -1,4 +1,4 @@
-"""Detectors, which find crossings in laid-out blocks: the CUSUM bank, ADWIN, late bursts, and demotion.
+"""Detectors, which find crossings in the grid of a block: the CUSUM bank, ADWIN, late bursts, and demotion.
 
 This package does not build sentences or messages. It may import layout, one-sided tests and signals.
 """

@@ -16,8 +16,8 @@ from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DetectSettings
 
 RATE_SCALE = 5.0
-"""Scale factor. A rate is divided by this factor times its baseline mean and is capped at 1, because ADWIN's bound
-assumes numbers near 1."""
+"""Scale factor. A rate is divided by this factor times its baseline mean and capped at 1, because ADWIN's bound assumes
+numbers near 1."""
 
 RATE_MIN = 1e-3
 """Smallest baseline rate used for scaling."""
@@ -95,7 +95,7 @@ class AdwinBank:
     monitored
         The channels.
     delta
-        Significance level of ADWIN. Lower values find fewer but more reliable changes.
+        Significance level of ADWIN. With lower values, ADWIN reports fewer changes, and they are more reliable.
     records
         Minimum number of records per mean. A group has at least this many values, and ends at a row of the stream that
         is a multiple of this number.
@@ -153,7 +153,7 @@ class AdwinBank:
         self._rows = 0
 
     def forget(self, channel_column: int) -> None:
-        """Empty the window of a channel that has recovered, because the failure would affect later means."""
+        """Empty the window of a channel that has recovered, because records of the failure would affect later means."""
         for index, channel in enumerate(self._channels):
             if channel.channel_column == channel_column:
                 self._windows[index] = new_window(self._delta)

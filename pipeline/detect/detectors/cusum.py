@@ -14,7 +14,7 @@ from pipeline.detect.layout import Samples
 from pipeline.detect.one_sided_tests import OneSidedTest
 
 NEXT_RECORD = -1
-"""Start time of a statistic that is 0. The next record sets the actual start."""
+"""Placeholder for the start time of a statistic that is 0. The next record sets the actual start."""
 
 NO_PANE = -1
 """Pane number of a slot without records."""
@@ -25,7 +25,7 @@ _TALLIES = 2
 def sample_evidence(surprise: NDArray[np.float64], stakes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum ln(1 + stake * surprise) over the records of each sample.
 
-    The sum is computed as the logarithm of a product, at an eighth of the cost. Every factor is at least 0.05, so a
+    Computing the sum as the logarithm of a product costs one eighth as much. Every factor is at least 0.05, so a
     product of eight factors cannot underflow.
 
     Parameters
@@ -78,7 +78,7 @@ def run_cusum(
     before, bases
         Shape ``(W,)``: the statistics now, and at the start of the first sample's pane.
     caps
-        Shape ``(W,)``: maximum that one pane may add.
+        Shape ``(W,)``: maximum that one pane may add to each statistic.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Late bursts: single events with late records that are spread over several panes."""
+"""Late bursts: single events whose late records are spread over several panes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -183,7 +183,7 @@ class LateBursts:
 
 
 def compute_lateness(block: Block) -> NDArray[np.int64]:
-    """Return the seconds by which each record is behind its pane, shape ``(R,)``. More than four seconds count as 0."""
+    """Return how many seconds each record is behind its pane, shape ``(R,)``. Values above 4 are replaced by 0."""
     late_panes = block.panes - block.times_ms // PANE_MS
     late_panes[late_panes > LATE_PANES_MAX] = 0
     return late_panes

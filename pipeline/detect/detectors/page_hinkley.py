@@ -94,7 +94,7 @@ class PageHinkleyBank:
         times_ms
             Shape ``(R,)``: event times.
         may_fire
-            Function that returns whether a test may fire at a crossing. If it returns False, it is called again at the
+            Function that decides whether a test may fire at a crossing. If it returns False, it is called again at the
             next sample at or above the threshold.
 
         Returns
@@ -145,7 +145,7 @@ class PageHinkleyBank:
         state.tallies[_SLOT, :, statistics == 0.0, position] = 0.0
 
     def strongest(self, test: int) -> Crossing:
-        """Return the largest statistic of a test, as a crossing that follows the last record."""
+        """Return the largest statistic of a test, as a crossing after the last record."""
         state, position = self._state, self._positions[test]
         statistics = self._capped_statistics()[:, position]
         bet = int(np.argmax(statistics))

@@ -1,4 +1,4 @@
-"""River's Rust core of ADWIN. No other module uses river's private module.
+"""ADWIN from river's Rust core. No other module uses river's private module.
 
 River's Python class ``river.drift.ADWIN`` clears its entire window on the update that follows a detection. Its Rust
 core only drops the values before the change, so its mean is the mean since the change. Its state can be dumped as
@@ -18,7 +18,7 @@ _CLOCK = 1
 _BUCKETS_MAX = 5
 _WINDOW_MIN = 5
 _GRACE_RECORDS = 10
-"""River's defaults, except that every update is tested for a change."""
+"""River's defaults, except that ADWIN tests for a change on every update."""
 
 
 def import_core() -> Any:

@@ -1,4 +1,4 @@
-"""Finding: one state of a drift as reported by a monitor, with its conversion to a drift message."""
+"""Finding: one state of a drift as reported by a monitor, and its conversion to a drift message."""
 
 import hashlib
 import math

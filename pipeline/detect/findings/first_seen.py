@@ -173,7 +173,7 @@ class FirstSeen:
 
 
 def _rows_by_label(labels: Sequence[str | None], wanted: Sequence[str]) -> dict[str, list[int]]:
-    """Return the rows of each requested label."""
+    """Return the rows of each of the given labels."""
     rows: dict[str, list[int]] = {label: [] for label in wanted}
     for row, label in enumerate(labels):
         if label in rows:

@@ -37,7 +37,7 @@ class Latch:
     sequence
         Number of messages published for this drift.
     updates_due
-        Number of updates that have become due, published or skipped.
+        Number of updates that have become due, whether published or skipped.
     since_message
         Number of records with the signal since the last message, and sum of the channel over them.
     dimension, label
@@ -51,7 +51,7 @@ class Latch:
     """
 
     UNTESTED: ClassVar = "its test no longer runs with the current settings"
-    """Reason for the end of a drift whose test was removed by a change of settings."""
+    """Reason given when a drift ends because a change of settings removed its test."""
 
     test_index: int
     detector: Detector

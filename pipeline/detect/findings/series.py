@@ -1,4 +1,4 @@
-"""Series per minute of every monitored signal, over all records and for each version that serves alongside others.
+"""Minute series of every monitored signal, over all records and for each version that serves alongside others.
 
 A drift message contains them to compare a new version with the old version over the same minutes.
 """
@@ -54,7 +54,7 @@ class VersionKind:
     last_minute
         Minute of the last record with any version of this kind.
     crowded_until
-        Last minute for which the kind has too many versions, or 0 if the number is within the limit.
+        Last minute in which the kind has too many versions, or 0 if their number is within the limit.
     """
 
     sole_version: str | None = None
@@ -116,7 +116,7 @@ class MinuteSeries:
         self._drop_before(last_minute - MINUTES_STORED)
 
     def attach_series(self, finding: Finding, learned: SignalBaseline) -> Finding:
-        """Return the finding with the series of its signal, which begin ten minutes before its start if available."""
+        """Return the finding with the series of its signal, which begin up to ten minutes before its start."""
         index = self._indexes.get(finding.signal.name)
         stored = [minute for minute in self._all_records if (minute + 1) * MINUTE_MS > finding.started_at - LEAD_MS]
         if index is None or not stored:
@@ -139,7 +139,8 @@ class MinuteSeries:
         """Return the share of recent records that carry a finding's version, or None if its segment is not a version.
 
         The share covers ten minutes, not the last hour, because a failing version is often so new that it has few
-        records in an hour. In the first, incomplete minute of a version, the share is computed from the block ``view``.
+        records in an hour. During the first minute of a version, which is incomplete, the share is computed from the
+        block ``view``.
         """
         name, index = finding.segment.partition("=")[0], self._indexes.get(finding.signal.name)
         kind = self._kinds.get(name)

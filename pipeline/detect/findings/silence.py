@@ -36,7 +36,7 @@ class SilenceTracker:
     version
         Version of the baseline at ``detected_at``. Another baseline may be in use when the silence ends.
     is_paused
-        True from a gap in the messages to the next record. In between, missing records are no silence.
+        True from a gap in the messages to the next record. In between, missing records do not count as silence.
     """
 
     since: int = 0
@@ -68,7 +68,7 @@ class SilenceTracker:
         return self._finding("firing", now_ms, after_s)
 
     def find_silences(self, pane_before: int, panes: NDArray[np.int64], after_s: float, version: str) -> list[Finding]:
-        """Return the findings of the silences between records, and of the silence that the records end."""
+        """Return the findings for silences between the records, and for a silence that the records end."""
         if not self.since and int(np.diff(panes, prepend=pane_before).max()) * PANE_MS < after_s * 1000:
             return []
         findings: list[Finding] = []

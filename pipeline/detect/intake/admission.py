@@ -75,7 +75,7 @@ class AdmittedBatch:
     record_count: int
 
     def reject(self, row: int, reason: DeadLetterReason, detail: str) -> PositionedOutput:
-        """Turn an admitted record into a dead letter for a reason outside the record. Return it."""
+        """Turn an admitted record into a dead letter for a reason outside the record. Return the dead letter."""
         position = self.records.positions[row]
         self.rejected.append(RejectedRecord(position, reason))
         return self.originals.dead_letter(position, reason, detail)
@@ -108,7 +108,7 @@ class Admission:
         self._replay = replay
 
     def admit(self, messages: Sequence[InputMessage]) -> AdmittedBatch:
-        """Decode a batch and sort its records into admitted records and dead letters."""
+        """Decode a batch and separate its records into admitted records and dead letters."""
         decoded = decode_batch([message.value for message in messages], self.reader, bytes_max=self._bytes_max)
         records, rejections = decoded.records, decoded.rejections
         originals = Originals(messages, decoded.array_indexes)

@@ -13,7 +13,7 @@ from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.intake.records import Records
 
 JOINED_MESSAGES = 64
-"""Messages parsed by one call. Higher values save no time, and one bad message slows down all messages of a call."""
+"""Number of messages parsed in one call. Higher values save no time, and one bad message slows down the whole call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def decode_batch(values: Sequence[bytes | None], reader: RecordReader, *, bytes_
     reader
         Reader of the records.
     bytes_max
-        Maximum bytes of a value. A longer value is rejected without being parsed.
+        Maximum size of a value, in bytes. A longer value is rejected without being parsed.
     """
     parts: list[Records] = []
     rejections: list[Rejection] = []

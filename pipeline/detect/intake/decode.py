@@ -2,7 +2,7 @@
 
 Messages are joined and parsed by one call, which costs half as much as one call per message. One message must never
 change the result of another message. The joined text is therefore used only if it provably splits at the message
-boundaries. Otherwise its messages are parsed one by one.
+boundaries. Otherwise, the messages are parsed one by one.
 
 JSON is parsed strictly according to RFC 8259. ``pipeline/lenient_json.py`` reads refused messages again: NaN, a number
 beyond the range of a double, a lone surrogate or a string that is not UTF-8 becomes a bad value, and the rest of the
@@ -22,7 +22,7 @@ from pipeline.lenient_json import BadValue, dump_json, parse_json
 from schemas.dead_letter import DeadLetterReason
 
 ELEMENTS_MAX = 16_384
-"""Maximum records per message. A longer array becomes a dead letter, so one message cannot flood a partition."""
+"""Maximum number of records per message. A longer array becomes a dead letter, so it cannot flood a partition."""
 
 BLANK = b" \t\r\n"
 """Whitespace characters in JSON."""
@@ -77,7 +77,7 @@ class ParsedMessages:
     objects, positions
         The JSON objects, in order, and their positions in the batch.
     contents
-        The bytes of each object: the message, or the JSON of an element of an array.
+        The bytes of each object: the whole message, or the JSON of one array element.
     rejections
         The messages and elements that are not objects, in order.
     array_indexes
@@ -99,7 +99,7 @@ def parse_messages(values: Sequence[bytes | None], *, bytes_max: int, first_inde
     values
         Values of Kafka messages; None for a tombstone.
     bytes_max
-        Maximum bytes of a value. A longer value is rejected without being parsed.
+        Maximum size of a value, in bytes. A longer value is rejected without being parsed.
     first_index
         Index in the batch of the first value.
 
@@ -158,7 +158,7 @@ def _parse_one(parsed: ParsedMessages, index: int, value: bytes | None, bytes_ma
     elif isinstance(content, BadValue):
         parsed.rejections.append(Rejection(position, content.reason, f"the message is {content}"))
     elif not isinstance(content, list):
-        detail = f"the message is a JSON {_json_type(content)}: a record is an object"
+        detail = f"the message is a JSON {_json_type(content)}, but a record must be an object"
         parsed.rejections.append(Rejection(position, "not_an_object", detail))
     elif len(content) > ELEMENTS_MAX:
         detail = f"the array has {len(content)} records: send at most {ELEMENTS_MAX} in one message"
@@ -177,10 +177,10 @@ def _add_elements(parsed: ParsedMessages, index: int, elements: list[Any]) -> No
             parsed.positions.append(position)
             parsed.contents.append(content)
         elif isinstance(element, list):
-            detail = f"element {number} of the array is an array: a record is an object in one array"
+            detail = f"element {number} of the array is another array: put all records directly into one array"
             parsed.rejections.append(Rejection(position, "array_in_array", detail))
         else:
-            detail = f"element {number} of the array is a JSON {_json_type(element)}: a record is an object"
+            detail = f"element {number} of the array is a JSON {_json_type(element)}, but a record must be an object"
             parsed.rejections.append(Rejection(position, "not_an_object", detail))
 
 

@@ -4,7 +4,7 @@ A duplicate has the same bytes as an earlier record of the stream, including its
 distinctive: a record that could not repeat by chance (see :func:`find_distinctive`). All other records count, even if
 they are equal: many gateways send an empty id, one id for all requests, or one id for all requests of a trace.
 
-This is the last step of the intake. Records that are not duplicates go to ``pipeline/detect/blocks``.
+This is the last step of the intake. All other records go on to ``pipeline/detect/blocks``.
 """
 
 import zlib
@@ -22,14 +22,14 @@ CHUNKS = 8
 """Number of chunks of the window. Only the newest chunk changes, and the oldest chunk is dropped as a unit."""
 
 NUMBERS_MIN = 2
-"""Minimum number of numeric values, besides the time, at which a record without an id is distinctive."""
+"""Minimum number of numeric values, in addition to the time, at which a record without an id is distinctive."""
 
 _NUMBERS = [index for index, signal in enumerate(catalogue.SIGNALS) if signal.kind != "rate"]
 _NO_HASHES: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 
 def hash_contents(contents: Sequence[bytes]) -> NDArray[np.int64]:
-    """Return the CRC-32 of each record's bytes: the same in every run, and the fastest hash in the standard library."""
+    """Return the CRC-32 of each record's bytes, which is the fastest stable hash in the standard library."""
     return np.fromiter(map(zlib.crc32, contents), dtype=np.int64, count=len(contents))
 
 
@@ -71,8 +71,8 @@ class Duplicates:
     Parameters
     ----------
     window
-        Maximum records to remember. At least 7/8 of this number are remembered. A record takes 8 bytes. With 0, no
-        record is remembered.
+        Maximum number of records to remember. At least 7/8 of this number are remembered. A record takes 8 bytes. With
+        0, no record is remembered.
 
     Attributes
     ----------

@@ -2,7 +2,7 @@
 
 In live operation, ``admission.py`` compares an event time with the time of arrival. A replay has no such reference.
 Records far ahead of the stream's watermark, and the first records of a stream, are therefore held until enough of them
-agree, with no record in between that fits the current watermark.
+agree and no record between them fits the current watermark.
 """
 
 from dataclasses import dataclass, field

@@ -12,10 +12,10 @@ from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 PROJECT_ABOVE_BYTES = 8192
-"""Minimum bytes of JSON. A smaller record is not projected, because that costs more than it saves."""
+"""Minimum size of a projected record, in bytes of JSON. For a smaller record, projection costs more than it saves."""
 
 CUSTOM_FIELDS_MAX = 64
-"""Maximum fields of ``custom`` in one record. A section with more fields is dropped."""
+"""Maximum number of fields in the ``custom`` section of a record. A section with more fields is dropped."""
 
 SECTIONS = ("infrastructure", "output", "data", "safety")
 """The sections whose field names the contract defines. The sender chooses the field names of ``custom``."""

@@ -25,7 +25,7 @@ _NUMBERS = frozenset({int, float})
 _INTEGERS_AND_BOOLEANS = frozenset({int, bool})
 _BLANK_IDS = frozenset({"", "none", "null", "nil", "undefined", "unknown", "nan", "n/a", "<null>", "\\n"})
 _BLANK_CHARACTERS = " \t\r\n0-"
-"""An id that consists only of these characters, or is a placeholder word, is read as absent."""
+"""An id that consists only of these characters counts as missing. So does an id that is a placeholder word."""
 
 _PATHS = {row.name: f"{row.section}.{row.field}" for row in catalogue.CATEGORIES if row.section}
 

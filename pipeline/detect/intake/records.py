@@ -114,7 +114,7 @@ class Records:
 
     @classmethod
     def concatenate(cls, parts: Sequence["Records"]) -> "Records":
-        """Join at least one part in order. If a part lacks a column, its records have no value there."""
+        """Join at least one part in order. If a part lacks a column, its records have no value in that column."""
         if len(parts) == 1:
             return parts[0]
         lengths = [len(part) for part in parts]

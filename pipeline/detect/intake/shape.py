@@ -1,8 +1,8 @@
 """Find the shape of each record (the set of its field names), and read records of one shape together.
 
 ``reader.py`` uses this module. A stream has few shapes, and most batches have the same shape as the previous batch.
-That shape is tried first. If a record has the same number of fields as the shape, and all of them can be read, it has
-that shape.
+That shape is tried first. A record has that shape if it has the same number of fields and all fields of the shape can
+be read.
 """
 
 from collections.abc import Callable, Sequence

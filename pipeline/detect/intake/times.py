@@ -1,4 +1,4 @@
-"""Read the event times of a batch for ``admission.py``, in one pass if all have the same format."""
+"""Read the event times of a batch for ``admission.py``, in one pass if they all have the same format."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from schemas.timestamp import (
 )
 
 VECTORISED_MIN = 16
-"""Minimum number of times for the vectorised path. Fewer times are parsed one by one, which is then faster."""
+"""Minimum number of times for the vectorised path. Smaller batches are parsed faster one by one."""
 
 _FORMAT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:(?!60)\d\d(?:[.,](\d{1,9}))?.*", re.ASCII)
 """Format of a time up to its offset, which :func:`schemas.timestamp.parse_timestamp` checks."""

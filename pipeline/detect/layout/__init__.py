@@ -1,4 +1,4 @@
-"""The layout of a block for the detectors: signals and channels as columns, records grouped in samples.
+"""The layout of a block for the detectors, with signals and channels as columns and records grouped into samples.
 
 This package may import one-sided tests, baselines and signals.
 """

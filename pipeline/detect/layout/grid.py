@@ -85,7 +85,7 @@ class Grid:
     sample_sums
         Shape ``(T, N)``: the sum of each sample.
     prefix_sums
-        Shape ``(T + 1, N)``: the sum of the rows before each sample, and of all rows.
+        Shape ``(T + 1, N)``: the sum of the rows before each sample, then the sum of all rows.
     """
 
     samples: Samples

@@ -1,7 +1,7 @@
 """The dead-letter monitor, which tests the share of each subject's records that is rejected for each reason.
 
-Rejected records do not reach their stream, so these losses belong to the partition. Records without a valid subject,
-and records beyond the limit on subjects, count for the partition as a whole.
+Rejected records do not reach their stream, so the partition tracks these losses. Records without a valid subject, and
+records beyond the limit on subjects, count for the partition as a whole.
 """
 
 from collections import deque
@@ -29,15 +29,15 @@ VALUES_MAX = 128
 """Maximum number of labels per loss that are compared between rejected and other records."""
 
 OFFSETS_MAX = 31
-"""Number of latest dead letters whose median offset is the clock error."""
+"""Number of recent dead letters from which the clock error is estimated, as their median offset."""
 
 ORIGIN_SHARE = 0.95
 """Minimum share of the dead letters that must carry a label for the label to be named as their origin. Among all other
 records, the label's share must be at most 1 minus this number."""
 
 CLOCK_SPREAD_MAX_MS, CLOCK_SPREAD_SHARE = 60_000, 0.1
-"""Maximum distance between the quartiles of the offsets at which a clock error is reported: the larger of this distance
-and this share of the median."""
+"""Maximum distance between the quartiles of the offsets at which a clock error is reported. The larger of this distance
+and this share of the median applies."""
 
 _TEN_SECONDS_MS, _MINUTE_MS, _HOUR_MS = 10_000, 60_000, 3_600_000
 _FIRST_PANE, _LAST_PANE = EARLIEST_MS // PANE_MS, LATEST_MS // PANE_MS
@@ -56,7 +56,7 @@ class _Arrival(NamedTuple):
 
 
 class _Rejections:
-    """The dead letters of one reason, their loss, and the common features of their records.
+    """The dead letters with one reason, their loss, and the features that their records share.
 
     Attributes
     ----------

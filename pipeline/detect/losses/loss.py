@@ -15,7 +15,7 @@ from schemas.timestamp import LATEST_MS, clock_time
 SHARE_MAX = 0.05
 """Largest share of losses that is not reported.
 
-Up to this share, the remaining records still show failures of the subject. Single bad values and repeated messages are
+Up to this share, the remaining records still show failures of the subject. A few bad values and repeated messages are
 normal.
 """
 
@@ -47,7 +47,7 @@ class Loss:
     tests
         The tests of the loss.
     settings
-        Threshold of the recovery, and the times at which evidence is repeated.
+        Recovery threshold, and the times at which evidence is repeated.
     """
 
     def __init__(self, segment: str, tests: Sequence[OneSidedTest], settings: DetectSettings) -> None:
@@ -69,7 +69,8 @@ class Loss:
         pane
             The pane of the next record.
         describe
-            Function that returns what is lost, such as ``records are duplicates``. Text after a colon is a detail.
+            Function that returns a phrase for the lost records, such as ``records are duplicates``. Text after a colon
+            is a detail.
         """
         if pane <= self._pane:
             return []

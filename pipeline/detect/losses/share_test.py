@@ -79,7 +79,7 @@ class ShareTest:
     test
         The one-sided test.
     recovery
-        Threshold of the recovery.
+        Recovery threshold.
 
     Attributes
     ----------

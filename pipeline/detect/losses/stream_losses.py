@@ -51,7 +51,7 @@ class StreamLosses:
     def observe_duplicates(
         self, records: Records, is_new: NDArray[np.bool_], panes: NDArray[np.int64]
     ) -> list[PositionedOutput]:
-        """Observe records, with their panes and a mask of the records that are not duplicates. Return drifts."""
+        """Observe records with their panes, and a mask of the records that are not duplicates. Return drifts."""
         if self._duplicates is None and is_new.all():
             return []
         is_duplicate = ~is_new

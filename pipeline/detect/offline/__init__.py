@@ -1,4 +1,4 @@
-"""Run the detect step without Kafka: learn from history, explain evidence, and compute smallest detectable changes.
+"""Run the detect step without Kafka: learn from history, explain evidence, compute the smallest detectable changes.
 
 No other module of detect imports this package.
 """

@@ -1,4 +1,4 @@
-"""Read the drifts back from the messages that the detect step wrote."""
+"""Extract the drifts from the messages that the detect step wrote."""
 
 from collections.abc import Iterable
 

@@ -12,7 +12,7 @@ from schemas.baseline import Baseline
 from schemas.drift import Direction, Tier
 
 BISECTIONS = 60
-"""Number of bisections of the range of shifts, enough for double precision."""
+"""Number of times that the range of shifts is bisected, which is enough for double precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class SmallestChange:
 
 
 def smallest_changes(baseline: Baseline, settings: DetectSettings) -> list[SmallestChange]:
-    """Return the smallest detectable change for each signal, bad direction and tier, or why it is not testable.
+    """Return the smallest detectable change, or the reason why there is none, for each signal, bad direction and tier.
 
     Tails and dispersion are not listed. They are also monitored and can detect a large change in a few values.
     """

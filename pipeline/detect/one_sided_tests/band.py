@@ -16,16 +16,16 @@ BAND_ERROR = 1e-3
 """Probability that any band of a subject is too narrow by chance. One in a thousand baselines has such a band."""
 
 FLOOR_DAYS = 3
-"""Number of full days after which the day floor no longer applies, because the baseline shows differences between
+"""Number of full days after which the day floor no longer applies, because the baseline then covers differences between
 days."""
 
 FLOOR_RELATIVE = 0.10
 """Day floor of a rate: the minimum standard deviation between days, relative to the rate of the rarer outcome."""
 
 FLOOR_RANK = 0.05
-"""Day floor of a mean rank: the minimum standard deviation between days. The floor of a tail is the effect of three such deviations
-on the tail. Extreme values depend much more on the time of day than the mean rank does, but they are too rare to show
-this within half an hour."""
+"""Floor of the day-to-day variation of a mean rank: the minimum standard deviation between days. For a tail, the floor is
+the effect of three such deviations on its share. Extreme values depend much more on the time of day than the mean rank
+does, but they are too rare to show this within half an hour."""
 
 NARROW_BELOW = 0.02
 """Rate of the rarer outcome. A band that ends below this rate is testable regardless of its width in odds, because a
@@ -110,7 +110,8 @@ def compute_band(
         half = max(tolerance, spread, -float(ndtri(error)) * (max(channel.variance, 0.0) / independent) ** 0.5)
         too_wide = None
         if half > settings.band_rank_max:
-            too_wide = f"its mean rank can move by {half:.2f} without a failure, more than {settings.band_rank_max:g}"
+            limit = settings.band_rank_max
+            too_wide = f"its mean rank can move by {half:.2f} without a failure; the limit is {limit:g}"
         low, high = mean - half, mean + half
         return Band(low, high, too_wide or _out_of_reach(1.0 - low), too_wide or _out_of_reach(high))
     if tier == "ticket":
@@ -144,12 +145,12 @@ def _rate_boundary(
     origin = max(mean, confidence_high(0.0, independent, error))
     ratio = high * (1.0 - origin) / (origin * (1.0 - high)) if origin < 1.0 else 1.0
     if ratio > odds_max * (1.0 + _ROUNDING) and high > NARROW_BELOW:
-        return high, f"its odds can change {ratio:.1f}-fold without a failure, more than {odds_max:g}-fold"
+        return high, f"its odds can change {ratio:.1f}-fold without a failure; the limit is {odds_max:g}-fold"
     return high, None
 
 
 def shift_tail(mean: float, shift: float) -> float:
-    """Return the share of a tail after a shift of the mean rank, for a normally distributed value.
+    """Return the share of values in a tail after a shift of the mean rank, for a normal distribution.
 
     For the share ``m0`` and the shift ``t``, the result is ``Φ(Φ⁻¹(m0) + √2·Φ⁻¹(0.5 + t))``.
 

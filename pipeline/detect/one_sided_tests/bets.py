@@ -1,4 +1,4 @@
-"""The bets of a one-sided test. Each of eight bets assumes a mean after a change and gives the evidence of a record."""
+"""The bets of a one-sided test. Each of the eight bets assumes a different mean after a change."""
 
 import math
 
@@ -36,7 +36,7 @@ def _stakes(null: float, guesses: NDArray[np.float64], variance: float, *, binar
 
 
 def interpolate_odds(mean: float, other: float, share: float) -> float:
-    """Interpolate between two means in log-odds, at a share (0 to 1) of their distance.
+    """Interpolate between two means in log-odds, at a fraction (0 to 1) of the distance.
 
     >>> round(interpolate_odds(0.01, 0.5, 0.5), 3)
     0.091

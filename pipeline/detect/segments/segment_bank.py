@@ -13,7 +13,7 @@ from pipeline.detect.segments.segment_evidence import SEGMENT_BETS, SegmentEvide
 from pipeline.detect.segments.segment_sums import SegmentSums
 
 CAP_SHARE = 0.2
-"""Share of a threshold that one pane may add, lower than for the subject because late bursts are not removed."""
+"""Share of a threshold that one pane may add. It is lower than for the subject, because late bursts are not removed."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class SegmentBank:
     Attributes
     ----------
     segment_evidence
-        The evidence of the records of a block.
+        The evidence from the records of a block.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The evidence of the records of a block for each segment value, pane, bet and test."""
+"""The evidence from the records of a block, for each segment value, pane, bet and test."""
 
 from collections.abc import Sequence
 

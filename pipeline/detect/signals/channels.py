@@ -24,7 +24,7 @@ _BY_NAME = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES)}
 
 
 def signal_by_name(name: str, kind: SignalKind) -> Signal | None:
-    """Return the catalogue or custom signal of a name and kind, or None if it does not exist.
+    """Return the catalogue or custom signal with a name and kind, or None if it does not exist.
 
     >>> signal_by_name("refused", "rate").failure_mode
     'refusal_spike'

@@ -34,7 +34,7 @@ def _bin_values() -> NDArray[np.float64]:
 
 
 class Quantiles:
-    """Quantiles of ``columns`` columns over all added values, in constant memory.
+    """Quantiles of a fixed number of columns over all added values, in constant memory.
 
     >>> sketch = Quantiles(1)
     >>> sketch.add(np.arange(1.0, 1001.0)[:, None])

@@ -13,7 +13,7 @@ from schemas.timestamp import clock_time
 MarkKind = Literal["start", "detected", "deployment", "rollback", "recovered", "resolved"]
 
 LABEL_LENGTH_MAX = 44
-"""Maximum number of characters of a label, without its time. Longer labels are truncated."""
+"""Maximum number of characters in a label, without its time. Longer labels are truncated."""
 
 DEPLOYMENTS_MAX = 6
 """Maximum number of marked deployments: rollbacks and suspects first, then the deployments closest to the start."""

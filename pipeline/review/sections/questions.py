@@ -66,7 +66,7 @@ def _prompts(material: Material) -> list[str]:
         if deployment.kind == "prompt" and deployment.timestamp <= detected_at
     ]
     if not changes:
-        return [*lines, "No prompt deployment is known between one hour before the start and the detection."]
+        return [*lines, "No prompt deployment is known from one hour before the start until the detection."]
     for deployment in changes:
         has_both = deployment.from_version is not None and deployment.to_version is not None
         naming = (

@@ -18,7 +18,7 @@ def write_sources(material: Material) -> list[str]:
         )
     drifts = f"- `driftwire.drifts`: messages of {len(known_ids)} of {len(drift_ids)} drifts of the evidence."
     if known_ids < drift_ids:
-        drifts += " For the others only the incident's own data is left: the topic keeps drifts for 7 days."
+        drifts += " For the others, only the incident's own data is left, because the topic keeps drifts for 7 days."
     deployments = (
         f"- `driftwire.deployments`: {len(material.deployments)} that affect {subject}, from an hour before the start to the "
         "end."

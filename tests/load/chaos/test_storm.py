@@ -36,7 +36,7 @@ def test_receivers_that_were_told_everything_are_no_problem():
     ("log", "problem"),
     [
         ([], "1 incidents were not announced to a receiver"),
-        (TOLD[:1], "1 incidents have a newer state than a receiver was told"),
+        (TOLD[:1], "1 incidents have a newer state than the state that a receiver got"),
         (
             [*TOLD, Receipt(2.0, "c", "inc-storm-0", 2, "P1", "open")],
             "1 notifications were sent twice with different keys",

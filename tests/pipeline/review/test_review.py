@@ -118,7 +118,7 @@ def test_missing_revisions_are_counted_and_the_log_is_still_used():
 
 def test_the_sources_state_what_the_topics_no_longer_have():
     text = section("Sources", world(drifts=[], deployments=[], baselines=[]))
-    assert "messages of 0 of 2 drifts of the evidence. For the others only the incident's own data is left" in text
+    assert "messages of 0 of 2 drifts of the evidence. For the others, only the incident's own data is left" in text
     assert "`driftwire.deployments`: 0 that affect `support-bot`" in text
     assert "no baseline of `support-bot`, so it is unknown" in text
 

@@ -83,7 +83,7 @@ def test_unusable_lines_are_counted_by_reason_and_skipped(file, tmp_path):
 
 
 def test_too_short_a_period_is_refused_with_both_durations(file, tmp_path):
-    with pytest.raises(DriftwireError, match=r"span 50 min and a baseline needs 1 d"):
+    with pytest.raises(DriftwireError, match=r"span 50 min, but a baseline needs 1 d"):
         run("learn", file, "-o", tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()
 

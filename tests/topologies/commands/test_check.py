@@ -215,7 +215,7 @@ class TestState:
         problems = [
             line for line in result.output.splitlines() if line.startswith("    topic ") and line[-4:] != ": ok"
         ]
-        assert problems == [f"    topic {NOTIFICATIONS}: missing; driftwire up or a worker creates it at its start"]
+        assert problems == [f"    topic {NOTIFICATIONS}: missing; driftwire up or a worker creates it when it starts"]
 
     async def test_a_broker_without_state_has_none(self, written):
         path, broker, _, _ = written

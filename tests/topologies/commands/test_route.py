@@ -98,7 +98,7 @@ def test_test_explains_the_routes_and_receivers_of_labels(run):
         "receivers:",
         "  on-call: not notified, route urgent: muted by the time interval maintenance",
         "  console: notified, route everything: new to the receiver: P2 open",
-        'inhibited while another incident is open that matches severity="P1" and the same provider',
+        'inhibited while another open incident matches severity="P1" and the same provider',
         NOT_CONSIDERED,
     ]
 

@@ -1,8 +1,8 @@
 """Failures of a checkpoint: what Kafka refused, the topic or group, and the remedy.
 
-Three kinds of failure need different actions. Kafka would refuse the same message (:class:`MessagesRefused`) again, so
-it must be replaced. A refused topic, group or transactional id needs an administrator, and the partition waits
-(:class:`CheckpointFailed`). An unavailable broker needs nothing but time.
+Three kinds of failure need different actions. If Kafka refuses a message (:class:`MessagesRefused`), it would refuse it
+again, so the message must be replaced. A refused topic, group or transactional id needs an administrator, and the
+partition waits (:class:`CheckpointFailed`). If a broker is unavailable, it is enough to wait.
 """
 
 from aiokafka import errors
@@ -30,7 +30,7 @@ _TOPIC_PROBLEMS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         "Kafka refuses the timestamps of messages for topic {topic}: set the clock of this machine",
     ),
 )
-"""Errors that concern a topic, and their sentences."""
+"""Sentences about errors that concern a topic."""
 
 
 class CheckpointFailed(Exception):
@@ -69,8 +69,8 @@ def describe_refusal(
     cluster
         The Kafka cluster, whose user may lack a permission.
     topic, right
-        The topic of the refused request, and the permission that the request needs. If the error names
-        topics, these count instead.
+        The topic of the refused request, and the permission that the request needs. If the error names topics, these
+        are used instead.
     group, transactional_id
         Other resources of the refused request.
 

@@ -304,7 +304,7 @@ class TransactionalProducer:
 
 
 class _RequestGuard:
-    """Guard of a producer's client. It blocks all requests after an unanswered request.
+    """Guard for a producer's client. It blocks all requests after an unanswered request.
 
     Attributes
     ----------
@@ -315,7 +315,7 @@ class _RequestGuard:
     last_error_codes
         Last error code of each topic and partition to which Kafka refused a message.
     refused_input
-        Topic of which Kafka refused the input offset last, or nothing.
+        Topic whose input offset Kafka refused most recently, or nothing.
     """
 
     def __init__(self, client: Any) -> None:
