@@ -37,6 +37,11 @@ RECEIVERS = [
     {"name": "b", "console": True, "severities": ["P1", "P2"]},
     {"name": "c", "console": True, "send_resolved": False},
 ]
+GROUP_LABELS = {
+    "subject": lambda one: one.subject,
+    "severity": lambda one: one.severity,
+    "team": lambda one: "red" if one.subject == "x" else "",
+}
 EQUAL = {"subject": lambda one: one.subject, "layer": lambda one: {line.layer for line in one.evidence}}
 
 MATCHERS = st.lists(st.sampled_from(list(CONDITIONS)), max_size=2)
@@ -111,16 +116,33 @@ class Model:
     def __init__(self, tree, inhibit, escalations):
         self.tree, self.inhibit, self.escalations = tree, inhibit, escalations
         self.repeats_ms = {"default": REPEAT_MS}
-        self.inherit_repeats(tree, REPEAT_MS)
+        self.group_by = {"default": ["..."]}
+        self.inherit(tree, REPEAT_MS, ["..."])
+        self.messages = set()  # the receivers and groups of the messages that are sent now
         self.waiting = {}  # since when an incident waits for somebody, and whether it is escalated, by incident and name
         self.now = STARTED
         self.incidents, self.silences, self.sent, self.held = {}, {}, {}, {}
 
-    def inherit_repeats(self, nodes, outer_ms):
+    def inherit(self, nodes, outer_ms, outer_labels):
         for node in nodes:
-            own_s = node["repeat_interval_s"]
-            self.repeats_ms[node["name"]] = outer_ms if own_s is None else own_s * 1000
-            self.inherit_repeats(node["routes"], self.repeats_ms[node["name"]])
+            name, own_s, own_labels = node["name"], node["repeat_interval_s"], node["group_by"]
+            self.repeats_ms[name] = outer_ms if own_s is None else own_s * 1000
+            self.group_by[name] = outer_labels if own_labels is None else own_labels
+            self.inherit(node["routes"], self.repeats_ms[name], self.group_by[name])
+
+    def group(self, one, route, sent):
+        """The group of an incident, which it keeps while the receiver knows that it is open, or None."""
+        if sent is not None and sent["status"] not in CLOSED:
+            return sent["group"]
+        labels = self.group_by.get(route, ["..."])
+        return None if labels == ["..."] else (route, *(GROUP_LABELS[label](one) for label in labels))
+
+    def send(self):
+        """A message lists the other open incidents of its group too, so their next repeat is later."""
+        for (_, receiver), sent in self.sent.items():
+            if (receiver, sent["group"]) in self.messages and sent["group"] and sent["status"] not in CLOSED:
+                sent["at"] = self.now
+        self.messages = set()
 
     def is_repeat_due(self, one, names, sent):
         interval_ms = min(self.repeats_ms.get(name, REPEAT_MS) for name in names)
@@ -143,6 +165,7 @@ class Model:
             if outcomes:
                 self.wait(one, outcomes)
             notes += outcomes
+        self.send()
         return notes
 
     def escalate(self, one):
@@ -184,6 +207,7 @@ class Model:
         self.held = {key: reason for key, reason in self.held.items() if key[0] != one.incident_id}
         notes = [self.decide(one, receiver, names, failing, None) for receiver, names in recipients.items()]
         self.wait(one, notes)
+        self.send()
         return notes
 
     def recipients(self, one):
@@ -272,7 +296,15 @@ class Model:
             if sent is not None:
                 sent["at"] = self.now
             return one.incident_id, one.revision, receiver, "failed", "receiver_failed"
-        self.sent[key] = {"severity": one.severity, "status": one.status, "at": self.now, "route": route}
+        group = self.group(one, route, sent)
+        self.sent[key] = {
+            "severity": one.severity,
+            "status": one.status,
+            "at": self.now,
+            "route": route,
+            "group": group,
+        }
+        self.messages.add((receiver, group))
         ended = {"inhibited": "inhibition_ended", "muted": "mute_ended", "outside_active_time": "active_time_began"}
         if held_before is not None:
             code = ended.get(held_before, "silence_ended")
