@@ -1,7 +1,7 @@
 """Decoding of Kafka messages. The result is a message of a contract, or the reason why the message cannot be used.
 
 Correlate, route and the readers of single topics use this module. Detect reads records in batches (see
-``detect/intake``).
+``detect/intake``). It uses only the check of times.
 """
 
 import json
@@ -15,6 +15,8 @@ from pydantic import ValidationError
 
 from pipeline.wording import one_line
 from schemas.dead_letter import DeadLetterReason
+from schemas.message import AHEAD_MAX_MS
+from schemas.timestamp import EARLIEST_MS
 
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -83,6 +85,26 @@ def decode_contract(
     """Decode and validate a message. See :func:`decode_object` and :func:`validate`."""
     content = decode_object(value, f"the {name}", bytes_max=bytes_max)
     return content if isinstance(content, Unreadable) else validate(read, content, name)
+
+
+def describe_time_ahead(name: str, time_ms: int, arrived_ms: int, *, ahead_max_ms: int = AHEAD_MAX_MS) -> str | None:
+    """Describe the problem if a time in a live message is too far ahead of the arrival of the message.
+
+    Parameters
+    ----------
+    name
+        Name of the field with the time.
+    time_ms, arrived_ms
+        Time and arrival in Unix milliseconds. A message without a time of arrival (-1) has no problem.
+    ahead_max_ms
+        Maximum milliseconds from the arrival to the time.
+
+    >>> describe_time_ahead("at", 1_795_489_920_000, 1_795_489_619_999)
+    "at is more than 300 s after the arrival of the message: check the sender's clock"
+    """
+    if arrived_ms < EARLIEST_MS or time_ms <= arrived_ms + ahead_max_ms:
+        return None
+    return f"{name} is more than {ahead_max_ms // 1000} s after the arrival of the message: check the sender's clock"
 
 
 def _null(_: str) -> None:

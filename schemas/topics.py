@@ -108,6 +108,7 @@ TOPICS: tuple[Topic, ...] = (
         message_bytes_max=8 * MEBIBYTE,
         written_by=("detect", "correlate", "driftwire baseline publish and accept"),
         read_by=("detect",),
+        append_time=True,
     ),
     Topic(
         DRIFTS,

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.decoding import Unreadable, decode_object, validate
+from pipeline.decoding import Unreadable, decode_object, describe_time_ahead, validate
 from pipeline.step import InputMessage
 from schemas.command import Command
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.message import AHEAD_MAX_MS
 from schemas.tick import Tick
-from schemas.timestamp import EARLIEST_MS, LATEST_MS
+from schemas.timestamp import LATEST_MS
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
 
 MESSAGE_BYTES_MAX = 65_536
@@ -86,8 +86,4 @@ def _find_time_problem(content: Content, arrived_ms: int, *, replay: bool) -> st
     name, latest = max(times.items(), key=lambda item: item[1])
     if latest > LATEST_MS - FORECAST_MAX_MS:
         return f"{name} is too close to the end of the year 9999: deadlines after it could not be written"
-    if not replay and arrived_ms >= EARLIEST_MS and latest > arrived_ms + ahead_max_ms:
-        return (
-            f"{name} is more than {ahead_max_ms // 1000} s after the arrival of the message: check the sender's clock"
-        )
-    return None
+    return None if replay else describe_time_ahead(name, latest, arrived_ms, ahead_max_ms=ahead_max_ms)

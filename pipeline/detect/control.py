@@ -4,6 +4,7 @@ import orjson
 from pydantic import ValidationError
 
 from pipeline.dead_letters import dead_letter
+from pipeline.decoding import describe_time_ahead
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.step import InputMessage, OutputMessage
@@ -12,17 +13,17 @@ from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 
 
-def read_control(message: InputMessage, value: bytes, settings: DetectSettings) -> Baseline | Relearn | OutputMessage:
+def read_control(
+    message: InputMessage, value: bytes, settings: DetectSettings, *, replay: bool
+) -> Baseline | Relearn | OutputMessage:
     """Return the baseline or relearn request of a control message, or a dead letter if the message is neither.
 
-    The function builds a :class:`Monitor` with the baseline, so an unusable baseline is rejected here.
+    The function builds a :class:`Monitor` with the baseline, so an unusable baseline is rejected here. A relearn request
+    far ahead of its arrival is also rejected: its signals would not be monitored until then. A replay has no times of
+    arrival.
     """
-    try:
-        if _is_relearn(value):
-            return Relearn.from_json(value)
-    except ValidationError as problem:
-        detail = f"the message is not a valid relearn request: {one_line(problem)}"
-        return dead_letter("detect", message, "contract", detail)
+    if _is_relearn(value):
+        return _read_relearn(message, value, replay=replay)
     try:
         baseline = Baseline.from_json(value)
         Monitor(baseline, settings)
@@ -30,6 +31,16 @@ def read_control(message: InputMessage, value: bytes, settings: DetectSettings) 
         detail = f"the message is not a usable baseline: {one_line(problem)}"
         return dead_letter("detect", message, "contract", detail)
     return baseline
+
+
+def _read_relearn(message: InputMessage, value: bytes, *, replay: bool) -> Relearn | OutputMessage:
+    try:
+        relearn = Relearn.from_json(value)
+    except ValidationError as problem:
+        detail = f"the message is not a valid relearn request: {one_line(problem)}"
+        return dead_letter("detect", message, "contract", detail)
+    problem_ahead = None if replay else describe_time_ahead("at", relearn.at, message.timestamp)
+    return relearn if problem_ahead is None else dead_letter("detect", message, "timestamp_out_of_range", problem_ahead)
 
 
 def _is_relearn(value: bytes) -> bool:

@@ -101,7 +101,7 @@ class DetectStep:
         """
         if message.value is None:
             return []
-        content = read_control(message, message.value, self._settings)
+        content = read_control(message, message.value, self._settings, replay=self._replay)
         if isinstance(content, OutputMessage):
             return [content]
         stream = self._streams.get(content.subject)

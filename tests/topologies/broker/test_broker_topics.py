@@ -6,7 +6,7 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from schemas.topics import ALERTS, RECORDS, TOPICS, checkpoints_topic
+from schemas.topics import ALERTS, BASELINES, COMMANDS, DEPLOYMENTS, RECORDS, TOPICS, checkpoints_topic
 from topologies.broker.broker_topics import create_topics, grow_topics
 from topologies.errors import BrokerUnreachable, TopicError
 from topologies.kafka import Cluster
@@ -48,8 +48,9 @@ async def test_a_topic_has_the_settings_of_its_row(broker, row):
         assert settings["retention.ms"] == str(row.retention_ms)
 
 
-async def test_records_have_the_time_of_the_broker_and_alerts_that_of_the_producer(broker):
-    assert (await broker_settings(broker.cluster, RECORDS))["message.timestamp.type"] == "LogAppendTime"
+async def test_what_people_and_other_systems_write_has_the_time_of_the_broker(broker):
+    for name in (RECORDS, DEPLOYMENTS, COMMANDS, BASELINES):
+        assert (await broker_settings(broker.cluster, name))["message.timestamp.type"] == "LogAppendTime", name
     assert (await broker_settings(broker.cluster, ALERTS))["message.timestamp.type"] == "CreateTime"
 
 

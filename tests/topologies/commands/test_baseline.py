@@ -5,11 +5,13 @@ import gzip
 import json
 import math
 import random
+import time
 
 import pytest
 from click.testing import CliRunner
 
 from schemas.baseline import Baseline
+from schemas.message import AHEAD_MAX_MS
 from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
 from schemas.topics import BASELINES, DRIFTS
@@ -132,6 +134,14 @@ def test_a_published_baseline_is_shown_by_its_subject(file, tmp_path, broker):
     assert version in run("show", "support-bot", "--bootstrap", broker.bootstrap)
     with pytest.raises(DriftwireError, match=r"no baseline of nobody .* support-bot"):
         run("show", "nobody", "--bootstrap", broker.bootstrap)
+
+
+def test_accept_refuses_a_time_ahead_before_kafka_is_contacted():
+    ahead = format_timestamp(int(time.time() * 1000) + AHEAD_MAX_MS + 60_000)
+    arguments = ["accept", "bot", "--author", "jo", "--bootstrap", "127.0.0.1:1", "--from", ahead]
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 2
+    assert "is more than 5 min ahead of this computer's clock" in " ".join(result.stderr.split())
 
 
 @pytest.mark.kafka

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from load import cli as load_cli
 from load.chaos.receiver import WebhookServer
 from load.wire import WireProxy
 from topologies.configuration import Configuration, write_configuration
@@ -20,7 +21,8 @@ LISTENING = "0A"
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}
 """127.0.0.1 in ``/proc/net/tcp`` and, as an IPv6 address, in ``/proc/net/tcp6``."""
 
-OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
+ROOT = Path(__file__).parents[3]
+OPERATIONS = ROOT / "docs" / "operations.md"
 
 
 def process_tree(pid: int) -> list[int]:
@@ -131,6 +133,20 @@ def test_the_demo_listens_on_documented_ports_of_this_machine_and_its_files_are_
         assert {address for address, _ in sockets} <= LOOPBACK
         assert {port for _, port in sockets} == documented_ports(data)
         assert exposed(data) == []
+
+
+def test_the_documents_name_every_run_with_servers_or_a_broker_of_its_own():
+    ports = OPERATIONS.read_text().partition("### Ports")[2].partition("\n#")[0]
+    row = re.search(r"^\| receivers of .*", ports, re.MULTILINE)[0]
+    sources = {name: (ROOT / "load" / "commands" / f"{name}.py").read_text() for name in load_cli.COMMANDS}
+    assert set(re.findall(r"`([a-z]+)`", row)) == {name for name in sources if "from load.chaos" in sources[name]}
+    security = (ROOT / "docs" / "security.md").read_text().partition("## TLS and SASL")[0]
+    for name in load_cli.COMMANDS.keys() - {
+        "generate",
+        "probe",
+        "score",
+    }:  # two use no Kafka, and probe only a given one
+        assert f"`{name}`" in security.replace("driftwire-load ", ""), name
 
 
 async def test_the_servers_of_a_chaos_run_listen_on_this_machine_only():

@@ -1,6 +1,7 @@
 """Accepted and declared changes are relearned, published and used, and other signals do not change."""
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from pipeline.step import OutputMessage, RawMessage
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
 from schemas.drift import Drift
+from schemas.message import AHEAD_MAX_MS
 from schemas.relearn import Relearn
 from schemas.topics import BASELINES, DEAD_LETTERS
 from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, message, record
@@ -25,8 +27,9 @@ def stream(seed: int, *, refused: float = 0.3) -> list[RawMessage]:
     rng = random.Random(seed)
     rates = [0.01] * SHIFT + [refused] * (END - SHIFT)
     return [
-        message(number, as_json(record(rng, number, START_MS + number * STEP_MS, refused=rate)))
+        message(number, as_json(record(rng, number, at, refused=rate)), at)
         for number, rate in enumerate(rates)
+        for at in (START_MS + number * STEP_MS,)
     ]
 
 
@@ -168,6 +171,21 @@ def test_a_request_that_cannot_be_read_is_a_dead_letter():
     content = DeadLetter.from_json(letter.value or b"")
     assert content.reason == "contract"
     assert "not a valid relearn request" in (content.detail or "")
+
+
+@pytest.mark.parametrize(("ahead_ms", "is_used"), [(AHEAD_MAX_MS, True), (AHEAD_MAX_MS + 1, False)])
+def test_a_live_request_far_ahead_of_its_arrival_is_a_dead_letter_and_mutes_nothing(ahead_ms, is_used):
+    arrival_ms = START_MS + SHIFT * STEP_MS
+    request = replace(relearn(at=arrival_ms + ahead_ms), timestamp=arrival_ms)
+    outputs = run(DetectStep(0, SETTINGS, replay=False), stream(1), request=request)
+    letters = [DeadLetter.from_json(output.value or b"") for output in outputs if output.topic == DEAD_LETTERS]
+    assert [letter.reason for letter in letters] == ([] if is_used else ["timestamp_out_of_range"])
+    assert {drift.signal for drift in fired(outputs)} == (set() if is_used else {"refused"})
+
+
+def test_a_replayed_request_has_no_time_of_arrival():
+    request = replace(relearn(), timestamp=START_MS - AHEAD_MAX_MS)
+    assert fired(run(DetectStep(0, SETTINGS, replay=True), stream(1), request=request)) == []
 
 
 def test_open_drifts_end_once_the_relearned_baseline_is_in_use():
