@@ -7,9 +7,13 @@ An incident stays in its group until its end, even if its labels change.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
 from pipeline.route.matchers import Labels
+
+VALUE_LENGTH_MAX = 200
+"""Maximum characters of the value of a label. A longer value, such as that of many segments, is shortened, with a hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class Group:
     @classmethod
     def from_labels(cls, route: str, group_by: Iterable[str], labels: Labels) -> "Group":
         """Return the group of an incident with these labels. A label that it does not have is empty."""
-        return cls(route, tuple((name, ",".join(labels.get(name, ()))) for name in group_by))
+        return cls(route, tuple((name, _shorten(",".join(labels.get(name, ())))) for name in group_by))
 
     @classmethod
     def load(cls, state: Mapping[str, Any] | None) -> "Group | None":
@@ -46,3 +50,10 @@ class Group:
     def __str__(self) -> str:
         """Return the labels as matchers, or the route if it has one group."""
         return ", ".join(f'{name}="{value}"' for name, value in self.labels) or f"route {self.route}"
+
+
+def _shorten(value: str) -> str:
+    if len(value) <= VALUE_LENGTH_MAX:
+        return value
+    digest = blake2b(value.encode(), digest_size=8).hexdigest()
+    return f"{value[: VALUE_LENGTH_MAX - len(digest) - 1]}…{digest}"
