@@ -1,14 +1,22 @@
 """The members of the groups at each receiver, and the time at which the next message of a group is due."""
 
-from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from pipeline.route.decision import is_unknown
+from pipeline.route.decision import LastSent, is_unknown
 from pipeline.route.group import Group
 from pipeline.route.matchers import Labels
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.receiver_settings import ReceiverSettings
 from pipeline.route.route_tree import RouteTree
+
+
+@dataclass(slots=True)
+class _Members:
+    """The incidents of a group that a receiver knows to be open, and the time of the last message (Unix ms)."""
+
+    incident_ids: set[str] = field(default_factory=set)
+    told_at: int = 0
 
 
 class GroupMembers:
@@ -28,7 +36,11 @@ class GroupMembers:
         self._receivers = receivers
         self._tree = tree
         self._log = log
-        self._members: defaultdict[tuple[str, Group], set[str]] = defaultdict(set)
+        self._groups: dict[tuple[str, Group], _Members] = {}
+
+    def __len__(self) -> int:
+        """Return the number of groups with members, of all receivers."""
+        return len(self._groups)
 
     def find(self, notified: NotifiedIncident, receiver: str, route: str, labels: Labels) -> Group | None:
         """Return the group of an incident that a route sends to a receiver, or None if it has a message of its own.
@@ -43,28 +55,32 @@ class GroupMembers:
         group_by = self._tree.grouping(route).group_by
         return None if group_by is None else Group.from_labels(route, group_by, labels)
 
-    def update(self, incident_id: str, notified: NotifiedIncident) -> None:
-        """Note the groups of an incident in which a receiver knows it."""
-        for receiver, last_sent in notified.last_sent.items():
-            if last_sent.group is not None:
-                self._members[receiver, last_sent.group].add(incident_id)
+    def add_message(self, incident_id: str, receiver: str, last_sent: LastSent) -> None:
+        """Note that a receiver was told of an incident. Once it is told the end, the incident leaves its group."""
+        if last_sent.group is None:
+            return
+        members = self._groups.setdefault((receiver, last_sent.group), _Members())
+        members.told_at = max(members.told_at, last_sent.at)
+        if is_unknown(last_sent):
+            self.remove(incident_id, receiver, last_sent)
+        else:
+            members.incident_ids.add(incident_id)
+
+    def remove(self, incident_id: str, receiver: str, last_sent: LastSent) -> None:
+        """Remove an incident from its group. A group ends with its last member."""
+        key = None if last_sent.group is None else (receiver, last_sent.group)
+        members = None if key is None else self._groups.get(key)
+        if key is not None and members is not None:
+            members.incident_ids.discard(incident_id)
+            if not members.incident_ids:
+                del self._groups[key]
 
     def known(self, receiver: str, group: Group) -> dict[str, NotifiedIncident]:
         """Return the incidents of a group that a receiver knows to be open, by id."""
-        key = receiver, group
-        known = {
-            incident_id: notified
-            for incident_id in self._members.get(key, ())
-            if (notified := self._log.get(incident_id)) is not None
-            and not is_unknown(last_sent := notified.last_sent.get(receiver))
-            and last_sent is not None
-            and last_sent.group == group
-        }
-        if known:
-            self._members[key] = set(known)
-        else:
-            self._members.pop(key, None)
-        return known
+        members = self._groups.get((receiver, group))
+        incident_ids = () if members is None else members.incident_ids
+        known = {incident_id: self._log.get(incident_id) for incident_id in sorted(incident_ids)}
+        return {incident_id: notified for incident_id, notified in known.items() if notified is not None}
 
     def due_at(self, receiver: str, group: Group, since: int) -> int:
         """Return the time at which the message of a group is due (Unix ms), from the time since which it is owed.
@@ -73,10 +89,11 @@ class GroupMembers:
         group is open.
         """
         grouping = self._tree.grouping(group.route)
-        told = [notified.last_sent[receiver].at for notified in self.known(receiver, group).values()]
-        return max([since + round(grouping.wait_s * 1000), *(at + round(grouping.interval_s * 1000) for at in told)])
+        due_at = since + round(grouping.wait_s * 1000)
+        members = self._groups.get((receiver, group))
+        return due_at if members is None else max(due_at, members.told_at + round(grouping.interval_s * 1000))
 
-    def reference(self, receiver: str, group: Group) -> str:
-        """Return what identifies the message of a group at the receiver, or an empty string."""
-        known = [notified.last_sent[receiver] for notified in self.known(receiver, group).values()]
-        return max((sent.at, sent.reference) for sent in known)[1] if known else ""
+    def reset_times(self, now: int) -> None:
+        """Let no message lie in the future, because the clock has gone back to a time (Unix ms)."""
+        for members in self._groups.values():
+            members.told_at = min(members.told_at, now)

@@ -65,7 +65,8 @@ class Outbox:
 
     def restore(self, incident_id: str, notified: NotifiedIncident) -> None:
         """Schedule what an incident of a restored state owes."""
-        self._groups.update(incident_id, notified)
+        for receiver, last_sent in notified.last_sent.items():
+            self._groups.add_message(incident_id, receiver, last_sent)
         for receiver, owed in notified.owed.items():
             if receiver in self._receivers:
                 if not self._receivers[receiver].is_groupable:  # the kind of the receiver has changed
@@ -125,6 +126,12 @@ class Outbox:
         notified.owed[receiver] = owed.replaced_by(*attempted, owed.reason, owed.decided_at)
         self._schedule.add(incident_id, receiver, notified.owed[receiver])
 
+    def end_unsent(self, incident: Incident, notified: NotifiedIncident, receiver: str) -> None:
+        """Record that an incident is over for a receiver that is not notified of the end."""
+        notified.record_unsent_end(receiver, incident.status)
+        if receiver in notified.last_sent:
+            self._groups.remove(incident.incident_id, receiver, notified.last_sent[receiver])
+
     def withdraw(self, incident_id: str, notified: NotifiedIncident, receiver: str) -> None:
         """Owe nothing of an incident to a receiver any more."""
         if notified.owed.pop(receiver, None) is not None:
@@ -151,9 +158,9 @@ class Outbox:
         self._store.mark("receiver", dispatch.receiver)
         outputs = [output for member in dispatch.members for output in self._record_member(member, delivery, now)]
         if delivery.outcome == "sent" and dispatch.group_news is not None:
+            at = min(dispatch.group_news.at, now)  # the clock may have gone back during the attempt
             for incident in dispatch.group_news.unchanged:
-                at, reference = dispatch.group_news.at, delivery.reference
-                self._log.record_listed(incident.incident_id, dispatch.receiver, at, reference)
+                self._log.record_listed(incident.incident_id, dispatch.receiver, at, delivery.reference)
         return outputs
 
     def _record_member(self, dispatch: Dispatch, delivery: Delivery, now: int) -> list[OutputMessage]:
@@ -164,7 +171,7 @@ class Outbox:
             return self._sent(dispatch, delivery) if sent else self._fail(dispatch, delivery.reason or NOT_KEPT)
         if sent:
             outputs = self._record_sent(notified, dispatch, delivery, now)
-            self._groups.update(incident_id, notified)
+            self._groups.add_message(incident_id, dispatch.receiver, notified.last_sent[dispatch.receiver])
         elif delivery.outcome == "failed":
             outputs = self._record_refusal(notified, dispatch, delivery, now)
         else:
@@ -195,6 +202,9 @@ class Outbox:
         An attempt in flight ends later, with an outcome of its own.
         """
         outputs: list[OutputMessage] = []
+        if self._log.get(incident_id) is None:
+            for receiver, last_sent in notified.last_sent.items():
+                self._groups.remove(incident_id, receiver, last_sent)
         for receiver, owed in list(notified.owed.items()):
             if not notified.is_attempted(receiver, owed):
                 problem = f"not kept, because {limit} is exceeded"
@@ -204,6 +214,7 @@ class Outbox:
     def reset_times(self, now: int) -> None:
         """Make everything due, because the clock has gone back to a time (Unix ms)."""
         self._schedule.reset_times(now)
+        self._groups.reset_times(now)
 
     def _begin(self, receiver: str, incident_ids: Iterable[str], group: Group | None, now: int) -> Dispatch | None:
         """Begin an attempt with what is still owed. Return its message, or None if nothing is."""
@@ -215,9 +226,9 @@ class Outbox:
         if group is not None:
             known = self._groups.known(receiver, group)
             news = {dispatch.incident.incident_id for dispatch in dispatches}
-            others = [_stored_incident(known[incident_id]) for incident_id in sorted(known.keys() - news)]
+            others = [_stored_incident(notified) for incident_id, notified in known.items() if incident_id not in news]
             unchanged = [incident for incident in others if incident is not None]
-            message = Dispatch.join(dispatches, unchanged, self._groups.reference(receiver, group), now)
+            message = Dispatch.join(dispatches, unchanged, _newest_reference(receiver, known.values()), now)
         self._schedule.begin(message, now)
         self._store.mark("receiver", receiver)
         return message
@@ -366,6 +377,12 @@ def read_incident(message: InputMessage) -> Incident | OutputMessage:
 def _stored_incident(notified: NotifiedIncident) -> Incident | None:
     incident = None if notified.alert is None else read_incident(notified.alert)
     return incident if isinstance(incident, Incident) else None
+
+
+def _newest_reference(receiver: str, known: Iterable[NotifiedIncident]) -> str:
+    """Return what identifies the last message about incidents at a receiver that knows them, or an empty string."""
+    told = (notified.last_sent[receiver] for notified in known)
+    return max(((sent.at, sent.reference) for sent in told), default=(0, ""))[1]
 
 
 def suppressed_output(dispatch: Dispatch) -> OutputMessage:

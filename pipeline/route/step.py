@@ -316,7 +316,7 @@ class RouteStep:
                 self._outbox.owe(incident, notified, receiver, route, decision.reason, now)
             else:
                 if decision.reason == reasons.END_NOT_ACCEPTED:
-                    notified.record_unsent_end(receiver, incident.status)
+                    self._outbox.end_unsent(incident, notified, receiver)
                 number = notified.number_decision(receiver)
                 dispatch = Dispatch(incident, receiver, route, decision.reason, message, now, number)
                 outputs.append(suppressed_output(dispatch))

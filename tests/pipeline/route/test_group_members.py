@@ -1,6 +1,57 @@
-"""The members of groups: who is in which, and what a message says about the others."""
+"""What a message says about the members of its group: nothing that is held back, nothing that is over, and nobody is lost."""
 
-from tests.pipeline.route.test_grouping import Run
+import pytest
+
+from tests.pipeline.route.samples import silence
+from tests.pipeline.route.test_grouping import RETRY, SENT, Run
+
+HOUR_S = 3600
+
+
+def told(run, **severities):
+    """Tell the receiver of incidents, each with a severity."""
+    for name, severity in severities.items():
+        run.revise(name, severity=severity)
+    run.tick(30)
+    run.send()
+    run.tick(400)
+
+
+def take(run):
+    (message,) = run.step.take_pending()
+    return message
+
+
+def others(message):
+    return sorted(message.group_news.others)
+
+
+@pytest.mark.parametrize("in_flight", [False, True])
+def test_a_clock_that_goes_back_a_day_stops_no_group(in_flight):
+    run = Run(stored_alerts_max=1)
+    told(run, a="P3")
+    run.revise("b")  # the alert of a is no longer stored
+    run.tick(30)
+    message = take(run)
+    if in_flight:
+        run.tick(-24 * HOUR_S)
+    run.use(run.step.record_delivery(message, SENT))
+    run.tick(-24 * HOUR_S)
+    run.revise("c")
+    run.tick(300)
+    assert run.send() == [(["c"], [])]
+
+
+def test_a_failed_attempt_is_no_message_after_which_the_group_waits():
+    run = Run()
+    told(run, a="P3")
+    run.revise("a", severity="P2")
+    run.tick(30)
+    assert run.send(RETRY) == [(["a"], [])]
+    run.revise("a", severity="P3")  # the change is taken back, so nothing is owed
+    run.revise("b")
+    run.tick(30)
+    assert run.send() == [(["b"], ["a"])]
 
 
 def test_a_group_with_very_long_labels_is_sent():
@@ -10,3 +61,16 @@ def test_a_group_with_very_long_labels_is_sent():
     run.tick(30)
     assert run.send() == [(["a"], []), (["b"], [])]
     assert len(run.notes[-1].group) < 300
+
+
+def test_what_is_over_leaves_nothing_behind():
+    run = Run(group_by=["incident_id"], incidents_max=10)
+    for number in range(50):
+        run.revise(f"inc-{number}")
+        run.tick(30)
+        run.send()
+        if number % 2:
+            run.revise(f"inc-{number}", status="resolved")
+            run.tick(400)
+            run.send()
+    assert len(run.step._outbox._groups) <= 10
