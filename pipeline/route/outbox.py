@@ -171,7 +171,9 @@ class Outbox:
             return self._sent(dispatch, delivery) if sent else self._fail(dispatch, delivery.reason or NOT_KEPT)
         if sent:
             outputs = self._record_sent(notified, dispatch, delivery, now)
-            self._groups.add_message(incident_id, dispatch.receiver, notified.last_sent[dispatch.receiver])
+            last_sent = notified.last_sent.get(dispatch.receiver)
+            if last_sent is not None:  # else it was dropped during the attempt, and is new again
+                self._groups.add_message(incident_id, dispatch.receiver, last_sent)
         elif delivery.outcome == "failed":
             outputs = self._record_refusal(notified, dispatch, delivery, now)
         else:

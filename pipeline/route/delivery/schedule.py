@@ -7,7 +7,7 @@ one, all others are due at once.
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -44,9 +44,10 @@ class DueMessage(NamedTuple):
 
 @dataclass(slots=True)
 class _Queue:
-    """What is owed to one receiver by incident id, and what is known about the receiver."""
+    """What is owed to one receiver by incident id, also by group, and what is known about the receiver."""
 
     owed: dict[str, Owed] = field(default_factory=dict)
+    groups: dict[Group, dict[str, Owed]] = field(default_factory=dict)
     in_flight: set[str] = field(default_factory=set)
     failures: int = 0
     last_failed: str = ""
@@ -83,12 +84,23 @@ class DeliverySchedule:
 
     def add(self, incident_id: str, receiver: str, owed: Owed) -> None:
         """Add a notification, or replace the one that is owed to the receiver for the same incident."""
-        self._queues[receiver].owed[incident_id] = owed
+        queue = self._queues[receiver]
+        before = queue.owed.get(incident_id)
+        if before is not None and before.group != owed.group:
+            self.remove(incident_id, receiver)
+        queue.owed[incident_id] = owed
+        if owed.group is not None:
+            queue.groups.setdefault(owed.group, {})[incident_id] = owed
 
     def remove(self, incident_id: str, receiver: str) -> None:
         """Remove a notification that is no longer owed. A receiver that was removed from the settings has none."""
-        if receiver in self._queues:
-            self._queues[receiver].owed.pop(incident_id, None)
+        queue = self._queues.get(receiver)
+        owed = None if queue is None else queue.owed.pop(incident_id, None)
+        if queue is not None and owed is not None and owed.group is not None:
+            members = queue.groups[owed.group]
+            del members[incident_id]
+            if not members:
+                del queue.groups[owed.group]
 
     def find_due(self, now: int, busy: Collection[str] = ()) -> list[DueMessage]:
         """Return the messages that are due at a time (Unix ms).
@@ -105,9 +117,9 @@ class DeliverySchedule:
 
     def is_waiting_for_group(self, receiver: str, owed: Owed, now: int) -> bool:
         """Return whether a notification waits for the message of its group alone, because no attempt was due yet."""
-        if owed.group is None or owed.attempts or self.find_problem(receiver):
+        if owed.group is None:
             return False
-        return self._has_clock and now < self._group_due_at(receiver, owed.group, owed.since)
+        return self._is_waiting(receiver, owed.group, self._queues[receiver].groups[owed.group].values(), now)
 
     def begin(self, dispatch: Dispatch, now: int) -> None:
         """Record that an attempt begins (Unix ms)."""
@@ -172,21 +184,27 @@ class DeliverySchedule:
         per_minute = self._receivers[receiver].messages_per_minute
         if per_minute is not None and self._has_clock:
             limit = min(limit, per_minute - len(queue.attempt_times))
-        messages: dict[Group | str, dict[str, Owed]] = {}
-        for incident_id, owed in queue.owed.items():
-            messages.setdefault(owed.group or incident_id, {})[incident_id] = owed
-        due = [owed for owed in messages.values() if self._is_due(receiver, owed.values(), now)]
-        due.sort(key=lambda owed: (min(one.attempts for one in owed.values()), _since(owed.values())))
-        return [DueMessage(receiver, tuple(owed), next(iter(owed.values())).group) for owed in due[: max(0, limit)]]
+        if limit <= 0:
+            return []
+        due = [
+            (owed.attempts, owed.since, DueMessage(receiver, (incident_id,), None))
+            for incident_id, owed in queue.owed.items()
+            if owed.group is None and owed.not_before <= now
+        ]
+        for group, members in queue.groups.items():
+            owed_of_group = members.values()
+            is_delayed = any(owed.not_before > now for owed in owed_of_group)
+            if not is_delayed and not self._is_waiting(receiver, group, owed_of_group, now):
+                attempts = max(owed.attempts for owed in owed_of_group)
+                due.append((attempts, _since(owed_of_group), DueMessage(receiver, tuple(members), group)))
+        due.sort(key=lambda item: item[:2])
+        return list(_limit_notifications(message for *_, message in due[:limit]))
 
-    def _is_due(self, receiver: str, owed: Collection[Owed], now: int) -> bool:
-        """Return whether the message with these notifications is due. Once a group is retried, it no longer waits."""
-        if any(one.not_before > now for one in owed):
+    def _is_waiting(self, receiver: str, group: Group, owed: Collection[Owed], now: int) -> bool:
+        """Return whether a group waits for its time. Once it is retried, it no longer waits."""
+        if not self._has_clock or any(one.attempts for one in owed):
             return False
-        group = next(iter(owed)).group
-        if group is None or not self._has_clock or any(one.attempts for one in owed):
-            return True
-        return now >= self._group_due_at(receiver, group, _since(owed))
+        return now < self._group_due_at(receiver, group, _since(owed))
 
     def _record_failure(self, dispatch: Dispatch, queue: _Queue, delivery: Delivery, now: int) -> None:
         receiver, key = dispatch.receiver, dispatch.thread_id
@@ -202,6 +220,16 @@ class DeliverySchedule:
                 owed.attempts += 1
                 owed.problem = delivery.reason
                 owed.not_before = now + int(1000 * max(pause_s, _delay_s(owed.attempts, limit_s, key)))
+
+
+def _limit_notifications(messages: Iterable[DueMessage]) -> Iterator[DueMessage]:
+    """Yield messages with at most :data:`BATCH_MAX` notifications together, but at least one message."""
+    count = 0
+    for message in messages:
+        count += len(message.incident_ids)
+        if BATCH_MAX < count != len(message.incident_ids):
+            return
+        yield message
 
 
 def _since(owed: Iterable[Owed]) -> int:

@@ -26,6 +26,20 @@ def others(message):
     return sorted(message.group_news.others)
 
 
+def test_the_end_of_an_incident_is_told_if_the_worker_crashed_after_its_first_message():
+    run = Run()
+    run.revise("a")
+    run.tick(20)
+    run.revise("b")
+    run.tick(10)
+    run.state |= dict(run.step.changed())
+    assert [member.incident.incident_id for member in take(run).members] == ["a", "b"]  # sent, but not recorded
+    run.restart()
+    run.revise("b", status="resolved")
+    run.tick(1)
+    assert run.send() == [(["a", "b"], [])]
+
+
 @pytest.mark.parametrize("in_flight", [False, True])
 def test_a_clock_that_goes_back_a_day_stops_no_group(in_flight):
     run = Run(stored_alerts_max=1)
@@ -74,3 +88,18 @@ def test_what_is_over_leaves_nothing_behind():
             run.tick(400)
             run.send()
     assert len(run.step._outbox._groups) <= 10
+
+
+def test_a_batch_has_at_most_twenty_notifications_or_one_message():
+    run = Run(group_wait_s=0)
+    for number in range(60):
+        run.revise(f"inc-{number:02}", subject=f"subject-{number % 6}")
+    for number in range(60, 90):
+        run.revise(f"inc-{number:02}", subject="subject-9")
+    run.tick(1)
+    sizes = []
+    while messages := run.step.take_pending():
+        sizes.append([len(message.members) for message in messages])
+        for message in messages:
+            run.use(run.step.record_delivery(message, SENT))
+    assert sizes == [[10, 10], [10, 10], [10, 10], [30]]
