@@ -251,8 +251,8 @@ class NotificationLog:
             incident.last_sent[receiver] = replace(last, at=max(last.at, in_flight.at))
         self._store.mark("incident", incident_id)
 
-    def record_listed(self, incident_id: str, receiver: str, at: int, reference: str) -> None:
-        """Record that a message of a receiver has listed an open incident without news at a time (Unix ms).
+    def record_group_message(self, incident_id: str, receiver: str, at: int, reference: str) -> None:
+        """Record that a message of a receiver was about the group of an open incident at a time (Unix ms).
 
         Its next repeat is due one interval later.
         """

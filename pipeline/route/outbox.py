@@ -11,7 +11,7 @@ from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, decide_notification, is_unknown
-from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, build_notification
+from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, IncidentState, Owed, build_notification
 from pipeline.route.group import Group
 from pipeline.route.group_members import GroupMembers
 from pipeline.route.labels import add_labels
@@ -25,6 +25,9 @@ from pipeline.step import InputMessage, OutputMessage, RawMessage
 from schemas.incident import Incident
 from schemas.notification import Notification
 from schemas.topics import MEBIBYTE, NOTIFICATIONS
+
+UNCHANGED_MAX = 10
+"""Maximum incidents without news that the message of a group lists. It counts the others."""
 
 NOT_KEPT = "not kept, because a limit was exceeded during the attempt"
 
@@ -157,10 +160,11 @@ class Outbox:
         self._schedule.end(dispatch, delivery, now)
         self._store.mark("receiver", dispatch.receiver)
         outputs = [output for member in dispatch.members for output in self._record_member(member, delivery, now)]
-        if delivery.outcome == "sent" and dispatch.group_news is not None:
+        if delivery.outcome == "sent" and dispatch.group is not None and dispatch.group_news is not None:
             at = min(dispatch.group_news.at, now)  # the clock may have gone back during the attempt
-            for incident in dispatch.group_news.unchanged:
-                self._log.record_listed(incident.incident_id, dispatch.receiver, at, delivery.reference)
+            for incident_id, notified in self._groups.known(dispatch.receiver, dispatch.group).items():
+                if notified.alert is not None and dispatch.receiver not in notified.held_back:
+                    self._log.record_group_message(incident_id, dispatch.receiver, at, delivery.reference)
         return outputs
 
     def _record_member(self, dispatch: Dispatch, delivery: Delivery, now: int) -> list[OutputMessage]:
@@ -228,9 +232,8 @@ class Outbox:
         if group is not None:
             known = self._groups.known(receiver, group)
             news = {dispatch.incident.incident_id for dispatch in dispatches}
-            others = [_stored_incident(notified) for incident_id, notified in known.items() if incident_id not in news]
-            unchanged = [incident for incident in others if incident is not None]
-            message = Dispatch.join(dispatches, unchanged, _newest_reference(receiver, known.values()), now)
+            others = _others(receiver, (notified for name, notified in known.items() if name not in news))
+            message = Dispatch.join(dispatches, *others, _newest_reference(receiver, known.values()), now)
         self._schedule.begin(message, now)
         self._store.mark("receiver", receiver)
         return message
@@ -379,6 +382,22 @@ def read_incident(message: InputMessage) -> Incident | OutputMessage:
 def _stored_incident(notified: NotifiedIncident) -> Incident | None:
     incident = None if notified.alert is None else read_incident(notified.alert)
     return incident if isinstance(incident, Incident) else None
+
+
+def _others(receiver: str, known: Iterable[NotifiedIncident]) -> tuple[list[Incident], list[IncidentState]]:
+    """Return the open incidents without news that a message lists, and the states of the others that are open."""
+    unchanged: list[Incident] = []
+    others: list[IncidentState] = []
+    still_open = (notified for notified in known if not notified.is_closed)
+    for notified in sorted(still_open, key=lambda notified: notified.last_sent[receiver].severity):
+        is_listed = len(unchanged) < UNCHANGED_MAX and receiver not in notified.held_back
+        incident = _stored_incident(notified) if is_listed else None
+        if incident is None:
+            last_sent = notified.last_sent[receiver]
+            others.append(IncidentState(last_sent.severity, last_sent.status))
+        else:
+            unchanged.append(incident)
+    return unchanged, others
 
 
 def _newest_reference(receiver: str, known: Iterable[NotifiedIncident]) -> str:

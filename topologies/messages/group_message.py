@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from pipeline.route import Dispatch
+from pipeline.route import Dispatch, IncidentState
 from schemas.incident import CLOSED, Incident
 from schemas.timestamp import date_time
 from topologies.messages.message import (
@@ -17,7 +17,7 @@ from topologies.messages.message import (
 )
 
 LISTED_MAX = 10
-"""Maximum number of incidents with news, and of other incidents. The message states how many more there are."""
+"""Maximum number of incidents with news in the list. The message states how many more there are."""
 
 TITLE_LENGTH_MAX = 200
 """Maximum characters of the title of an incident in the message of a group."""
@@ -31,13 +31,12 @@ def write_message(dispatch: Dispatch) -> IncidentMessage:
     The message of a group lists the incidents with news, and the other open incidents that the receiver knows. Cause,
     targets, actions and links are those of its most urgent incident.
     """
-    incidents = dispatch.incidents
-    if len(incidents) == 1:
+    if not is_about_several(dispatch):
         return write_incident_message(dispatch)
-    worst = incidents[0]
+    worst = dispatch.incidents[0]
     message = write_incident_message(replace(dispatch, incident=worst))
     return IncidentMessage(
-        headline=shorten(_headline(dispatch, incidents), HEADLINE_LENGTH_MAX),
+        headline=shorten(_headline(dispatch), HEADLINE_LENGTH_MAX),
         news=_describe_news(dispatch.members),
         facts=(*_list_incidents(dispatch), *(fact for fact in message.facts if fact.label in _FACTS_OF_WORST)),
         actions=tuple(_describe_actions(message.actions, worst)),
@@ -45,15 +44,19 @@ def write_message(dispatch: Dispatch) -> IncidentMessage:
     )
 
 
-def _headline(dispatch: Dispatch, incidents: Iterable[Incident]) -> str:
+def is_about_several(dispatch: Dispatch) -> bool:
+    """Return whether the message of a dispatch is about several incidents."""
+    return len(dispatch.incidents) > 1 or bool(dispatch.group_news and dispatch.group_news.others)
+
+
+def _headline(dispatch: Dispatch) -> str:
     """Return the highest severity, the status of the group, and the number of its incidents that are open, or over."""
-    still_open = [incident for incident in incidents if incident.status not in CLOSED]
-    counted = still_open or list(incidents)
     status = "resolved"
-    if still_open:
-        status = "acknowledged" if all(incident.status != "open" for incident in still_open) else "open"
-    number = f"{len(counted)} incidents" if len(counted) > 1 else "1 incident"
-    return f"{counted[0].severity} {status}: {number} ({dispatch.group})"
+    if dispatch.still_open:
+        status = "open" if any(state.status == "open" for state in dispatch.still_open) else "acknowledged"
+    severities = [state.severity for state in dispatch.still_open or dispatch.incidents]
+    number = f"{len(severities)} incidents" if len(severities) > 1 else "1 incident"
+    return f"{severities[0]} {status}: {number} ({dispatch.group})"
 
 
 def _describe_news(members: Iterable[Dispatch]) -> str:
@@ -77,18 +80,19 @@ def _list_incidents(dispatch: Dispatch) -> Iterator[MessageFact]:
     more = [member.incident for member in dispatch.members[LISTED_MAX:]]
     if more:
         yield MessageFact("And", f"{_count(more)} more with news")
-    unchanged = () if dispatch.group_news is None else dispatch.group_news.unchanged
-    for incident in unchanged[:LISTED_MAX]:
+    if dispatch.group_news is None:
+        return
+    for incident in dispatch.group_news.unchanged:
         yield MessageFact(f"{incident.severity} still {incident.status}", shorten(_title(incident)))
-    if unchanged[LISTED_MAX:]:
-        yield MessageFact("And", f"{_count(unchanged[LISTED_MAX:])} more without news")
+    if dispatch.group_news.others:
+        yield MessageFact("And", f"{_count(dispatch.group_news.others)} more without news")
 
 
 def _title(incident: Incident) -> str:
     return f"{shorten(incident.title, TITLE_LENGTH_MAX)} ({incident.incident_id})"
 
 
-def _count(incidents: Iterable[Incident]) -> str:
+def _count(incidents: Iterable[Incident | IncidentState]) -> str:
     """Return the number of incidents by severity, such as ``2 P1, 10 P3``."""
     counts = Counter(incident.severity for incident in incidents)
     return ", ".join(f"{counts[severity]} {severity}" for severity in sorted(counts))

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from pipeline.route import Delivery, Dispatch
 from pipeline.route.receiver_settings import AppriseSettings
-from schemas.incident import CLOSED, Incident
 from topologies.messages import (
     IncidentMessage,
     render_html,
@@ -72,7 +71,7 @@ class AppriseReceiver:
         return await sender.async_notify(
             body=body,
             title=title,
-            notify_type=_notify_type(dispatch.incidents[0]),
+            notify_type=_notify_type(dispatch),
             body_format=body_format,
             timeout=self._timeout_s,
         )
@@ -127,9 +126,9 @@ def _render(message: IncidentMessage, body_format: str, *, has_title: bool) -> t
     return "", render(replace(message, news=news))
 
 
-def _notify_type(incident: Incident) -> "NotifyType":
+def _notify_type(dispatch: Dispatch) -> "NotifyType":
     from apprise import NotifyType  # noqa: PLC0415
 
-    if incident.status in CLOSED:
+    if not dispatch.still_open:
         return NotifyType.SUCCESS
-    return NotifyType.FAILURE if incident.severity in ("P1", "P2") else NotifyType.WARNING
+    return NotifyType.FAILURE if dispatch.still_open[0].severity in ("P1", "P2") else NotifyType.WARNING

@@ -12,9 +12,9 @@ import orjson
 from pipeline.plain_text import plain_text
 from pipeline.route import Delivery, Dispatch
 from pipeline.route.receiver_settings import PagerDutySettings
-from schemas.incident import CLOSED, Incident, Severity
+from schemas.incident import Incident, Severity
 from schemas.timestamp import format_timestamp
-from topologies.messages import IncidentMessage, write_message
+from topologies.messages import IncidentMessage, is_about_several, write_message
 from topologies.receivers.http import HttpAnswer, HttpClient
 from topologies.receivers.secret import SecretUnavailable, read_secret
 
@@ -78,12 +78,12 @@ def build_events(dispatch: Dispatch, routing_key: str) -> list[bytes]:
     already.
     The alert of a group is resolved when all its incidents are over, and acknowledged when all open ones are.
     """
-    still_open = [incident for incident in dispatch.incidents if incident.status not in CLOSED]
+    still_open = dispatch.still_open
     head = {"routing_key": routing_key, "dedup_key": dispatch.thread_id}
     if not still_open:
         return [orjson.dumps({**head, "event_action": "resolve"})]
     events = [_trigger(dispatch, head)]
-    if all(incident.status == "acknowledged" for incident in still_open):
+    if all(state.status == "acknowledged" for state in still_open):
         events.append(orjson.dumps({**head, "event_action": "acknowledge"}))
     return events
 
@@ -92,9 +92,9 @@ def _trigger(dispatch: Dispatch, head: dict[str, str]) -> bytes:
     incident, message = dispatch.incidents[0], write_message(dispatch)
     summary = f"{incident.severity} {incident.title}: {incident.summary}"
     payload: dict[str, Any] = {
-        "summary": _shorten(summary if len(dispatch.incidents) == 1 else message.headline, SUMMARY_LENGTH_MAX),
+        "summary": _shorten(message.headline if is_about_several(dispatch) else summary, SUMMARY_LENGTH_MAX),
         "source": plain_text(incident.subject),
-        "severity": SEVERITIES[incident.severity],
+        "severity": SEVERITIES[dispatch.still_open[0].severity],
         "timestamp": format_timestamp(incident.started_at),
         "class": plain_text(incident.failure_mode),
     }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import orjson
 
@@ -11,7 +11,7 @@ from pipeline.route.group import Group
 from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
 from pipeline.step import InputMessage
-from schemas.incident import CLOSED, Incident
+from schemas.incident import CLOSED, Incident, IncidentStatus, Severity
 from schemas.notification import Notification
 from schemas.record import SUBJECT_LENGTH_MAX
 
@@ -43,11 +43,17 @@ class Dispatch:
 
     @classmethod
     def join(
-        cls, dispatches: "Iterable[Dispatch]", unchanged: Iterable[Incident], reference: str, at: int
+        cls,
+        dispatches: "Iterable[Dispatch]",
+        unchanged: Iterable[Incident],
+        others: "Iterable[IncidentState]",
+        reference: str,
+        at: int,
     ) -> "Dispatch":
-        """Return dispatches of one group as one message. ``unchanged`` and ``at`` are those of :class:`GroupNews`."""
+        """Return dispatches of one group as one message. The fields of :class:`GroupNews` are explained there."""
         members = tuple(sorted(dispatches, key=lambda dispatch: _urgency(dispatch.incident)))
-        return replace(members[0], group_news=GroupNews(members, tuple(unchanged), at), reference=reference)
+        news = GroupNews(members, tuple(unchanged), tuple(others), at)
+        return replace(members[0], group_news=news, reference=reference)
 
     @property
     def notification_id(self) -> str:
@@ -76,11 +82,25 @@ class Dispatch:
         return (self,) if self.group_news is None else self.group_news.dispatches
 
     @property
+    def still_open(self) -> "tuple[IncidentState, ...]":
+        """The states of all open incidents that the message is about, the most severe first."""
+        others = () if self.group_news is None else self.group_news.others
+        states = (IncidentState(one.severity, one.status) for one in self.incidents if one.status not in CLOSED)
+        return tuple(sorted((*states, *others)))
+
+    @property
     def incidents(self) -> tuple[Incident, ...]:
-        """The incidents that the message is about: open before closed, and the most severe first."""
+        """The incidents that the message lists: open before closed, and the most severe first."""
         unchanged = () if self.group_news is None else self.group_news.unchanged
         news = tuple(member.incident for member in self.members)
         return tuple(sorted((*news, *unchanged), key=_urgency))
+
+
+class IncidentState(NamedTuple):
+    """Severity and status of an incident."""
+
+    severity: Severity
+    status: IncidentStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +112,17 @@ class GroupNews:
     dispatches
         The incidents with news, most urgent first.
     unchanged
-        The other open incidents of the group that the receiver knows.
+        The most urgent of the other open incidents that the receiver knows, for a list.
+    others
+        The states of the rest, as the receiver knows them. They are those beyond the length of the list, those with news
+        that is held back, and those whose alert is no longer stored.
     at
         Time of the attempt (Unix ms).
     """
 
     dispatches: tuple[Dispatch, ...]
     unchanged: tuple[Incident, ...]
+    others: tuple[IncidentState, ...]
     at: int
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.route.delivery import Dispatch
+from pipeline.route.delivery import Dispatch, IncidentState
 from pipeline.route.group import Group
 from pipeline.route.reasons import Reason
 from pipeline.step import RawMessage
@@ -101,11 +101,16 @@ def alert(revision: Incident, offset: int = 0) -> RawMessage:
     return RawMessage(ALERTS, 0, offset, STARTED, revision.incident_id.encode(), revision.to_json())
 
 
-def group_message(*news: Incident, unchanged: Sequence[Incident] = (), reference: str = "") -> Dispatch:
+def group_message(
+    *news: Incident,
+    unchanged: Sequence[Incident] = (),
+    others: Sequence[IncidentState] = (),
+    reference: str = "",
+) -> Dispatch:
     """The message of the group of support-bot, about new incidents, with the other open ones."""
     reason, group = Reason("first_notification", "new to the receiver"), Group("all", (("subject", "support-bot"),))
     dispatches = [Dispatch(one, "chat", "all", reason, alert(one), STARTED, group=group) for one in news]
-    return Dispatch.join(dispatches, unchanged, reference, STARTED)
+    return Dispatch.join(dispatches, unchanged, others, reference, STARTED)
 
 
 def silence(offset: int = 0, **changes: Any) -> RawMessage:

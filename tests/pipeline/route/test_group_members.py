@@ -26,6 +26,60 @@ def others(message):
     return sorted(message.group_news.others)
 
 
+def test_news_that_is_held_back_is_not_in_the_message_about_another_incident():
+    run = Run()
+    told(run, a="P3", b="P3")
+    run.step.step([silence(at=run.now, until=run.now + HOUR_S * 1000, matchers=["incident_id=a"])])
+    run.revise("a", severity="P1", title="a secret")
+    run.revise("b", status="acknowledged")
+    run.tick(30)
+    message = take(run)
+    assert [one.incident_id for one in message.incidents] == ["b"]
+    assert others(message) == [("P3", "open")]
+
+
+def test_an_end_that_is_held_back_is_not_in_the_message_about_another_incident():
+    run = Run()
+    told(run, a="P3", b="P3")
+    run.step.step([silence(at=run.now, until=run.now + HOUR_S * 1000, matchers=["incident_id=a"])])
+    run.revise("a", status="resolved")
+    run.revise("b", severity="P2")
+    run.tick(30)
+    message = take(run)
+    assert [one.incident_id for one in message.incidents] == ["b"]
+    assert others(message) == []
+
+
+def test_an_open_incident_whose_alert_is_no_longer_stored_counts_as_open():
+    run = Run(stored_alerts_max=1)
+    run.revise("a", severity="P1", status="acknowledged")
+    run.tick(30)
+    run.send()
+    run.tick(400)
+    run.revise("b")
+    run.tick(30)
+    run.send()
+    run.tick(400)
+    run.revise("b", status="resolved")
+    run.tick(30)
+    message = take(run)
+    assert message.group_news.unchanged == ()
+    assert others(message) == [("P1", "acknowledged")]
+
+
+def test_an_incident_whose_end_the_receiver_refused_is_not_counted_as_open():
+    run = Run()
+    told(run, a="P3", b="P3")
+    run.revise("a", status="resolved")
+    run.tick(30)
+    run.send(SENT.__class__("failed", "answered 404", 1))
+    run.revise("b", severity="P2")
+    run.tick(400)
+    message = take(run)
+    assert [one.incident_id for one in message.incidents] == ["b"]
+    assert others(message) == []
+
+
 def test_the_end_of_an_incident_is_told_if_the_worker_crashed_after_its_first_message():
     run = Run()
     run.revise("a")

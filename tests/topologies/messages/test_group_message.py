@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from pipeline.route import IncidentState
 from pipeline.route.reasons import Reason
 from tests.pipeline.route.samples import STARTED, group_message, incident
 from topologies.messages import render_text, write_message
@@ -62,14 +63,19 @@ def test_a_group_whose_open_incidents_are_acknowledged_says_so():
 
 def test_many_incidents_are_counted():
     news = [replace_id(FIRST, f"inc-{number}") for number in range(30)]
-    message = write_message(
-        group_message(*news, unchanged=[replace_id(WORST, f"open-{number}") for number in range(12)])
-    )
+    message = write_message(group_message(*news, others=[IncidentState("P1", "open")] * 2))
+    assert message.headline == 'P1 open: 32 incidents (subject="support-bot")'
     assert [fact.text for fact in message.facts if fact.label == "And"] == [
         "20 P3 more with news",
         "2 P1 more without news",
     ]
     assert len(render_text(message)) < 10_000
+
+
+def test_an_end_says_how_many_others_are_open():
+    message = write_message(group_message(OVER, others=[IncidentState("P3", "open")]))
+    assert message.headline == 'P3 open: 1 incident (subject="support-bot")'
+    assert [fact.text for fact in message.facts if fact.label == "And"] == ["1 P3 more without news"]
 
 
 def test_a_group_of_one_incident_is_told_like_an_incident():

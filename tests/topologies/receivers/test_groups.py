@@ -5,7 +5,7 @@ import io
 import orjson
 import pytest
 
-from pipeline.route.delivery import Delivery, Dispatch
+from pipeline.route.delivery import Delivery, Dispatch, IncidentState
 from pipeline.route.receiver_settings import AppriseSettings, PagerDutySettings, SlackSettings, WebhookSettings
 from schemas.incident import Incident
 from tests.pipeline.route.samples import STARTED, group_message, incident
@@ -83,6 +83,19 @@ async def test_pagerduty_lists_all_incidents_of_one_severity():
     assert [line.partition("(")[2][:5] for line in lines] == ["inc-a", "inc-b", "inc-c"]
 
 
+async def test_pagerduty_keeps_the_alert_of_a_group_while_an_incident_that_is_not_listed_is_open():
+    async with run_pagerduty() as pagerduty:
+        settings = PagerDutySettings(url=pagerduty.url, routing_key=KEY)
+        receiver = PagerDutyReceiver(settings, HttpClient(5.0, lambda: NOW_S), clock=lambda: NOW_S)
+        message = group_message(ended(FIRST), others=[IncidentState("P1", "open"), IncidentState("P2", "acknowledged")])
+        await deliver(receiver, message)
+        assert pagerduty.statuses == {message.thread_id: "triggered"}
+        assert pagerduty.severities == {message.thread_id: "critical"}
+        message = group_message(ended(FIRST), others=[IncidentState("P2", "acknowledged")])
+        await deliver(receiver, message)
+        assert pagerduty.statuses == {message.thread_id: "acknowledged"}
+
+
 async def test_slack_has_one_message_per_group_that_is_edited_with_a_reply_for_the_news():
     async with run_slack() as slack:
         settings = SlackSettings(token=TOKEN, channel=CHANNEL, api_url=f"{slack.address}/api")
@@ -101,7 +114,7 @@ async def test_a_group_of_a_hundred_incidents_fits_into_a_message_of_slack():
     async with run_slack() as slack:  # which checks Slack's limits
         settings = SlackSettings(token=TOKEN, channel=CHANNEL, api_url=f"{slack.address}/api")
         receiver = SlackReceiver(settings, HttpClient(5.0, lambda: NOW_S), clock=lambda: NOW_S)
-        await deliver(receiver, group_message(*revisions[:60], unchanged=revisions[60:]))
+        await deliver(receiver, group_message(*revisions[:60], unchanged=revisions[60:70]))
 
 
 async def test_a_mail_lists_the_incidents():
