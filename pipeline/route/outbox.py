@@ -90,10 +90,12 @@ class Outbox:
         """Owe the newest revision of an incident to a receiver, in place of an older decision."""
         before, number = notified.owed.get(receiver), notified.number_decision(receiver)
         if before is None:
-            group = self._groups.find(notified, receiver, route, add_labels(notified.labels, self._label_rules))
-            owed = Owed(incident.revision, number, route, reason, now, since=now, group=group)
+            owed = Owed(incident.revision, number, route, reason, now, since=now)
         else:
             owed = before.replaced_by(incident.revision, number, route, reason, now)
+        if before is None or self.is_waiting_for_group(notified, receiver, now):
+            # An attempt may have told the receiver of the incident, so it stays in its group afterwards.
+            owed.group = self._groups.find(notified, receiver, route, add_labels(notified.labels, self._label_rules))
         notified.owed[receiver] = owed
         self._schedule.add(incident.incident_id, receiver, owed)
         self._log.mark(incident.incident_id)

@@ -51,7 +51,7 @@ class Owed:
     group: Group | None = None
 
     def replaced_by(self, revision: int, number: int, route: str, reason: Reason, decided_at: int) -> "Owed":
-        """Return a newer decision that continues the schedule of this one, in the same group."""
+        """Return a newer decision that continues the schedule of this one."""
         return replace(self, revision=revision, number=number, route=route, reason=reason, decided_at=decided_at)
 
     def dump(self) -> dict[str, Any]:

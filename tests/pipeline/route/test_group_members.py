@@ -80,6 +80,27 @@ def test_an_incident_whose_end_the_receiver_refused_is_not_counted_as_open():
     assert others(message) == []
 
 
+def test_before_the_first_message_an_incident_goes_to_the_group_of_its_newest_labels():
+    urgent = {"name": "urgent", "matchers": ["severity=P1"], "receivers": ["chat"], "group_wait_s": 0}
+    run = Run(routes=[urgent], group_wait_s=600)
+    run.revise("a", severity="P3")
+    run.tick(5)
+    run.revise("a", severity="P1")
+    assert run.send() == [(["a"], [])]
+    assert run.notes[-1].route == "urgent"
+
+
+def test_after_an_attempt_an_incident_stays_in_its_group():
+    run = Run(group_by=["severity"])
+    run.revise("a", severity="P3")
+    run.tick(30)
+    first = take(run)
+    run.use(run.step.record_delivery(first, RETRY))  # the receiver may have got it
+    run.revise("a", severity="P1")
+    run.tick(1)
+    assert take(run).thread_id == first.thread_id
+
+
 def test_the_end_of_an_incident_is_told_if_the_worker_crashed_after_its_first_message():
     run = Run()
     run.revise("a")

@@ -67,8 +67,8 @@ class Model:
         else:
             is_news = (one.severity, one.status) != (told["severity"], told["status"])
         if is_news:
-            _, group, since = owed or (None, self.find_group(one), now)
-            self.owed[name] = (one, group, since)
+            _, _, since = owed or (None, None, now)
+            self.owed[name] = (one, self.find_group(one), since)
 
     def due_at(self, group):
         since = min(since for _, other, since in self.owed.values() if other == group)
