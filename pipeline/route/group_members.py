@@ -1,14 +1,19 @@
 """The members of the groups at each receiver, and the time at which the next message of a group is due."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.route.decision import LastSent, is_unknown
+from pipeline.route.delivery import Dispatch, IncidentState
 from pipeline.route.group import Group
 from pipeline.route.matchers import Labels
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.receiver_settings import ReceiverSettings
 from pipeline.route.route_tree import RouteTree
+from schemas.incident import Incident
+
+UNCHANGED_MAX = 10
+"""Maximum incidents without news that the message of a group lists. It counts the others."""
 
 
 @dataclass(slots=True)
@@ -82,6 +87,13 @@ class GroupMembers:
         known = {incident_id: self._log.get(incident_id) for incident_id in sorted(incident_ids)}
         return {incident_id: notified for incident_id, notified in known.items() if notified is not None}
 
+    def join(self, dispatches: Sequence[Dispatch], receiver: str, group: Group, now: int) -> Dispatch:
+        """Return the dispatches of a group as one message, with the other open incidents that the receiver knows."""
+        known = self.known(receiver, group)
+        news = {dispatch.incident.incident_id for dispatch in dispatches}
+        others = _others(receiver, (notified for name, notified in known.items() if name not in news))
+        return Dispatch.join(dispatches, *others, _newest_reference(receiver, known.values()), now)
+
     def due_at(self, receiver: str, group: Group, since: int) -> int:
         """Return the time at which the message of a group is due (Unix ms), from the time since which it is owed.
 
@@ -97,3 +109,25 @@ class GroupMembers:
         """Let no message lie in the future, because the clock has gone back to a time (Unix ms)."""
         for members in self._groups.values():
             members.told_at = min(members.told_at, now)
+
+
+def _others(receiver: str, known: Iterable[NotifiedIncident]) -> tuple[list[Incident], list[IncidentState]]:
+    """Return the open incidents without news that a message lists, and the states of the others that are open."""
+    unchanged: list[Incident] = []
+    others: list[IncidentState] = []
+    still_open = (notified for notified in known if not notified.is_closed)
+    for notified in sorted(still_open, key=lambda notified: notified.last_sent[receiver].severity):
+        is_listed = len(unchanged) < UNCHANGED_MAX and receiver not in notified.held_back
+        incident = notified.stored_incident() if is_listed else None
+        if incident is None:
+            last_sent = notified.last_sent[receiver]
+            others.append(IncidentState(last_sent.severity, last_sent.status))
+        else:
+            unchanged.append(incident)
+    return unchanged, others
+
+
+def _newest_reference(receiver: str, known: Iterable[NotifiedIncident]) -> str:
+    """Return what identifies the last message about incidents at a receiver that knows them, or an empty string."""
+    told = (notified.last_sent[receiver] for notified in known)
+    return max(((sent.at, sent.reference) for sent in told), default=(0, ""))[1]

@@ -4,15 +4,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pipeline.dead_letters import dead_letter
+from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route.decision import LastSent
 from pipeline.route.delivery import Delivery, Dispatch, Owed
 from pipeline.route.escalation import Escalation
 from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
 from pipeline.state import PartStore
-from pipeline.step import InputMessage, RawMessage
+from pipeline.step import InputMessage, OutputMessage, RawMessage
 from schemas.incident import CLOSED, Incident, IncidentStatus
-from schemas.topics import ALERTS
+from schemas.topics import ALERTS, MEBIBYTE
 
 
 @dataclass(slots=True)
@@ -51,6 +53,11 @@ class NotifiedIncident:
     in_flight: dict[tuple[str, int, int], LastSent] = field(default_factory=dict)
     alert: RawMessage | None = None
     escalations: dict[str, Escalation] = field(default_factory=dict)
+
+    def stored_incident(self) -> Incident | None:
+        """Return the newest revision from its alert, if the alert is stored and readable."""
+        incident = None if self.alert is None else read_incident(self.alert)
+        return incident if isinstance(incident, Incident) else None
 
     def newest_sent(self) -> dict[str, LastSent]:
         """Return the newest revision per receiver, sent or in flight."""
@@ -320,6 +327,14 @@ class NotificationLog:
     def _alert_order(self, incident_id: str) -> tuple[bool, bool, int]:
         incident = self._with_alert[incident_id]
         return bool(incident.owed), bool(incident.held_back), incident.last_offset
+
+
+def read_incident(message: InputMessage) -> Incident | OutputMessage:
+    """Return the incident of an alert, or a dead letter if it is unreadable."""
+    incident = decode_contract(message.value, Incident.model_validate, "incident", bytes_max=MEBIBYTE)
+    if isinstance(incident, Unreadable):
+        return dead_letter("route", message, incident.reason, incident.detail)
+    return incident
 
 
 def _dump_message(message: RawMessage | None) -> dict[str, Any] | None:

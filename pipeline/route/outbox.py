@@ -8,14 +8,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pipeline.dead_letters import dead_letter
-from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, decide_notification, is_unknown
-from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, IncidentState, Owed, build_notification
+from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, build_notification
 from pipeline.route.group import Group
 from pipeline.route.group_members import GroupMembers
 from pipeline.route.labels import add_labels
-from pipeline.route.notification_log import NotificationLog, NotifiedIncident
+from pipeline.route.notification_log import NotificationLog, NotifiedIncident, read_incident
 from pipeline.route.reasons import Reason
 from pipeline.route.receiver_settings import ReceiverSettings
 from pipeline.route.route_tree import RouteTree
@@ -24,10 +23,7 @@ from pipeline.state import PartStore
 from pipeline.step import InputMessage, OutputMessage, RawMessage
 from schemas.incident import Incident
 from schemas.notification import Notification
-from schemas.topics import MEBIBYTE, NOTIFICATIONS
-
-UNCHANGED_MAX = 10
-"""Maximum incidents without news that the message of a group lists. It counts the others."""
+from schemas.topics import NOTIFICATIONS
 
 NOT_KEPT = "not kept, because a limit was exceeded during the attempt"
 
@@ -111,7 +107,7 @@ class Outbox:
         owed = notified.owed.get(receiver)
         if owed is None or notified.is_attempted(receiver, owed):
             return []
-        older, alert = _stored_incident(notified), notified.alert
+        older, alert = notified.stored_incident(), notified.alert
         if not keeps_schedule:
             self._owe_in_flight(incident.incident_id, notified, receiver)
         # After a crash during an attempt, the alert is newer than what is owed. The newer revision has its own record.
@@ -230,12 +226,7 @@ class Outbox:
         dispatches = [dispatch for dispatch in begun if dispatch is not None]
         if not dispatches:
             return None
-        message = dispatches[0]
-        if group is not None:
-            known = self._groups.known(receiver, group)
-            news = {dispatch.incident.incident_id for dispatch in dispatches}
-            others = _others(receiver, (notified for name, notified in known.items() if name not in news))
-            message = Dispatch.join(dispatches, *others, _newest_reference(receiver, known.values()), now)
+        message = dispatches[0] if group is None else self._groups.join(dispatches, receiver, group, now)
         self._schedule.begin(message, now)
         self._store.mark("receiver", receiver)
         return message
@@ -246,7 +237,7 @@ class Outbox:
         if notified is None or receiver not in notified.owed:  # it was dropped during an earlier attempt
             self._schedule.remove(incident_id, receiver)
             return None
-        incident, owed = _stored_incident(notified), notified.owed[receiver]
+        incident, owed = notified.stored_incident(), notified.owed[receiver]
         if incident is not None and owed.revision != incident.revision:
             # After a crash during an attempt, the stored alert can be newer than what is owed.
             self._decide_again(incident_id, notified, receiver, now)
@@ -317,7 +308,7 @@ class Outbox:
         self, incident_id: str, notified: NotifiedIncident, receiver: str, now: int
     ) -> list[OutputMessage]:
         """Decide on the newest revision, because an attempt to send an older one failed."""
-        incident, owed = _stored_incident(notified), notified.owed.get(receiver)
+        incident, owed = notified.stored_incident(), notified.owed.get(receiver)
         if owed is None or incident is None or notified.alert is None:
             return []
         if receiver in notified.held_back:
@@ -340,7 +331,7 @@ class Outbox:
     def _pass_on(self, notified: NotifiedIncident, receiver: str, problem: str, route: str, now: int) -> None:
         """Owe the incident to the fallback of a receiver, unless the fallback knows it or is owed it already."""
         fallback = self._receivers[receiver].fallback
-        incident, owed = _stored_incident(notified), notified.owed.get(receiver)
+        incident, owed = notified.stored_incident(), notified.owed.get(receiver)
         if fallback is None or incident is None or (owed is not None and owed.is_passed_on):
             return
         if owed is not None:
@@ -371,41 +362,6 @@ class Outbox:
             _output(build_notification(dispatch, "failed", reasons.failure(problem)), attempts),
             dead_letter("route", dispatch.source, "receiver_refused", detail, receiver=dispatch.receiver),
         ]
-
-
-def read_incident(message: InputMessage) -> Incident | OutputMessage:
-    """Return the incident of an alert, or a dead letter if it is unreadable."""
-    incident = decode_contract(message.value, Incident.model_validate, "incident", bytes_max=MEBIBYTE)
-    if isinstance(incident, Unreadable):
-        return dead_letter("route", message, incident.reason, incident.detail)
-    return incident
-
-
-def _stored_incident(notified: NotifiedIncident) -> Incident | None:
-    incident = None if notified.alert is None else read_incident(notified.alert)
-    return incident if isinstance(incident, Incident) else None
-
-
-def _others(receiver: str, known: Iterable[NotifiedIncident]) -> tuple[list[Incident], list[IncidentState]]:
-    """Return the open incidents without news that a message lists, and the states of the others that are open."""
-    unchanged: list[Incident] = []
-    others: list[IncidentState] = []
-    still_open = (notified for notified in known if not notified.is_closed)
-    for notified in sorted(still_open, key=lambda notified: notified.last_sent[receiver].severity):
-        is_listed = len(unchanged) < UNCHANGED_MAX and receiver not in notified.held_back
-        incident = _stored_incident(notified) if is_listed else None
-        if incident is None:
-            last_sent = notified.last_sent[receiver]
-            others.append(IncidentState(last_sent.severity, last_sent.status))
-        else:
-            unchanged.append(incident)
-    return unchanged, others
-
-
-def _newest_reference(receiver: str, known: Iterable[NotifiedIncident]) -> str:
-    """Return what identifies the last message about incidents at a receiver that knows them, or an empty string."""
-    told = (notified.last_sent[receiver] for notified in known)
-    return max(((sent.at, sent.reference) for sent in told), default=(0, ""))[1]
 
 
 def suppressed_output(dispatch: Dispatch) -> OutputMessage:

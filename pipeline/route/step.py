@@ -16,9 +16,9 @@ from pipeline.route.decision import LastSent, RouteDecision, decide_notification
 from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
 from pipeline.route.escalation import Escalations
 from pipeline.route.labels import add_labels, incident_labels
-from pipeline.route.notification_log import NotificationLog, NotifiedIncident
+from pipeline.route.notification_log import NotificationLog, NotifiedIncident, read_incident
 from pipeline.route.obstacles import Obstacles, is_same_obstacle
-from pipeline.route.outbox import Outbox, read_incident, suppressed_output
+from pipeline.route.outbox import Outbox, suppressed_output
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.state import Part, PartKind, PartStore, State
