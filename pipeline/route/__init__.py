@@ -4,18 +4,9 @@ It is the last step of the pipeline. This package may import the schemas, the st
 wording.
 """
 
-from pipeline.route.delivery import Delivery, Dispatch, IncidentState, Resend
+from pipeline.route.delivery import Delivery, Dispatch, Resend
 from pipeline.route.receiver_settings import ReceiverSettings
 from pipeline.route.settings import RouteSettings
 from pipeline.route.step import PART_KINDS, RouteStep
 
-__all__ = [
-    "PART_KINDS",
-    "Delivery",
-    "Dispatch",
-    "IncidentState",
-    "ReceiverSettings",
-    "Resend",
-    "RouteSettings",
-    "RouteStep",
-]
+__all__ = ["PART_KINDS", "Delivery", "Dispatch", "ReceiverSettings", "Resend", "RouteSettings", "RouteStep"]

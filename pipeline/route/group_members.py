@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.route.decision import LastSent, is_unknown
-from pipeline.route.delivery import Dispatch, IncidentState
+from pipeline.route.delivery import Dispatch
 from pipeline.route.group import Group
 from pipeline.route.matchers import Labels
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.receiver_settings import ReceiverSettings
 from pipeline.route.route_tree import RouteTree
-from schemas.incident import Incident
+from schemas.incident import Incident, IncidentStatus, Severity
 
 UNCHANGED_MAX = 10
 """Maximum incidents without news that the message of a group lists. It counts the others."""
@@ -111,17 +111,19 @@ class GroupMembers:
             members.told_at = min(members.told_at, now)
 
 
-def _others(receiver: str, known: Iterable[NotifiedIncident]) -> tuple[list[Incident], list[IncidentState]]:
+def _others(
+    receiver: str, known: Iterable[NotifiedIncident]
+) -> tuple[list[Incident], list[tuple[Severity, IncidentStatus]]]:
     """Return the open incidents without news that a message lists, and the states of the others that are open."""
     unchanged: list[Incident] = []
-    others: list[IncidentState] = []
+    others: list[tuple[Severity, IncidentStatus]] = []
     still_open = (notified for notified in known if not notified.is_closed)
     for notified in sorted(still_open, key=lambda notified: notified.last_sent[receiver].severity):
         is_listed = len(unchanged) < UNCHANGED_MAX and receiver not in notified.held_back
         incident = notified.stored_incident() if is_listed else None
         if incident is None:
             last_sent = notified.last_sent[receiver]
-            others.append(IncidentState(last_sent.severity, last_sent.status))
+            others.append((last_sent.severity, last_sent.status))
         else:
             unchanged.append(incident)
     return unchanged, others

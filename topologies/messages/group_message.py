@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from pipeline.route import Dispatch, IncidentState
-from schemas.incident import CLOSED, Incident
+from pipeline.route import Dispatch
+from schemas.incident import CLOSED, Incident, Severity
 from schemas.timestamp import date_time
 from topologies.messages.message import (
     HEADLINE_LENGTH_MAX,
@@ -77,24 +77,25 @@ def _list_incidents(dispatch: Dispatch) -> Iterator[MessageFact]:
         news = "" if _is_new(member) else f"; {member.reason.text}"
         text = f"{_title(incident)}, since {date_time(incident.started_at)}{news}"
         yield MessageFact(f"{incident.severity} {incident.status}", shorten(text))
-    more = [member.incident for member in dispatch.members[LISTED_MAX:]]
+    more = [member.incident.severity for member in dispatch.members[LISTED_MAX:]]
     if more:
         yield MessageFact("And", f"{_count(more)} more with news")
     if dispatch.group_news is None:
         return
     for incident in dispatch.group_news.unchanged:
         yield MessageFact(f"{incident.severity} still {incident.status}", shorten(_title(incident)))
-    if dispatch.group_news.others:
-        yield MessageFact("And", f"{_count(dispatch.group_news.others)} more without news")
+    others = [state.severity for state in dispatch.group_news.others]
+    if others:
+        yield MessageFact("And", f"{_count(others)} more without news")
 
 
 def _title(incident: Incident) -> str:
     return f"{shorten(incident.title, TITLE_LENGTH_MAX)} ({incident.incident_id})"
 
 
-def _count(incidents: Iterable[Incident | IncidentState]) -> str:
+def _count(severities: Iterable[Severity]) -> str:
     """Return the number of incidents by severity, such as ``2 P1, 10 P3``."""
-    counts = Counter(incident.severity for incident in incidents)
+    counts = Counter(severities)
     return ", ".join(f"{counts[severity]} {severity}" for severity in sorted(counts))
 
 

@@ -3,7 +3,7 @@
 This package may import the settings, reasons, groups and matchers of route. Sending itself is not pure: see ``topologies/receivers``.
 """
 
-from pipeline.route.delivery.dispatch import Delivery, Dispatch, IncidentState, build_notification
+from pipeline.route.delivery.dispatch import Delivery, Dispatch, build_notification
 from pipeline.route.delivery.owed import Owed
 from pipeline.route.delivery.resend import Resend, ResendClock
 from pipeline.route.delivery.schedule import BATCH_MAX, DeliverySchedule
@@ -13,7 +13,6 @@ __all__ = [
     "Delivery",
     "DeliverySchedule",
     "Dispatch",
-    "IncidentState",
     "Owed",
     "Resend",
     "ResendClock",

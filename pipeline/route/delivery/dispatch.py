@@ -46,13 +46,13 @@ class Dispatch:
         cls,
         dispatches: "Iterable[Dispatch]",
         unchanged: Iterable[Incident],
-        others: "Iterable[IncidentState]",
+        others: Iterable[tuple[Severity, IncidentStatus]],
         reference: str,
         at: int,
     ) -> "Dispatch":
         """Return dispatches of one group as one message. The fields of :class:`GroupNews` are explained there."""
         members = tuple(sorted(dispatches, key=lambda dispatch: _urgency(dispatch.incident)))
-        news = GroupNews(members, tuple(unchanged), tuple(others), at)
+        news = GroupNews(members, tuple(unchanged), tuple(OpenIncident(*state) for state in others), at)
         return replace(members[0], group_news=news, reference=reference)
 
     @property
@@ -82,10 +82,10 @@ class Dispatch:
         return (self,) if self.group_news is None else self.group_news.dispatches
 
     @property
-    def still_open(self) -> "tuple[IncidentState, ...]":
+    def still_open(self) -> "tuple[OpenIncident, ...]":
         """The states of all open incidents that the message is about, the most severe first."""
         others = () if self.group_news is None else self.group_news.others
-        states = (IncidentState(one.severity, one.status) for one in self.incidents if one.status not in CLOSED)
+        states = (OpenIncident(one.severity, one.status) for one in self.incidents if one.status not in CLOSED)
         return tuple(sorted((*states, *others)))
 
     @property
@@ -96,8 +96,8 @@ class Dispatch:
         return tuple(sorted((*news, *unchanged), key=_urgency))
 
 
-class IncidentState(NamedTuple):
-    """Severity and status of an incident."""
+class OpenIncident(NamedTuple):
+    """Severity and status of an open incident."""
 
     severity: Severity
     status: IncidentStatus
@@ -122,7 +122,7 @@ class GroupNews:
 
     dispatches: tuple[Dispatch, ...]
     unchanged: tuple[Incident, ...]
-    others: tuple[IncidentState, ...]
+    others: tuple[OpenIncident, ...]
     at: int
 
 

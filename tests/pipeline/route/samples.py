@@ -3,12 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.route.delivery import Dispatch, IncidentState
+from pipeline.route.delivery import Dispatch
 from pipeline.route.group import Group
 from pipeline.route.reasons import Reason
 from pipeline.step import RawMessage
 from schemas.command import Command
-from schemas.incident import Containment, Incident, LogEntry, ResponseTarget, SignalEvidence, Suspect
+from schemas.incident import (
+    Containment,
+    Incident,
+    IncidentStatus,
+    LogEntry,
+    ResponseTarget,
+    Severity,
+    SignalEvidence,
+    Suspect,
+)
 from schemas.topics import ALERTS, COMMANDS
 
 STARTED = 1_795_489_920_000  # 2026-11-24T03:12:00Z
@@ -104,7 +113,7 @@ def alert(revision: Incident, offset: int = 0) -> RawMessage:
 def group_message(
     *news: Incident,
     unchanged: Sequence[Incident] = (),
-    others: Sequence[IncidentState] = (),
+    others: Sequence[tuple[Severity, IncidentStatus]] = (),
     reference: str = "",
 ) -> Dispatch:
     """The message of the group of support-bot, about new incidents, with the other open ones."""

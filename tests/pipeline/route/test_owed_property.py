@@ -41,6 +41,11 @@ SETTINGS = [
         {"escalations": [{"name": "second", "after_s": 200, "receivers": ["boss", "chat"]}]},
         {"routes": ROUTES, "time_intervals": {"m": {"times": [{"start_time": "03:15", "end_time": "03:25"}]}}},
         {"group_by": ["subject"], "group_wait_s": 30, "group_interval_s": 100},
+        {
+            "group_by": ["severity"],
+            "group_interval_s": 100,
+            "escalations": [{"name": "second", "after_s": 200, "receivers": ["boss", "chat"]}],
+        },
     )
 ]
 REVISION = st.tuples(

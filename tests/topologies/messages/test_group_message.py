@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from pipeline.route import IncidentState
 from pipeline.route.reasons import Reason
 from tests.pipeline.route.samples import STARTED, group_message, incident
 from topologies.messages import render_text, write_message
@@ -63,7 +62,7 @@ def test_a_group_whose_open_incidents_are_acknowledged_says_so():
 
 def test_many_incidents_are_counted():
     news = [replace_id(FIRST, f"inc-{number}") for number in range(30)]
-    message = write_message(group_message(*news, others=[IncidentState("P1", "open")] * 2))
+    message = write_message(group_message(*news, others=[("P1", "open")] * 2))
     assert message.headline == 'P1 open: 32 incidents (subject="support-bot")'
     assert [fact.text for fact in message.facts if fact.label == "And"] == [
         "20 P3 more with news",
@@ -73,7 +72,7 @@ def test_many_incidents_are_counted():
 
 
 def test_an_end_says_how_many_others_are_open():
-    message = write_message(group_message(OVER, others=[IncidentState("P3", "open")]))
+    message = write_message(group_message(OVER, others=[("P3", "open")]))
     assert message.headline == 'P3 open: 1 incident (subject="support-bot")'
     assert [fact.text for fact in message.facts if fact.label == "And"] == ["1 P3 more without news"]
 

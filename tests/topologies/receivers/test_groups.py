@@ -5,7 +5,7 @@ import io
 import orjson
 import pytest
 
-from pipeline.route.delivery import Delivery, Dispatch, IncidentState
+from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.receiver_settings import AppriseSettings, PagerDutySettings, SlackSettings, WebhookSettings
 from schemas.incident import Incident
 from tests.pipeline.route.samples import STARTED, group_message, incident
@@ -87,11 +87,11 @@ async def test_pagerduty_keeps_the_alert_of_a_group_while_an_incident_that_is_no
     async with run_pagerduty() as pagerduty:
         settings = PagerDutySettings(url=pagerduty.url, routing_key=KEY)
         receiver = PagerDutyReceiver(settings, HttpClient(5.0, lambda: NOW_S), clock=lambda: NOW_S)
-        message = group_message(ended(FIRST), others=[IncidentState("P1", "open"), IncidentState("P2", "acknowledged")])
+        message = group_message(ended(FIRST), others=[("P1", "open"), ("P2", "acknowledged")])
         await deliver(receiver, message)
         assert pagerduty.statuses == {message.thread_id: "triggered"}
         assert pagerduty.severities == {message.thread_id: "critical"}
-        message = group_message(ended(FIRST), others=[IncidentState("P2", "acknowledged")])
+        message = group_message(ended(FIRST), others=[("P2", "acknowledged")])
         await deliver(receiver, message)
         assert pagerduty.statuses == {message.thread_id: "acknowledged"}
 
