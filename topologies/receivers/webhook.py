@@ -6,7 +6,8 @@ idempotency key: a server should ignore repeated ids.
 
 import base64
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -22,6 +23,9 @@ EVENT_TYPE = "org.driftwire.incident.v1"
 EVENT_SOURCE = "urn:driftwire:route"
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 BATCH_CONTENT_TYPE = "application/cloudevents-batch+json; charset=utf-8"
+
+BATCH_BYTES_MAX = 1_000_000
+"""Maximum bytes of a request with several incidents. Higher values send fewer requests, but a server may refuse them."""
 
 
 class WebhookReceiver:
@@ -43,24 +47,28 @@ class WebhookReceiver:
         self._clock = clock
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
-        """Post the incident, or the incidents of the group, once."""
-        events = [cloud_event(member) for member in dispatch.members]
-        body = orjson.dumps(events[0] if len(events) == 1 else events)
+        """Post the incident, or the incidents of the group, once. A large group takes several requests."""
+        for bodies, identifier in _split(dispatch):
+            answer = await self._post(bodies, identifier)
+            if not isinstance(answer, HttpAnswer):
+                return answer
+            if not answer.is_success:
+                return answer.failure()
+        return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))
+
+    async def _post(self, events: Sequence[bytes], identifier: str) -> HttpAnswer | Delivery:
+        """Post one event, or several as a batch."""
+        body = events[0] if len(events) == 1 else b"[" + b",".join(events) + b"]"
         try:
             url = read_web_address(self._settings.url, self._settings.url_file)
             headers = {
                 "Content-Type": CONTENT_TYPE if len(events) == 1 else BATCH_CONTENT_TYPE,
                 **self._read_headers(url),
-                **self._sign(dispatch.message_id, body),
+                **self._sign(identifier, body),
             }
         except SecretUnavailable as error:
             return Delivery("retry", str(error), 1)
-        answer = await self._client.request("POST", url, headers, body)
-        if not isinstance(answer, HttpAnswer):
-            return answer
-        if not answer.is_success:
-            return answer.failure()
-        return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))
+        return await self._client.request("POST", url, headers, body)
 
     def _read_headers(self, url: str) -> dict[str, str]:
         """Return the headers of the user."""
@@ -82,6 +90,27 @@ class WebhookReceiver:
             source = "secret" if self._settings.secret_file is None else f"the secret_file {self._settings.secret_file}"
             raise SecretUnavailable(f"cannot use {source}: {error}") from None
         return signature_headers(key, message_id(notification_id), int(self._clock()), body)
+
+
+def _split(dispatch: Dispatch) -> Iterator[tuple[list[bytes], str]]:
+    """Yield the events of each request, with the id of the request."""
+    members: list[Dispatch] = []
+    events: list[bytes] = []
+    for member in dispatch.members:
+        event = orjson.dumps(cloud_event(member))
+        if events and sum(map(len, events)) + len(event) > BATCH_BYTES_MAX:
+            yield events, _part(dispatch, members).message_id
+            members, events = [], []
+        members.append(member)
+        events.append(event)
+    yield events, _part(dispatch, members).message_id
+
+
+def _part(dispatch: Dispatch, members: Sequence[Dispatch]) -> Dispatch:
+    """Return the message about some of the members of a message."""
+    if dispatch.group_news is None:
+        return dispatch
+    return replace(members[0], group_news=replace(dispatch.group_news, dispatches=tuple(members)))
 
 
 def message_id(notification_id: str) -> str:

@@ -49,6 +49,25 @@ async def test_a_webhook_gets_a_batch_of_cloud_events_each_with_its_own_id():
     assert headers["webhook-id"] == message.message_id
 
 
+async def test_a_large_group_takes_several_requests_each_with_its_own_id():
+    revisions = [incident(incident_id=f"inc-{number}", summary="x" * 5000) for number in range(300)]
+    async with run_endpoint() as endpoint:
+        settings = WebhookSettings(url=endpoint.url, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        receiver = WebhookReceiver(settings, HttpClient(5.0, lambda: NOW_S), clock=lambda: NOW_S)
+        endpoint.answers = [200, 500]
+        assert (await receiver.deliver(group_message(*revisions))).outcome == "retry"
+        endpoint.answers = [200]
+        assert (await receiver.deliver(group_message(*revisions))).outcome == "sent"
+        first, refused, again, *rest = endpoint.requests
+    assert (again, refused[0]["webhook-id"]) == (first, rest[0][0]["webhook-id"])
+    sizes = [int(headers["Content-Length"]) for headers, _ in (again, *rest)]
+    assert len(sizes) > 2
+    assert max(sizes) < 1_010_000
+    sent = [event["data"]["incident_id"] for _, events in (again, *rest) for event in events]
+    assert sorted(sent) == sorted(one.incident_id for one in revisions)
+    assert len({headers["webhook-id"] for headers, _ in (again, *rest)}) == len(sizes)
+
+
 async def test_pagerduty_has_one_alert_per_group_until_all_incidents_are_over():
     async with run_pagerduty() as pagerduty:
         settings = PagerDutySettings(url=pagerduty.url, routing_key=KEY)
