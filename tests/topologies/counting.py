@@ -62,3 +62,4 @@ def assert_exactly_once(contents: list[dict[str, Any]], records_per_partition: i
         expected_hash = hashlib.sha256(f"{expected_hash}{offset}".encode()).hexdigest()
         hash_by_count[offset + 1] = expected_hash
     assert all(content["hash"] == hash_by_count[content["value"]] for content in contents)
+    assert {content["first"] for content in contents} == {0}

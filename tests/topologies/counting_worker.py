@@ -23,32 +23,53 @@ SESSION_TIMEOUT_S = 3.0
 
 POISON = b"poison"
 
+UNWRITABLE = b"unwritable"
+"""A record after which the step cannot write its state."""
+
 GROW = b"grow:"
 """Prefix of a record that requests an output of the number of bytes that follows."""
 
+KEYLESS = b"keyless"
+"""A record that requests an output without a key, which is invalid on a compacted topic."""
+
 
 class CountingStep:
-    """Writes an output every 500 records, with a count and a hash that reveal a lost, repeated or misplaced record."""
+    """Writes an output every 500 records, with a count and a hash that reveal a lost, repeated or misplaced record.
+
+    The offset of the first record is a part of the state that is written once, so its loss reveals an incomplete state.
+    """
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
         self._count = 0
         self._hash = ""
+        self._is_writable = True
+        self._first: int | None = None
+        self._is_first_written = True
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        for _, value in parts:
-            self._count, self._hash = json.loads(value)
+        for key, value in parts:
+            if key == b"first":
+                self._first = json.loads(value)
+            else:
+                self._count, self._hash = json.loads(value)
         return iter(())
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
         outputs = []
         for message in messages:
+            if self._first is None:
+                self._first, self._is_first_written = message.offset, False
             self._count += 1
             self._hash = hashlib.sha256(f"{self._hash}{message.offset}".encode()).hexdigest()
             if message.value is not None and message.value.startswith(POISON):
                 raise RuntimeError("this message is poison")
+            if message.value == UNWRITABLE:
+                self._is_writable = False
             if message.value is not None and message.value.startswith(GROW):
                 outputs.append(OutputMessage(DRIFTS, b"big", b"x" * int(message.value.removeprefix(GROW))))
+            if message.value == KEYLESS:
+                outputs.append(OutputMessage(DRIFTS, None, b"without a key"))
             if self._count % OUTPUT_EVERY == 0:
                 outputs.append(self._output("count", self._count))
         return outputs
@@ -62,17 +83,28 @@ class CountingStep:
         return []
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
+        if not self._is_writable:
+            raise RuntimeError("this state cannot be written")
         yield b"count", json.dumps([self._count, self._hash]).encode()
+        if not self._is_first_written:
+            self._is_first_written = True
+            yield b"first", json.dumps(self._first).encode()
 
     def mark_all(self) -> None:
-        pass  # every checkpoint contains the only part
+        self._is_first_written = False
 
     def on_gap(self) -> list[OutputMessage]:
         print(f"partition {self._partition}: gap", flush=True)
         return []
 
     def _output(self, kind: str, value: int | str) -> OutputMessage:
-        content = {"kind": kind, "partition": self._partition, "value": value, "hash": self._hash}
+        content = {
+            "kind": kind,
+            "partition": self._partition,
+            "value": value,
+            "hash": self._hash,
+            "first": self._first,
+        }
         return OutputMessage(DRIFTS, b"key", json.dumps(content).encode())
 
 

@@ -13,13 +13,20 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import InvalidTimestampError
 
-from load.wire import ApiKey, Fault, FaultKind, WireProxy
+from load.wire import ApiKey, Fault, FaultKind, WireProxy, WireRequest
 from pipeline.codec import FORMAT
 from schemas.dead_letter import DeadLetter
 from schemas.topics import DEAD_LETTERS, DRIFTS, checkpoints_topic
 from tests.detect_state import dead_letters
-from tests.topologies.counting import PARTITIONS, assert_exactly_once, counting_worker, produce, wait_for_outputs
-from tests.topologies.counting_worker import GROW, POISON
+from tests.topologies.counting import (
+    PARTITIONS,
+    assert_exactly_once,
+    counting_worker,
+    produce,
+    read_outputs,
+    wait_for_outputs,
+)
+from tests.topologies.counting_worker import GROW, KEYLESS, POISON
 from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.broker import create_topics
 from topologies.broker.embedded_broker import EmbeddedBroker
@@ -97,6 +104,22 @@ async def test_outputs_of_a_refused_batch_are_told_apart(empty_broker: EmbeddedB
         assert worker.stop() == 0
 
 
+async def test_an_output_that_is_an_invalid_record_is_dead_lettered_and_every_other_output_arrives(
+    empty_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    await configure_topic(empty_broker, DRIFTS, cleanup_policy="compact")
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        await produce(empty_broker, 1_000, partition=1)
+        await produce(empty_broker, 1, value=KEYLESS, partition=1)
+        await produce(empty_broker, 999, partition=1)
+        worker.start()
+        contents = await wait_for_outputs(empty_broker, worker, 4)
+        assert [content["value"] for content in contents] == [500, 1_000, 1_500, 2_000]
+        (letter,) = await wait_for_dead_letters(empty_broker, worker, 1)
+        assert (letter.reason, letter.topic, letter.offset) == ("output_refused", DRIFTS, -1)
+        assert worker.stop() == 0
+
+
 async def test_records_that_arrive_while_an_output_is_refused_are_used_without_later_records(
     empty_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
@@ -171,6 +194,55 @@ async def test_a_missing_topic_pauses_the_partitions_and_loses_nothing(
         assert worker.stop() == 0
 
 
+async def test_a_state_that_is_too_large_for_its_topic_pauses_the_partitions_and_loses_nothing(
+    empty_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    await configure_topic(empty_broker, CHECKPOINTS, cleanup_policy="compact", max_message_bytes="100")
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        worker.start()
+        await produce(empty_broker, 4_000)
+        remedy = "set max.message.bytes of topic driftwire.detect-checkpoints to at least 1 MiB"
+        await asyncio.to_thread(worker.wait_for_output, f"{remedy}; nothing is lost, next attempt in 4 s")
+        assert await read_outputs(empty_broker) == []
+        await configure_topic(empty_broker, CHECKPOINTS, cleanup_policy="compact")
+        assert_exactly_once(await wait_for_outputs(empty_broker, worker, 8), 1_000)
+        worker.kill()
+        worker.start()
+        await produce(empty_broker, 4_000)
+        assert_exactly_once(await wait_for_outputs(empty_broker, worker, 16), 2_000)
+        assert worker.stop() == 0
+
+
+async def test_a_topic_that_takes_no_transaction_marker_pauses_the_partitions_and_loses_nothing(
+    empty_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    async with WireProxy(empty_broker.bootstrap) as proxy:
+        arguments = ["-m", "tests.topologies.counting_worker", proxy.bootstrap]
+        with WorkerUnderTest(arguments, tmp_path / "log") as worker:
+            worker.start()
+            await produce(empty_broker, 4_000)
+            await wait_for_outputs(empty_broker, worker, 8)
+            is_ending = asyncio.Event()
+
+            def note_end(_: WireRequest) -> bool:
+                is_ending.set()
+                return True
+
+            proxy.inject(Fault(ApiKey.END_TXN, FaultKind.DELAY, seconds=4, matches=note_end))
+            await produce(empty_broker, 500, partition=0)
+            await is_ending.wait()
+            await configure_topic(empty_broker, DRIFTS, max_message_bytes="50")  # smaller than a marker
+            await produce(empty_broker, 500, partition=0)
+            await asyncio.to_thread(worker.wait_for_output, "Kafka did not complete the transaction within 15 s")
+            await configure_topic(empty_broker, DRIFTS)
+            await empty_broker.stop()
+            await empty_broker.start()  # only a restart makes Kafka write the marker again
+            contents = await wait_for_outputs(empty_broker, worker, 10)
+            assert [content["value"] for content in contents if content["partition"] == 0] == [500, 1_000, 1_500, 2_000]
+            assert proxy.counts == {"end_txn.delay": 1}
+            assert await asyncio.to_thread(worker.stop) == 0
+
+
 async def test_the_whole_state_is_written_to_a_checkpoint_topic_that_was_created_again(
     empty_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
@@ -205,6 +277,19 @@ async def test_without_a_readable_entry_reading_continues_at_the_offsets_of_the_
         assert_exactly_once(await wait_for_outputs(empty_broker, worker, 16), 2_000)
         assert "partition 0: the entry with the offsets of the checkpoint" in worker.output
         assert "partition 0: there is no readable checkpoint; reading continues at the offsets" in worker.output
+        assert worker.stop() == 0
+
+
+async def test_without_a_readable_entry_and_offsets_of_the_group_reading_starts_at_the_beginning(
+    empty_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    await write_checkpoint_message(empty_broker, b"count", json.dumps([7, ""]).encode(), sequence=1)
+    await write_checkpoint_message(empty_broker, ENTRY_KEY, b"not JSON", sequence=1)
+    await produce(empty_broker, 4_000)
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        worker.start()
+        assert_exactly_once(await wait_for_outputs(empty_broker, worker, 8), 1_000)
+        assert worker.output.count("reading starts at the beginning of the topic") == 1
         assert worker.stop() == 0
 
 

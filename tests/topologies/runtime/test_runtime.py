@@ -19,7 +19,7 @@ from tests.topologies.counting import (
     read_outputs,
     wait_for_outputs,
 )
-from tests.topologies.counting_worker import POISON
+from tests.topologies.counting_worker import POISON, UNWRITABLE
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.kafka.client import write_message
 
@@ -63,11 +63,12 @@ async def test_a_worker_suspended_beyond_its_session_is_fenced(empty_broker: Emb
         assert_exactly_once(await read_outputs(empty_broker), 6_000)
 
 
+@pytest.mark.parametrize("value", [POISON, UNWRITABLE], ids=["step", "state"])
 async def test_only_the_message_on_which_the_step_fails_is_dead_lettered(
-    empty_broker: EmbeddedBroker, tmp_path: Path
+    value: bytes, empty_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     await produce(empty_broker, 1_250, partition=2)
-    await produce(empty_broker, 1, value=POISON, partition=2)
+    await produce(empty_broker, 1, value=value, partition=2)
     await produce(empty_broker, 1_250, partition=2)
     with counting_worker(empty_broker, tmp_path / "log") as worker:
         worker.start()
