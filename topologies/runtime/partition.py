@@ -287,7 +287,6 @@ class PartitionWorker:
         except CheckpointTopicReplaced as replaced:
             self._warn(str(replaced))
             self._mark_all()
-            self.is_dirty = True
         if self.is_dirty:
             self.collect_changes()
             await self._write()
@@ -302,8 +301,8 @@ class PartitionWorker:
             self._warn(str(replaced))
             self._clear_pending()
             self._mark_all()
-            self.is_dirty = self.is_urgent = True
-            return
+            self.collect_changes()
+            await self._checkpoints.commit([], self._changed_parts, self._offsets, inputs)
         self._clear_pending()
 
     def _clear_pending(self) -> None:
@@ -313,6 +312,7 @@ class PartitionWorker:
         self.is_dirty = self.is_urgent = False
 
     def _mark_all(self) -> None:
+        self.is_dirty = True
         self._step.mark_all()
         self._changed_parts[KNOWN_TOPICS_KEY] = self._known_topics.dump()
 

@@ -15,8 +15,9 @@ from aiokafka.errors import InvalidTimestampError
 
 from load.wire import ApiKey, Fault, FaultKind, WireProxy, WireRequest
 from pipeline.codec import FORMAT
+from pipeline.step import RawMessage
 from schemas.dead_letter import DeadLetter
-from schemas.topics import DEAD_LETTERS, DRIFTS, checkpoints_topic
+from schemas.topics import DEAD_LETTERS, DRIFTS, RECORDS, checkpoints_topic
 from tests.detect_state import dead_letters
 from tests.topologies.counting import (
     PARTITIONS,
@@ -26,12 +27,16 @@ from tests.topologies.counting import (
     read_outputs,
     wait_for_outputs,
 )
-from tests.topologies.counting_worker import GROW, KEYLESS, POISON
+from tests.topologies.counting_worker import GROW, KEYLESS, POISON, CountingStep
 from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.broker import create_topics
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.kafka.client import read_topic
+from topologies.runtime.checkpoint import read_checkpoint
 from topologies.runtime.checkpoint.stored_checkpoint import ENTRY_KEY, SEQUENCE_HEADER
+from topologies.runtime.known_topics import KNOWN_TOPICS_KEY
+from topologies.runtime.partition import PartitionWorker
+from topologies.runtime.topology_spec import TopologySpec
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -260,6 +265,24 @@ async def test_the_whole_state_is_written_to_a_checkpoint_topic_that_was_created
         await produce(empty_broker, 4_000)
         assert_exactly_once(await wait_for_outputs(empty_broker, worker, 24), 3_000)
         assert worker.stop() == 0
+
+
+async def test_the_last_checkpoint_before_a_stop_contains_the_whole_state_if_its_topic_is_new(
+    empty_broker: EmbeddedBroker,
+) -> None:
+    spec = TopologySpec(name="detect", topics=(RECORDS,), make_step=CountingStep)
+    worker = PartitionWorker(spec, empty_broker.cluster, "counting-detect", 0)
+    await worker.open([])
+    worker.step(RECORDS, [RawMessage(RECORDS, 0, 0, 0, b"", b"x")])
+    await worker.commit()
+    await delete_topic(empty_broker, CHECKPOINTS)
+    await create_topics(empty_broker.cluster, PARTITIONS, 1)
+    worker.step(RECORDS, [RawMessage(RECORDS, 0, 1, 0, b"", b"x")])
+    await worker.close(within_s=30)
+    stored = await read_checkpoint(empty_broker.cluster, "detect", 0)
+    assert stored.offsets == {RECORDS: 1}
+    assert json.loads(stored.parts[b"count"])[0] == 2
+    assert stored.parts.keys() == {KNOWN_TOPICS_KEY, b"count", b"first"}
 
 
 @pytest.mark.parametrize("entry", [b"not JSON", b"[1, 2]", None], ids=["not-json", "list", "tombstone"])
