@@ -302,7 +302,7 @@ class PartitionWorker:
             self._clear_pending()
             self._mark_all()
             self.collect_changes()
-            await self._checkpoints.commit([], self._changed_parts, self._offsets, inputs)
+            await self._write()
         self._clear_pending()
 
     def _clear_pending(self) -> None:
