@@ -33,6 +33,8 @@ ReasonCode = Literal[
     "no_change",
     "superseded",
     "receiver_failed",
+    "digest_due",
+    "digest_empty",
 ]
 """Codes of the reasons for sending, suppressing and failing. ``docs/routes.md`` explains them."""
 

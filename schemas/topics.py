@@ -10,6 +10,7 @@ from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Incident
 from schemas.message import Message
+from schemas.notice import Notice
 from schemas.notification import Notification
 from schemas.record import Record
 from schemas.relearn import Relearn
@@ -128,7 +129,7 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic(
         NOTIFICATIONS,
-        (Notification,),
+        (Notification, Notice),
         key="notification_id",
         retention_ms=90 * DAY_MS,
         written_by=("route",),

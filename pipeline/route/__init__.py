@@ -5,8 +5,18 @@ wording.
 """
 
 from pipeline.route.delivery import Delivery, Dispatch, Resend
+from pipeline.route.notices import NoticeDispatch
 from pipeline.route.receiver_settings import ReceiverSettings
 from pipeline.route.settings import RouteSettings
 from pipeline.route.step import PART_KINDS, RouteStep
 
-__all__ = ["PART_KINDS", "Delivery", "Dispatch", "ReceiverSettings", "Resend", "RouteSettings", "RouteStep"]
+__all__ = [
+    "PART_KINDS",
+    "Delivery",
+    "Dispatch",
+    "NoticeDispatch",
+    "ReceiverSettings",
+    "Resend",
+    "RouteSettings",
+    "RouteStep",
+]

@@ -1,6 +1,6 @@
 """The notification log: for each incident, its newest revision, what each receiver was sent, and what it is owed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route.decision import LastSent
 from pipeline.route.delivery import Delivery, Dispatch, Owed
 from pipeline.route.escalation import Escalation
+from pipeline.route.incident_summary import IncidentSummary
 from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
 from pipeline.state import PartStore
@@ -40,6 +41,8 @@ class NotifiedIncident:
         The newest alert, if it may have to be sent without a further revision.
     escalations
         Escalations by name, while nobody acknowledges the incident.
+    summary
+        What a digest tells of the incident.
     """
 
     revision: int = 0
@@ -53,6 +56,7 @@ class NotifiedIncident:
     in_flight: dict[tuple[str, int, int], LastSent] = field(default_factory=dict)
     alert: RawMessage | None = None
     escalations: dict[str, Escalation] = field(default_factory=dict)
+    summary: IncidentSummary = field(default_factory=IncidentSummary)
 
     def stored_incident(self) -> Incident | None:
         """Return the newest revision from its alert, if the alert is stored and readable."""
@@ -122,6 +126,7 @@ class NotifiedIncident:
             "held_back": {receiver: asdict(self.held_back[receiver]) for receiver in sorted(self.held_back)},
             "owed": {receiver: self.owed[receiver].dump() for receiver in sorted(self.owed)},
             "escalations": {name: asdict(self.escalations[name]) for name in sorted(self.escalations)},
+            "summary": self.summary.dump(),
         }
 
     @classmethod
@@ -131,7 +136,8 @@ class NotifiedIncident:
         # States of format 2 and older have neither labels nor decisions nor anything that is held back.
         labels = {name: tuple(values) for name, values in state.get("labels", {}).items()}
         held_back = {receiver: Reason(**reason) for receiver, reason in state.get("held_back", {}).items()}
-        # States of format 3 and older have nothing that is owed, and no escalations.
+        # States of format 3 and older have nothing that is owed, no escalations and no summary.
+        summary = IncidentSummary.load(state["summary"]) if "summary" in state else IncidentSummary()
         owed = {receiver: Owed.load(notification) for receiver, notification in state.get("owed", {}).items()}
         return cls(
             state["revision"],
@@ -143,6 +149,7 @@ class NotifiedIncident:
             dict(state.get("decisions", {})),
             owed,
             escalations={name: Escalation(**entry) for name, entry in state.get("escalations", {}).items()},
+            summary=summary,
         )
 
 
@@ -173,13 +180,18 @@ class NotificationLog:
         """Return the entry of an incident, or None if there is none."""
         return self._incidents.get(incident_id)
 
-    def add_revision(self, revision: Incident, labels: Labels, offset: int) -> NotifiedIncident:
-        """Record a revision with its labels, which was read at an offset of the alerts topic."""
+    def incidents(self) -> Iterable[tuple[str, NotifiedIncident]]:
+        """Return the ids and entries of all incidents."""
+        return self._incidents.items()
+
+    def add_revision(self, revision: Incident, labels: Labels, offset: int, now: int) -> NotifiedIncident:
+        """Record a revision with its labels, which was read at an offset of the alerts topic, at a time (Unix ms)."""
         incident = self._incidents.setdefault(revision.incident_id, NotifiedIncident())
         incident.revision = revision.revision
         incident.is_closed = revision.status in CLOSED
         incident.last_offset = offset
         incident.labels = labels
+        incident.summary.revise(revision, now)
         incident.decisions.clear()
         incident.held_back.clear()
         self._store.mark("incident", revision.incident_id)
@@ -282,9 +294,13 @@ class NotificationLog:
 
     def reset_times(self, now: int) -> None:
         """Let escalations and decisions be of a time at the latest (Unix ms), because the clock has gone back to it."""
-        for incident_id, incident in self._with_alert.items():
-            incident.reset_times(now)
-            self._store.mark("incident", incident_id)
+        for incident_id, incident in self._incidents.items():
+            is_changed = incident.summary.reset_times(now)
+            if incident_id in self._with_alert:
+                incident.reset_times(now)
+                is_changed = True
+            if is_changed:
+                self._store.mark("incident", incident_id)
 
     def dump(self, incident_id: str) -> dict[str, Any] | None:
         """Return the state of one incident, or None if it was dropped."""

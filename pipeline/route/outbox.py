@@ -4,7 +4,7 @@ At most one notification per incident and receiver is owed, always for the newes
 so a receiver that was unavailable gets the newest state instead of every revision.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pipeline.dead_letters import dead_letter
@@ -14,6 +14,7 @@ from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, 
 from pipeline.route.group import Group
 from pipeline.route.group_members import GroupMembers
 from pipeline.route.labels import add_labels
+from pipeline.route.notices import NoticeDispatch, Notices
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident, read_incident
 from pipeline.route.reasons import Reason
 from pipeline.route.receiver_settings import ReceiverSettings
@@ -61,6 +62,8 @@ class Outbox:
         self._store = store
         self._groups = GroupMembers(self._receivers, tree, log)
         self._schedule = DeliverySchedule(self._receivers, self._groups.due_at, has_clock=has_clock)
+        self.notices = Notices(settings, self._schedule, store)
+        """What is owed that is not about one incident."""
 
     def restore(self, incident_id: str, notified: NotifiedIncident) -> None:
         """Schedule what an incident of a restored state owes."""
@@ -143,8 +146,8 @@ class Outbox:
         """Return whether attempts are due at a time (Unix ms)."""
         return bool(self._schedule.find_due(now, busy))
 
-    def take_due(self, now: int, busy: Collection[str] = ()) -> list[Dispatch]:
-        """Return the notifications to send at a time (Unix ms), oldest decision first. Their attempts begin."""
+    def take_due(self, now: int, busy: Collection[str] = ()) -> list[Dispatch | NoticeDispatch]:
+        """Return the notifications and notices to send at a time (Unix ms), oldest decision first. Their attempts begin."""
         begun = (self._begin(*attempt, now) for attempt in self._schedule.find_due(now, busy))
         return [dispatch for dispatch in begun if dispatch is not None]
 
@@ -153,8 +156,10 @@ class Outbox:
         owed = notified.owed.get(receiver)
         return owed is not None and self._schedule.is_waiting_for_group(receiver, owed, now)
 
-    def record(self, dispatch: Dispatch, delivery: Delivery, now: int) -> list[OutputMessage]:
+    def record(self, dispatch: Dispatch | NoticeDispatch, delivery: Delivery, now: int) -> list[OutputMessage]:
         """Record the outcome of an attempt. Return the notification, if it ends here, and a dead letter if it failed."""
+        if isinstance(dispatch, NoticeDispatch):
+            return self.notices.record(dispatch, delivery, now)
         self._schedule.end(dispatch, delivery, now)
         self._store.mark("receiver", dispatch.receiver)
         outputs = [output for member in dispatch.members for output in self._record_member(member, delivery, now)]
@@ -220,9 +225,14 @@ class Outbox:
         self._schedule.reset_times(now)
         self._groups.reset_times(now)
 
-    def _begin(self, receiver: str, incident_ids: Iterable[str], group: Group | None, now: int) -> Dispatch | None:
+    def _begin(
+        self, receiver: str, keys: tuple[str, ...], group: Group | None, now: int
+    ) -> Dispatch | NoticeDispatch | None:
         """Begin an attempt with what is still owed. Return its message, or None if nothing is."""
-        begun = [self._begin_member(incident_id, receiver, now) for incident_id in incident_ids]
+        notice_id = self.notices.find(keys[0])
+        if notice_id is not None:
+            return self.notices.begin(notice_id, receiver, now)
+        begun = [self._begin_member(incident_id, receiver, now) for incident_id in keys]
         dispatches = [dispatch for dispatch in begun if dispatch is not None]
         if not dispatches:
             return None

@@ -21,6 +21,7 @@ class Reason:
 
 
 END_NOT_ACCEPTED = Reason("end_not_accepted", "the receiver does not accept the end of incidents")
+DIGEST_EMPTY = Reason("digest_empty", "there is nothing in the digest")
 
 
 def active_silence(author: str, until: int, silence_id: str) -> Reason:
@@ -125,6 +126,11 @@ def superseded(revision: int) -> Reason:
 def fallback(receiver: str, problem: str) -> Reason:
     """Another receiver could not be notified, and this receiver is its fallback."""
     return Reason("fallback", f"instead of {receiver}: {problem}")
+
+
+def due_digest(day: str) -> Reason:
+    """The digest of a day is due."""
+    return Reason("digest_due", f"the digest of {day} is due")
 
 
 def failure(text: str) -> Reason:

@@ -296,6 +296,9 @@ class PagerDutySettings(DestinationSettings):
 DESTINATIONS = ("console", "webhook", "alertmanager", "slack", "github", "apprise", "pagerduty")
 """Keys of a receiver that select its kind. Each receiver has exactly one of them."""
 
+DIGEST_DESTINATIONS = ("console", "webhook", "slack", "apprise")
+"""Kinds of receivers that can send a digest."""
+
 
 class ReceiverSettings(BaseModel):
     """A destination for notifications."""

@@ -8,8 +8,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from pipeline.route.labels import INCIDENT_LABELS, LabelRule
 from pipeline.route.matchers import check_label_names, parse_matchers
-from pipeline.route.receiver_settings import ReceiverSettings
-from pipeline.route.time_intervals import TimeIntervalSettings
+from pipeline.route.receiver_settings import DIGEST_DESTINATIONS, ReceiverSettings
+from pipeline.route.time_intervals import TimeIntervalSettings, checked_by, parse_time, parse_weekdays
+from pipeline.time_zone import check_time_zone
 from pipeline.wording import did_you_mean
 
 DEFAULT_ROUTE = "default"
@@ -140,6 +141,40 @@ class EscalationSettings(BaseModel):
     receivers: tuple[str, ...] = Field(min_length=1, description="Receivers that are notified then.")
 
 
+class DigestSettings(BaseModel):
+    """Daily summary of P4 incidents, of P3 incidents that are open for longer than a day, and of suppressed ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=100, description="Name of the digest in its messages.")
+    receivers: tuple[str, ...] = Field(
+        min_length=1, description="Receivers of the digest. The console, webhook, slack and apprise can receive it."
+    )
+    time: Annotated[str, checked_by(parse_time)] = Field(
+        description="Local time of day from which it is sent, as HH:MM."
+    )
+    weekdays: tuple[Annotated[str, checked_by(parse_weekdays)], ...] = Field(
+        default=(),
+        description="Days of the week or ranges of them, such as monday:friday, on which it is sent. Without days, it "
+        "is sent every day. Weeks begin on Sunday.",
+    )
+    location: Annotated[str, AfterValidator(check_time_zone)] = Field(
+        default="UTC", description="IANA time zone of the time and the weekdays, such as Europe/Berlin."
+    )
+    matchers: MatcherTexts = Field(
+        default=(),
+        description="Conditions on the labels of the incidents in the digest. All must match. Without conditions, it "
+        "contains all incidents.",
+    )
+
+    @field_validator("time")
+    @classmethod
+    def _check_time(cls, time: str) -> str:
+        if time == "24:00":
+            raise ValueError("24:00 is not on the same day; write 00:00")
+        return time
+
+
 class RouteSettings(BaseModel):
     """Settings of the route step: the receivers, the routing tree and the limits."""
 
@@ -162,6 +197,9 @@ class RouteSettings(BaseModel):
     )
     escalations: tuple[EscalationSettings, ...] = Field(
         default=(), description="Further receivers of the incidents that nobody acknowledges in time."
+    )
+    digests: tuple[DigestSettings, ...] = Field(
+        default=(), description="Daily summaries of the incidents for which nobody is paged."
     )
     time_intervals: dict[str, TimeIntervalSettings] = Field(
         default_factory=dict, description="Time intervals by name, for mute_times and active_times of routes."
@@ -202,6 +240,12 @@ class RouteSettings(BaseModel):
         ge=1,
         description="Maximum number of stored silences. Beyond this number, the silences that end first are dropped.",
     )
+    notices_max: int = Field(
+        default=500,
+        ge=1,
+        description="Maximum number of digests that receivers have not accepted yet. Beyond this number, the oldest are "
+        "dead-lettered.",
+    )
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -231,6 +275,7 @@ class RouteSettings(BaseModel):
         sources += [(f"labels[{index}]", rule.matchers) for index, rule in enumerate(self.labels)]
         sources += [(f"inhibit[{index}]", rule.source + rule.target) for index, rule in enumerate(self.inhibit)]
         sources += [(f"escalation {escalation.name!r}", escalation.matchers) for escalation in self.escalations]
+        sources += [(f"digest {digest.name!r}", digest.matchers) for digest in self.digests]
         names = [(source, [matcher.label for matcher in parse_matchers(*texts)]) for source, texts in sources]
         names += [(f"inhibit[{index}].equal", list(rule.equal)) for index, rule in enumerate(self.inhibit)]
         groups = [("group_by", self.group_by)]
@@ -280,6 +325,22 @@ class RouteSettings(BaseModel):
             names.append(escalation.name)
             known = [receiver.name for receiver in self.receivers]
             _check_receivers(f"escalation {escalation.name!r}", escalation.receivers, known)
+        return self
+
+    @model_validator(mode="after")
+    def _check_digests(self) -> Self:
+        kinds = {receiver.name: receiver.kind for receiver in self.receivers}
+        names = [digest.name for digest in self.digests]
+        for digest in self.digests:
+            if names.count(digest.name) > 1:
+                raise ValueError(f"two digests have the name {digest.name!r}; give each its own name")
+            _check_receivers(f"digest {digest.name!r}", digest.receivers, list(kinds))
+            for receiver in digest.receivers:
+                if kinds[receiver] not in DIGEST_DESTINATIONS:
+                    raise ValueError(
+                        f"digest {digest.name!r}: the receiver {receiver!r} cannot send a digest, because it is of the "
+                        f"kind {kinds[receiver]}; use a receiver of the kind {', '.join(DIGEST_DESTINATIONS)}"
+                    )
         return self
 
 

@@ -9,13 +9,13 @@ idempotency key.
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
-from pipeline.dead_letters import dead_letter
-from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, RouteDecision, decide_notification, is_unknown
 from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
+from pipeline.route.digest import Digests
 from pipeline.route.escalation import Escalations
 from pipeline.route.labels import add_labels, incident_labels
+from pipeline.route.notices import NoticeDispatch
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident, read_incident
 from pipeline.route.obstacles import Obstacles, is_same_obstacle
 from pipeline.route.outbox import Outbox, suppressed_output
@@ -23,15 +23,16 @@ from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
-from schemas.command import Command
 from schemas.incident import CLOSED, Incident
-from schemas.topics import ALERTS, COMMANDS, MEBIBYTE
+from schemas.topics import ALERTS, COMMANDS
 
 PART_KINDS = (
     PartKind("incident", owner="incident"),
     PartKind("alert", owner="incident"),
     PartKind("silence", owner="silence"),
     PartKind("receiver", owner="receiver"),
+    PartKind("notice", owner="notice"),
+    PartKind("digest", owner="digest"),
     PartKind("clock", owner="partition"),
 )
 """Kinds of the parts. They do not depend on settings, because past notifications do not depend on them."""
@@ -70,6 +71,8 @@ class RouteStep:
         self._log = NotificationLog(settings.incidents_max, settings.stored_alerts_max, self._store)
         self._label_rules = settings.label_rules
         self._outbox = Outbox(settings, self._tree, self._log, self._store, has_clock=wall_ms is not None)
+        self._notices = self._outbox.notices
+        self._digests = Digests(settings, self._log, self._notices, self._store)
         self._resend_clock = ResendClock(settings.receivers)
         self._due_resends: set[str] = set()
         self._obstacles = Obstacles(settings, self._store)
@@ -88,7 +91,12 @@ class RouteStep:
             self._store.load(part, self._obstacles.load_silence)
         for part in self._store.parts("receiver"):
             self._store.load(part, partial(self._outbox.load_receiver, part.name))
-        if self._wall_ms is not None and self._wall_ms < self._log.newest_decision():
+        for part in self._store.parts("notice"):
+            self._store.load(part, partial(self._notices.load, part.name))
+        for part in self._store.parts("digest"):
+            self._store.load(part, partial(self._digests.load, part.name))
+        newest_decision = max(self._log.newest_decision(), self._notices.newest_decision())
+        if self._wall_ms is not None and self._wall_ms < newest_decision:
             self._reset_times(self._wall_ms)
         yield from self._store.finish_restore()
 
@@ -108,7 +116,7 @@ class RouteStep:
                 if self._wall_ms is None:
                     outputs.extend(self._decide_due())
             elif message.topic == COMMANDS:
-                outputs.extend(self._read_command(message))
+                outputs.extend(self._obstacles.read_command(message))
         return outputs
 
     def control(self, message: InputMessage) -> list[OutputMessage]:  # noqa: ARG002 - the protocol's
@@ -126,10 +134,11 @@ class RouteStep:
         if self._wall_ms is not None and wall_ms < self._wall_ms:
             self._reset_times(wall_ms)
         self._wall_ms = wall_ms
+        outputs = self._decide_notices()
         self._due_resends |= {
             receiver for receiver in self._resend_clock.advance(wall_ms) if self._log.open_alerts(receiver)
         }
-        return self._decide_due()
+        return outputs + self._decide_due()
 
     def on_gap(self) -> list[OutputMessage]:
         """Do nothing, because a gap does not change the notifications that were sent."""
@@ -139,10 +148,10 @@ class RouteStep:
         """Return whether attempts to send or re-sends are due. Receivers in ``busy`` do not count."""
         return self._outbox.has_due(self._now(), busy) or not self._due_resends.issubset(busy)
 
-    def take_pending(self, busy: Collection[str] = ()) -> list[Dispatch]:
-        """Return the notifications whose attempts are due, oldest decision first, except to receivers in ``busy``.
+    def take_pending(self, busy: Collection[str] = ()) -> list[Dispatch | NoticeDispatch]:
+        """Return what is to be sent now, oldest decision first, except to receivers in ``busy``.
 
-        Call :meth:`record_delivery` for each notification.
+        Call :meth:`record_delivery` for each notification and notice.
         """
         return self._outbox.take_due(self._now(), busy)
 
@@ -157,7 +166,7 @@ class RouteStep:
         resends = [Resend(receiver, tuple(self._log.open_alerts(receiver))) for receiver in receivers]
         return [resend for resend in resends if resend.alerts]
 
-    def record_delivery(self, dispatch: Dispatch, delivery: Delivery) -> list[OutputMessage]:
+    def record_delivery(self, dispatch: Dispatch | NoticeDispatch, delivery: Delivery) -> list[OutputMessage]:
         """Record the outcome of an attempt.
 
         Parameters
@@ -174,6 +183,8 @@ class RouteStep:
             The notification, unless it is still owed, and a dead letter with the alert if it failed.
         """
         outputs = self._outbox.record(dispatch, delivery, self._now())
+        if isinstance(dispatch, NoticeDispatch):
+            return outputs
         for incident_id in (member.incident.incident_id for member in dispatch.members):
             notified = self._log.get(incident_id)
             if notified is not None and notified.owed:  # an obstacle may have begun during the attempt
@@ -194,6 +205,8 @@ class RouteStep:
             "alert": self._log.dump_alert,
             "silence": self._obstacles.dump_silence,
             "receiver": self._outbox.dump_receiver,
+            "notice": self._notices.dump,
+            "digest": self._digests.dump,
             "clock": lambda _: {"newest_event_ms": self._newest_event_ms},
         }
         return [(Part(kind, name), dumps[kind](name))]
@@ -216,18 +229,24 @@ class RouteStep:
         before = self._log.get(incident.incident_id)
         if before is not None and incident.revision <= before.revision:
             return []
+        outputs: list[OutputMessage] = []
         if incident.updated_at > self._newest_event_ms:
             self._newest_event_ms = incident.updated_at
             self._store.mark("clock", "")
+            outputs += [] if self._wall_ms is not None else self._decide_notices()
         labels = incident_labels(incident)
-        notified = self._log.add_revision(incident, labels, message.offset)
+        notified = self._log.add_revision(incident, labels, message.offset, self._now())
         self._update_sources(incident.incident_id, notified)
         self._escalations.end(notified.escalations, add_labels(labels, self._label_rules))
-        outputs = self._decide(incident, message, notified, self._recipients(notified))
+        outputs += self._decide(incident, message, notified, self._recipients(notified))
         while (excess := self._log.pop_excess()) is not None:
             self._obstacles.remove_source(excess[0])
             outputs += self._outbox.drop(*excess, None, "route.incidents_max")
         return outputs
+
+    def _decide_notices(self) -> list[OutputMessage]:
+        """Owe the digests that are due. The clock has just advanced, and nothing else is decided at this time yet."""
+        return self._digests.decide(self._now()) + self._notices.check()
 
     def _decide_due(self) -> list[OutputMessage]:
         """Decide again where an obstacle is over or a repeat is due. The other decisions stay as they are."""
@@ -307,6 +326,7 @@ class RouteStep:
                 route, obstacle = self._obstacles.find(incident.incident_id, labels, routes, now)
                 if obstacle is not None:
                     notified.held_back[receiver] = obstacle
+                    notified.summary.suppress(obstacle, now)
                     decision = RouteDecision(False, obstacle)
                 else:
                     news, before = decision.reason, obstacle_before if is_due else None
@@ -361,17 +381,3 @@ class RouteStep:
             if fallback is not None and fallback in notified.held_back:
                 routes.setdefault(fallback, routes[receiver])
         return {name: (routes[name], newest_sent.get(name)) for name in routes if name in self._receivers}
-
-    def _read_command(self, message: InputMessage) -> list[OutputMessage]:
-        """Add a silence. Correlate handles other commands and reports invalid commands."""
-        command = decode_contract(message.value, Command.model_validate, "command", bytes_max=MEBIBYTE)
-        if isinstance(command, Unreadable):
-            return []
-        if command.action != "silence":
-            return []
-        try:
-            self._obstacles.add_silence(command)
-        except ValueError as error:
-            detail = f"the silence {command.command_id} is invalid: {error}"
-            return [dead_letter("route", message, "contract", detail)]
-        return []

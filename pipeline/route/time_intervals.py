@@ -30,7 +30,7 @@ _DAYS_MAX = 31
 _YEAR_MAX = 9999
 
 
-def _parse_time(text: str) -> int:
+def parse_time(text: str) -> int:
     """Return the minutes since midnight of ``HH:MM``."""
     if not _TIME.fullmatch(text):
         raise ValueError(f"{text!r} is not a time; write HH:MM from 00:00 to 24:00")
@@ -55,7 +55,8 @@ def _parse_number(text: str, smallest: int, largest: int) -> int:
     return int(text)
 
 
-def _parse_weekdays(text: str) -> Range:
+def parse_weekdays(text: str) -> Range:
+    """Return the first and last day of ``monday:friday`` or of one day, counted from Sunday as 0."""
     first, last = _parse_range(text, lambda name: _parse_name(name, _WEEKDAYS))
     if first > last:
         raise ValueError(f"{text!r} ends before it begins, because weeks begin on Sunday; write two ranges")
@@ -87,7 +88,9 @@ def _check_order(text: str, found: Range) -> Range:
     return found
 
 
-def _checked_by(parse: Callable[[str], object]) -> AfterValidator:
+def checked_by(parse: Callable[[str], object]) -> AfterValidator:
+    """Return a validator of a text that is kept as it is."""
+
     def check(text: str) -> str:
         parse(text)
         return text
@@ -100,14 +103,14 @@ class TimeOfDaySettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    start_time: Annotated[str, _checked_by(_parse_time)] = Field(description="First minute, as HH:MM.")
-    end_time: Annotated[str, _checked_by(_parse_time)] = Field(
+    start_time: Annotated[str, checked_by(parse_time)] = Field(description="First minute, as HH:MM.")
+    end_time: Annotated[str, checked_by(parse_time)] = Field(
         description="Minute before which the part ends, as HH:MM. 24:00 is the end of the day."
     )
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
-        if _parse_time(self.start_time) >= _parse_time(self.end_time):
+        if parse_time(self.start_time) >= parse_time(self.end_time):
             raise ValueError(
                 f"{self.start_time} to {self.end_time} ends before it begins; for a night, write two parts of the day"
             )
@@ -120,16 +123,16 @@ class TimeIntervalSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     times: tuple[TimeOfDaySettings, ...] = Field(default=(), description="Parts of the day.")
-    weekdays: tuple[Annotated[str, _checked_by(_parse_weekdays)], ...] = Field(
+    weekdays: tuple[Annotated[str, checked_by(parse_weekdays)], ...] = Field(
         default=(), description="Days of the week or ranges of them, such as monday:friday. Weeks begin on Sunday."
     )
-    days_of_month: tuple[Annotated[str, _checked_by(_parse_days)], ...] = Field(
+    days_of_month: tuple[Annotated[str, checked_by(_parse_days)], ...] = Field(
         default=(), description="Days of the month or ranges of them, such as 1:5. -1 is the last day of the month."
     )
-    months: tuple[Annotated[str, _checked_by(_parse_months)], ...] = Field(
+    months: tuple[Annotated[str, checked_by(_parse_months)], ...] = Field(
         default=(), description="Months or ranges of them, by name or number, such as december or 1:3."
     )
-    years: tuple[Annotated[str, _checked_by(_parse_years)], ...] = Field(
+    years: tuple[Annotated[str, checked_by(_parse_years)], ...] = Field(
         default=(), description="Years or ranges of them, such as 2027 or 2027:2028."
     )
     location: Annotated[str, AfterValidator(check_time_zone)] = Field(
@@ -152,8 +155,8 @@ class TimeInterval:
     def from_settings(cls, settings: TimeIntervalSettings) -> "TimeInterval":
         """Parse the ranges of the settings."""
         return cls(
-            tuple((_parse_time(part.start_time), _parse_time(part.end_time) - 1) for part in settings.times),
-            tuple(map(_parse_weekdays, settings.weekdays)),
+            tuple((parse_time(part.start_time), parse_time(part.end_time) - 1) for part in settings.times),
+            tuple(map(parse_weekdays, settings.weekdays)),
             tuple(map(_parse_days, settings.days_of_month)),
             tuple(map(_parse_months, settings.months)),
             tuple(map(_parse_years, settings.years)),
@@ -171,11 +174,11 @@ class TimeInterval:
         month_length = calendar.monthrange(local.year, local.month)[1]
         days = [tuple(day if day > 0 else month_length + 1 + day for day in ends) for ends in self.days_of_month]
         return (
-            _is_within(self.minutes, local.hour * 60 + local.minute)
-            and _is_within(self.weekdays, local.isoweekday() % 7)
-            and _is_within(days, local.day)
-            and _is_within(self.months, local.month)
-            and _is_within(self.years, local.year)
+            is_within(self.minutes, local.hour * 60 + local.minute)
+            and is_within(self.weekdays, local.isoweekday() % 7)
+            and is_within(days, local.day)
+            and is_within(self.months, local.month)
+            and is_within(self.years, local.year)
         )
 
 
@@ -184,7 +187,7 @@ def find_interval(intervals: Mapping[str, TimeInterval], names: Iterable[str], a
     return next((name for name in names if intervals[name].contains(at)), None)
 
 
-def _is_within(ranges: Iterable[tuple[int, ...]], number: int) -> bool:
+def is_within(ranges: Iterable[tuple[int, ...]], number: int) -> bool:
     """Return whether a range contains the number. Without ranges, every number is within."""
     ranges = tuple(ranges)
     return not ranges or any(first <= number <= last for first, last in ranges)

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from schemas.dead_letter import DeadLetter
+from schemas.notice import Notice
 from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, DEAD_LETTERS, NOTIFICATIONS
 from tests.pipeline.route.samples import incident, silence
@@ -254,3 +255,43 @@ async def test_an_alert_that_cannot_be_written_is_set_aside_and_a_healthy_one_is
     assert (letter.step, letter.reason) == ("route", "contract")
     assert "revision" in letter.detail
     assert [event["id"] for _, event in endpoint.requests] == ["inc-3f9a21c0b7:1:hook", "inc-3f9a21c0b7:2:hook"]
+
+
+async def wait_for_notices(cluster: Cluster, count: int) -> list[Notice]:
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            values = [message.value or b"" async for message in read_topic(cluster, NOTIFICATIONS)]
+            notices = [Notice.from_json(value) for value in values if b'"type":"notice"' in value]
+            if len(notices) >= count:
+                return notices
+            await asyncio.sleep(0.2)
+
+
+async def test_a_digest_that_was_missed_is_sent_late_and_once_over_restarts(empty_broker, tmp_path):
+    cluster = empty_broker.cluster
+    due_s = (time.time() + 25) // 60 * 60 + 60  # the first full minute after the first worker is ready
+    async with run_endpoint() as endpoint, run_endpoint() as team:
+        config = write_configuration(tmp_path, endpoint)
+        content = json.loads(config.read_text())
+        content["route"]["receivers"].append({"name": "team", "webhook": {"url": team.url}})
+        due = time.strftime("%H:%M", time.gmtime(due_s))
+        content["route"]["digests"] = [{"name": "morning", "receivers": ["team"], "time": due}]
+        config.write_text(json.dumps(content))
+        async with route_worker(cluster, config) as first:
+            await publish(cluster, severity="P4")
+            assert await wait_for_notifications(cluster, 1) == [(1, "sent", 1)]
+            first.kill()
+        await asyncio.sleep(max(0.0, due_s - time.time()))
+        team.answers = [503, 200]
+        async with route_worker(cluster, config) as second:
+            [notice] = await wait_for_notices(cluster, 1)
+            second.kill()
+        async with route_worker(cluster, config):
+            await publish(cluster, severity="P4", revision=2, status="resolved")
+            await wait_for_requests(endpoint, 2)
+        day = time.strftime("%Y-%m-%d", time.gmtime(due_s))
+        assert (notice.notification_id, notice.outcome, notice.attempts) == (f"digest:morning:{day}:team", "sent", 2)
+        assert [event["id"] for _, event in team.requests] == [notice.notification_id] * 2
+        assert team.requests[1][1]["type"] == "org.driftwire.digest.v1"
+        assert [one["incident_id"] for one in team.requests[1][1]["data"]["p4"]["incidents"]] == ["inc-3f9a21c0b7"]
+        assert await wait_for_notices(cluster, 1) == [notice]

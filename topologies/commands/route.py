@@ -23,7 +23,7 @@ from topologies.terminal import echo, echo_json
 if TYPE_CHECKING:
     from pipeline.route import RouteSettings
     from pipeline.route.explanation import RouteOutcome, RoutingExplanation
-    from pipeline.route.settings import EscalationSettings, Route
+    from pipeline.route.settings import DigestSettings, EscalationSettings, Route
     from pipeline.route.time_intervals import TimeIntervalSettings
     from topologies.configuration import Configuration
 
@@ -143,6 +143,10 @@ def describe_routes(settings: "RouteSettings") -> Iterator[str]:
         yield "escalations:"
         for escalation in settings.escalations:
             yield f"  {escalation.name}: {_describe_escalation(escalation)}"
+    if settings.digests:
+        yield "digests:"
+        for digest in settings.digests:
+            yield f"  {digest.name}: {_describe_digest(digest)}"
     if settings.time_intervals:
         yield "time intervals:"
         for name, interval in settings.time_intervals.items():
@@ -177,6 +181,12 @@ def _describe_grouping(route: "Route | RouteSettings") -> str:
 def _describe_escalation(escalation: "EscalationSettings") -> str:
     matchers, receivers = ", ".join(escalation.matchers), ", ".join(escalation.receivers)
     return f"{matchers or 'every incident'}, if not acknowledged within {duration(escalation.after_s)} -> {receivers}"
+
+
+def _describe_digest(digest: "DigestSettings") -> str:
+    days = ", ".join(digest.weekdays) or "every day"
+    parts = [f"{', '.join(digest.matchers) or 'every incident'} -> {', '.join(digest.receivers)}"]
+    return "; ".join([*parts, f"{days} at {digest.time} ({digest.location})"])
 
 
 def _describe_interval(interval: "TimeIntervalSettings") -> str:

@@ -43,6 +43,7 @@ def parts_without_effect(settings: RouteSettings) -> list[str]:
 def _unused_receivers(settings: RouteSettings) -> Iterator[str]:
     used = {*settings.default_receivers, *(name for route in settings.all_routes() for name in route.receivers)}
     used |= {name for escalation in settings.escalations for name in escalation.receivers}
+    used |= {name for digest in settings.digests for name in digest.receivers}
     used |= {receiver.fallback for receiver in settings.receivers if receiver.fallback is not None}
     for index, receiver in enumerate(settings.receivers):
         if receiver.name not in used:
@@ -89,6 +90,8 @@ def _matcher_texts(settings: RouteSettings) -> Iterator[tuple[_Path, tuple[str, 
         yield ("route", "inhibit", index, "target"), inhibit.target
     for index, escalation in enumerate(settings.escalations):
         yield ("route", "escalations", index, "matchers"), escalation.matchers
+    for index, digest in enumerate(settings.digests):
+        yield ("route", "digests", index, "matchers"), digest.matchers
 
 
 def _route_matcher_texts(routes: Iterable[Route], path: _Path) -> Iterator[tuple[_Path, tuple[str, ...]]]:

@@ -3,6 +3,7 @@
 This package does not send anything, and does not import Kafka.
 """
 
+from topologies.messages.digest_message import write_digest
 from topologies.messages.group_message import is_about_several, write_message
 from topologies.messages.markup import render_html, render_markdown, render_text, render_title
 from topologies.messages.message import IncidentMessage
@@ -14,5 +15,6 @@ __all__ = [
     "render_markdown",
     "render_text",
     "render_title",
+    "write_digest",
     "write_message",
 ]

@@ -78,7 +78,7 @@ class MessageLink:
 
 @dataclass(frozen=True, slots=True)
 class IncidentMessage:
-    """A message about one incident, without markup.
+    """A message about one incident, or about the incidents of a digest, without markup.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ def write_incident_message(dispatch: Dispatch) -> IncidentMessage:
 def _facts(dispatch: Dispatch) -> Iterator[tuple[str, str]]:
     incident, zone = dispatch.incident, ZoneInfo(dispatch.time_zone)
     day = incident.started_at
-    start = f"{date_time(day)}{_local_time(day, zone)}"
+    start = f"{date_time(day)}{local_time(day, zone)}"
     if incident.status == "merged":
         yield "Merged", f"into {incident.merged_into}, which represents both incidents"
     elif _is_firing(incident):
@@ -135,7 +135,7 @@ def _facts(dispatch: Dispatch) -> Iterator[tuple[str, str]]:
         yield "What", incident.summary
         if incident.resolved_at is not None:
             lasted = duration((incident.resolved_at - day) / 1000)
-            end = f"{time_on_day(incident.resolved_at, day)}{_local_time(incident.resolved_at, zone)}"
+            end = f"{time_on_day(incident.resolved_at, day)}{local_time(incident.resolved_at, zone)}"
             yield "Lasted", f"{lasted}, from {start} to {end}"
     scope = [part for part in (incident.environment, incident.provider, *incident.segments[:SEGMENTS_MAX]) if part]
     if scope:
@@ -182,17 +182,17 @@ def _describe_target(target: ResponseTarget, dispatch: Dispatch, zone: ZoneInfo)
     incident = dispatch.incident
     holder = getattr(incident, _TARGET_ROLES.get(target.name, "commander")) or incident.acknowledged_by
     name = target.name.replace("_", " ")
-    at = f"{time_on_day(target.due_at, incident.started_at)}{_local_time(target.due_at, zone)}"
+    at = f"{time_on_day(target.due_at, incident.started_at)}{local_time(target.due_at, zone)}"
     due = f"{name} by {at}" if target.due_at >= dispatch.decided_at else f"{name} overdue since {at}"
     return f"{due} ({holder or 'nobody assigned'})"
 
 
-def _local_time(at: int, zone: ZoneInfo) -> str:
+def local_time(at: int, zone: ZoneInfo) -> str:
     """Return a time (Unix ms) in a time zone in parentheses, with a date if it is another one than in UTC.
 
-    >>> _local_time(1795489920123, ZoneInfo("Europe/Berlin")), _local_time(1795489920123, ZoneInfo("America/New_York"))
+    >>> local_time(1795489920123, ZoneInfo("Europe/Berlin")), local_time(1795489920123, ZoneInfo("America/New_York"))
     (' (04:12 CET)', ' (2026-11-23 22:12 EST)')
-    >>> _local_time(1795489920123, ZoneInfo("UTC"))
+    >>> local_time(1795489920123, ZoneInfo("UTC"))
     ''
     """
     moment = datetime.fromtimestamp(at / 1000, UTC)

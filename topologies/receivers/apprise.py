@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pipeline.route import Delivery, Dispatch
+from pipeline.route import Delivery, Dispatch, NoticeDispatch
 from pipeline.route.receiver_settings import AppriseSettings
 from topologies.messages import (
     IncidentMessage,
@@ -19,13 +19,14 @@ from topologies.messages import (
     render_markdown,
     render_text,
     render_title,
+    write_digest,
     write_message,
 )
 from topologies.receivers.http import refusal
 from topologies.receivers.secret import SecretUnavailable, read_secret
 
 if TYPE_CHECKING:
-    from apprise import AppriseResult, NotifyType
+    from apprise import AppriseResult
     from apprise.plugins.base import NotifyBase
 
 _STATUS = re.compile(r"\berror=(\d{3})\b")
@@ -50,28 +51,36 @@ class AppriseReceiver:
         self._clock = clock
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
-        """Notify the service once."""
+        """Notify the service of the incident once."""
+        kind = _notify_type(dispatch.incident)
+        return await self._attempt(write_message(dispatch), kind, dispatch.reason.text)
+
+    async def deliver_notice(self, dispatch: NoticeDispatch) -> Delivery:
+        """Notify the service of the digest once."""
+        return await self._attempt(write_digest(dispatch), "info", dispatch.reason.text)
+
+    async def _attempt(self, message: IncidentMessage, kind: str, reason: str) -> Delivery:
         try:
             url = read_secret(self._settings.url, self._settings.url_file, "url")
             service = await asyncio.to_thread(_load_service, url)
         except SecretUnavailable as error:
             return Delivery("retry", str(error), 1)
-        result = await self._notify(service, dispatch)
+        result = await self._notify(service, message, kind)
         if result:
-            return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))
+            return Delivery("sent", reason, 1, sent_at=int(self._clock() * 1000))
         return self._failure(str(service.service_name), result)
 
-    async def _notify(self, service: "NotifyBase", dispatch: Dispatch) -> "AppriseResult":
-        from apprise import Apprise  # noqa: PLC0415 its plugins take seconds to import
+    async def _notify(self, service: "NotifyBase", message: IncidentMessage, kind: str) -> "AppriseResult":
+        from apprise import Apprise, NotifyType  # noqa: PLC0415 its plugins take seconds to import
 
         sender = Apprise(asset=service.asset)
         sender.add(service)
         body_format = service.resolve_format()
-        title, body = _render(write_message(dispatch), body_format.value, has_title=service.title_maxlen > 0)
+        title, body = _render(message, body_format.value, has_title=service.title_maxlen > 0)
         return await sender.async_notify(
             body=body,
             title=title,
-            notify_type=_notify_type(dispatch),
+            notify_type=NotifyType(kind),
             body_format=body_format,
             timeout=self._timeout_s,
         )
@@ -126,9 +135,8 @@ def _render(message: IncidentMessage, body_format: str, *, has_title: bool) -> t
     return "", render(replace(message, news=news))
 
 
-def _notify_type(dispatch: Dispatch) -> "NotifyType":
-    from apprise import NotifyType  # noqa: PLC0415
-
+def _notify_type(dispatch: Dispatch) -> str:
+    """Return the kind of message for Apprise."""
     if not dispatch.still_open:
-        return NotifyType.SUCCESS
-    return NotifyType.FAILURE if dispatch.still_open[0].severity in ("P1", "P2") else NotifyType.WARNING
+        return "success"
+    return "failure" if dispatch.still_open[0].severity in ("P1", "P2") else "warning"

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import TextIO
 
-from pipeline.route import Delivery, Dispatch
+from pipeline.route import Delivery, Dispatch, NoticeDispatch
 from topologies.console import print_card
+from topologies.messages import render_text, write_digest
 
 
 class ConsoleReceiver:
@@ -24,9 +25,21 @@ class ConsoleReceiver:
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         """Print the card, or one card per incident of the group."""
+        return self._print(lambda: self._print_cards(dispatch), dispatch.reason.text)
+
+    async def deliver_notice(self, dispatch: NoticeDispatch) -> Delivery:
+        """Print the digest as plain text."""
+        message = write_digest(dispatch)
+        text = f"{message.headline}\n\n{render_text(message)}\n\n"
+        return self._print(lambda: self._stream.write(text), dispatch.reason.text)
+
+    def _print_cards(self, dispatch: Dispatch) -> None:
+        for member in dispatch.members:
+            print_card(member.incident, self._stream)
+
+    def _print(self, write: Callable[[], object], reason: str) -> Delivery:
         try:
-            for member in dispatch.members:
-                print_card(member.incident, self._stream)
+            write()
         except (OSError, ValueError) as error:  # a closed pipe, or a closed file
             return Delivery("failed", f"cannot write to the console ({type(error).__name__})", 1)
-        return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))
+        return Delivery("sent", reason, 1, sent_at=int(self._clock() * 1000))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 from weakref import WeakSet
 
-from pipeline.route import Delivery, Dispatch, ReceiverSettings, Resend, RouteSettings, RouteStep
+from pipeline.route import Delivery, Dispatch, NoticeDispatch, ReceiverSettings, Resend, RouteSettings, RouteStep
 from pipeline.step import OutputMessage
 from topologies.receivers.alertmanager import AlertmanagerReceiver
 from topologies.receivers.apprise import AppriseReceiver
@@ -39,6 +39,8 @@ receiver."""
 FINISH_TIME_S = 1.0
 """Seconds for which the attempts in flight may go on when a step closes. Higher values repeat fewer notifications."""
 
+AnyDispatch = Dispatch | NoticeDispatch
+
 logger = logging.getLogger("driftwire")
 
 
@@ -47,7 +49,7 @@ class _RunningAttempts:
     """Attempts to send notifications of a step to one receiver."""
 
     step: RouteStep
-    outcomes: list[tuple[Dispatch, Delivery]]
+    outcomes: list[tuple[AnyDispatch, Delivery]]
     task: asyncio.Task[None]
 
 
@@ -59,6 +61,14 @@ class Receiver(Protocol):
 
         Return the outcome, and never raise.
         """
+        ...
+
+
+class NoticeReceiver(Receiver, Protocol):
+    """Receiver that can also send notices. The settings name no other receiver for them."""
+
+    async def deliver_notice(self, dispatch: NoticeDispatch) -> Delivery:
+        """Try once to send a notice, as :meth:`deliver` sends a revision."""
         ...
 
 
@@ -117,7 +127,7 @@ class NotificationSender:
         outputs = self._collect(step)
         if step in self._closing:
             return outputs
-        batches: dict[str, list[Dispatch]] = {}
+        batches: dict[str, list[AnyDispatch]] = {}
         for dispatch in step.take_pending(self._batches.keys()):
             batches.setdefault(dispatch.receiver, []).append(dispatch)
         started = {receiver: self._start(step, dispatches) for receiver, dispatches in batches.items()}
@@ -142,8 +152,8 @@ class NotificationSender:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _start(self, step: RouteStep, dispatches: Sequence[Dispatch]) -> _RunningAttempts:
-        outcomes: list[tuple[Dispatch, Delivery]] = []
+    def _start(self, step: RouteStep, dispatches: Sequence[AnyDispatch]) -> _RunningAttempts:
+        outcomes: list[tuple[AnyDispatch, Delivery]] = []
         return _RunningAttempts(step, outcomes, asyncio.create_task(self._send_batch(step, dispatches, outcomes)))
 
     def _collect(self, step: RouteStep) -> list[OutputMessage]:
@@ -161,7 +171,7 @@ class NotificationSender:
         return outputs
 
     async def _send_batch(
-        self, step: RouteStep, dispatches: Sequence[Dispatch], outcomes: list[tuple[Dispatch, Delivery]]
+        self, step: RouteStep, dispatches: Sequence[AnyDispatch], outcomes: list[tuple[AnyDispatch, Delivery]]
     ) -> None:
         """Send notifications to one receiver, and add the outcomes.
 
@@ -184,9 +194,13 @@ class NotificationSender:
         except Exception:
             logger.exception("route: receiver %s raised an error on a re-send", resend.receiver)
 
-    async def _send(self, dispatch: Dispatch) -> Delivery:
+    async def _send(self, dispatch: AnyDispatch) -> Delivery:
         try:
-            delivery = await self._receivers[dispatch.receiver].deliver(dispatch)
+            receiver = self._receivers[dispatch.receiver]
+            if isinstance(dispatch, NoticeDispatch):
+                delivery = await cast(NoticeReceiver, receiver).deliver_notice(dispatch)
+            else:
+                delivery = await receiver.deliver(dispatch)
         except Exception as error:
             logger.exception(
                 "route: receiver %s raised an error on notification %s", dispatch.receiver, dispatch.message_id

@@ -8,18 +8,24 @@ never read as markup, so names from records cannot mention anybody.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 
-from pipeline.route import Delivery, Dispatch
+from pipeline.route import Delivery, Dispatch, NoticeDispatch
 from pipeline.route.receiver_settings import SlackSettings
-from topologies.messages import IncidentMessage, write_message
+from topologies.messages import IncidentMessage, write_digest, write_message
 from topologies.receivers.http import HttpAnswer, HttpClient, RequestRefused
 from topologies.receivers.secret import SecretUnavailable, read_secret, read_web_address
 
 CONTENT_TYPE = "application/json; charset=utf-8"
+
+MESSAGE_LENGTH_MAX = 13_000
+"""Maximum characters of a message. Slack refuses messages of 13,200."""
+
+SHORT_DIGEST_LINES = 7
+"""Incidents per section of a digest that would be too long. Its message is always short enough."""
 
 TEMPORARY = (
     *("ratelimited", "rate_limited", "message_limit_exceeded", "internal_error", "fatal_error", "service_unavailable"),
@@ -71,17 +77,25 @@ class SlackReceiver:
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         """Post the incident, or edit its message and reply in the thread of the message."""
         message = write_message(dispatch)
+        return await self._attempt(self._publish(dispatch, message), dispatch.reason.text)
+
+    async def deliver_notice(self, dispatch: NoticeDispatch) -> Delivery:
+        """Post the digest as a new message, with fewer incidents if it would be too long."""
+        message = write_digest(dispatch)
+        if len(orjson.dumps(_content(message)).decode()) > MESSAGE_LENGTH_MAX:
+            message = write_digest(dispatch, SHORT_DIGEST_LINES)
+        return await self._attempt(self._post(message), dispatch.reason.text)
+
+    async def _attempt(self, posted: Awaitable[str], reason: str) -> Delivery:
         try:
-            reference = await (
-                self._post_by_webhook(message) if self._settings.is_webhook else self._post(dispatch, message)
-            )
+            reference = await posted
         except SecretUnavailable as error:
             return Delivery("retry", str(error), 1)
         except RequestRefused as refused:
             return refused.delivery
-        return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000), reference=reference)
+        return Delivery("sent", reason, 1, sent_at=int(self._clock() * 1000), reference=reference)
 
-    async def _post(self, dispatch: Dispatch, message: IncidentMessage) -> str:
+    async def _publish(self, dispatch: Dispatch, message: IncidentMessage) -> str:
         """Return the reference of the message: the channel and the timestamp.
 
         The edit comes first, because repeating it changes nothing. A crash repeats at most the reply.
@@ -91,6 +105,12 @@ class SlackReceiver:
             reply = {"channel": channel, "thread_ts": timestamp, **_reply(message)}
             await self._call("chat.postMessage", reply)
             return dispatch.reference
+        return await self._post(message)
+
+    async def _post(self, message: IncidentMessage) -> str:
+        """Post a new message, and return its reference, or nothing by a webhook."""
+        if self._settings.is_webhook:
+            return await self._post_by_webhook(message)
         answer = await self._call("chat.postMessage", {"channel": self._settings.channel, **_content(message)})
         return f"{answer.get('channel')}:{answer.get('ts')}"
 

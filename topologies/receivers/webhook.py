@@ -6,20 +6,21 @@ idempotency key: a server should ignore repeated ids.
 
 import base64
 import hmac
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
 
-from pipeline.route import Delivery, Dispatch
+from pipeline.route import Delivery, Dispatch, NoticeDispatch
 from pipeline.route.receiver_settings import WebhookSettings, decode_signing_key, is_header_value
 from schemas.timestamp import format_timestamp
 from topologies.receivers.http import HttpAnswer, HttpClient
 from topologies.receivers.secret import SecretUnavailable, read_secret, read_web_address
 
 EVENT_TYPE = "org.driftwire.incident.v1"
+DIGEST_EVENT_TYPE = "org.driftwire.digest.v1"
 EVENT_SOURCE = "urn:driftwire:route"
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 BATCH_CONTENT_TYPE = "application/cloudevents-batch+json; charset=utf-8"
@@ -48,13 +49,21 @@ class WebhookReceiver:
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         """Post the incident, or the incidents of the group, once. A large group takes several requests."""
-        for bodies, identifier in _split(dispatch):
+        return await self._post_all(_split(dispatch), dispatch.reason.text)
+
+    async def deliver_notice(self, dispatch: NoticeDispatch) -> Delivery:
+        """Post the digest once."""
+        body = orjson.dumps(digest_event(dispatch))
+        return await self._post_all([([body], dispatch.notification_id)], dispatch.reason.text)
+
+    async def _post_all(self, requests: Iterable[tuple[Sequence[bytes], str]], reason: str) -> Delivery:
+        for bodies, identifier in requests:
             answer = await self._post(bodies, identifier)
             if not isinstance(answer, HttpAnswer):
                 return answer
             if not answer.is_success:
                 return answer.failure()
-        return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))
+        return Delivery("sent", reason, 1, sent_at=int(self._clock() * 1000))
 
     async def _post(self, events: Sequence[bytes], identifier: str) -> HttpAnswer | Delivery:
         """Post one event, or several as a batch."""
@@ -135,13 +144,24 @@ def signature_headers(key: bytes, identifier: str, timestamp: int, body: bytes) 
 def cloud_event(dispatch: Dispatch) -> dict[str, Any]:
     """Return the CloudEvent of a dispatch, as a JSON object."""
     incident = dispatch.incident
+    head = _event_head(dispatch.notification_id, EVENT_TYPE, incident.subject, incident.updated_at)
+    return {**head, "data": incident.model_dump(mode="json", exclude_none=True)}
+
+
+def digest_event(dispatch: NoticeDispatch) -> dict[str, Any]:
+    """Return the CloudEvent of a digest, as a JSON object."""
+    digest = dispatch.content
+    head = _event_head(dispatch.notification_id, DIGEST_EVENT_TYPE, digest.name, digest.until)
+    return {**head, "data": digest.model_dump(mode="json", exclude_none=True)}
+
+
+def _event_head(notification_id: str, event_type: str, subject: str, at: int) -> dict[str, Any]:
     return {
         "specversion": "1.0",
-        "id": dispatch.notification_id,
+        "id": notification_id,
         "source": EVENT_SOURCE,
-        "type": EVENT_TYPE,
-        "subject": incident.subject,
-        "time": format_timestamp(incident.updated_at),
+        "type": event_type,
+        "subject": subject,
+        "time": format_timestamp(at),
         "datacontenttype": "application/json",
-        "data": incident.model_dump(mode="json", exclude_none=True),
     }

@@ -77,6 +77,11 @@ class Dispatch:
         return f"group-{blake2b(key, digest_size=16).hexdigest()}"
 
     @property
+    def owed_keys(self) -> tuple[str, ...]:
+        """Keys in the schedule of what is sent in this message: the ids of the incidents."""
+        return tuple(member.incident.incident_id for member in self.members)
+
+    @property
     def members(self) -> "tuple[Dispatch, ...]":
         """The dispatches that are sent in this message, most urgent first."""
         return (self,) if self.group_news is None else self.group_news.dispatches

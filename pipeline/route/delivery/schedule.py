@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from pipeline.route.delivery.dispatch import Delivery, Dispatch
+from pipeline.route.delivery.dispatch import Delivery
 from pipeline.route.delivery.owed import Owed
 from pipeline.route.group import Group
 from pipeline.route.receiver_settings import ReceiverSettings
@@ -35,16 +35,30 @@ MINUTE_MS = 60_000
 
 
 class DueMessage(NamedTuple):
-    """A message that is due: its receiver, its incidents, and their group if they have one."""
+    """A message that is due: its receiver, the keys of what is owed, and their group if they have one."""
 
     receiver: str
-    incident_ids: tuple[str, ...]
+    keys: tuple[str, ...]
     group: Group | None
+
+
+class Attempt(Protocol):
+    """An attempt to send one message. ``thread_id`` is the key of the message for its failures."""
+
+    @property
+    def receiver(self) -> str: ...
+    @property
+    def owed_keys(self) -> tuple[str, ...]: ...
+    @property
+    def thread_id(self) -> str: ...
 
 
 @dataclass(slots=True)
 class _Queue:
-    """What is owed to one receiver by incident id, also by group, and what is known about the receiver."""
+    """What is owed to one receiver by key, also by group, and what is known about the receiver.
+
+    The key of a notification is the id of its incident. A notice has a key of its own.
+    """
 
     owed: dict[str, Owed] = field(default_factory=dict)
     groups: dict[Group, dict[str, Owed]] = field(default_factory=dict)
@@ -82,23 +96,23 @@ class DeliverySchedule:
         self._has_clock = has_clock
         self._queues = {name: _Queue() for name in receivers}
 
-    def add(self, incident_id: str, receiver: str, owed: Owed) -> None:
-        """Add a notification, or replace the one that is owed to the receiver for the same incident."""
+    def add(self, key: str, receiver: str, owed: Owed) -> None:
+        """Add a notification, or replace the one that is owed to the receiver under the same key."""
         queue = self._queues[receiver]
-        before = queue.owed.get(incident_id)
+        before = queue.owed.get(key)
         if before is not None and before.group != owed.group:
-            self.remove(incident_id, receiver)
-        queue.owed[incident_id] = owed
+            self.remove(key, receiver)
+        queue.owed[key] = owed
         if owed.group is not None:
-            queue.groups.setdefault(owed.group, {})[incident_id] = owed
+            queue.groups.setdefault(owed.group, {})[key] = owed
 
-    def remove(self, incident_id: str, receiver: str) -> None:
+    def remove(self, key: str, receiver: str) -> None:
         """Remove a notification that is no longer owed. A receiver that was removed from the settings has none."""
         queue = self._queues.get(receiver)
-        owed = None if queue is None else queue.owed.pop(incident_id, None)
+        owed = None if queue is None else queue.owed.pop(key, None)
         if queue is not None and owed is not None and owed.group is not None:
             members = queue.groups[owed.group]
-            del members[incident_id]
+            del members[key]
             if not members:
                 del queue.groups[owed.group]
 
@@ -121,21 +135,21 @@ class DeliverySchedule:
             return False
         return self._is_waiting(receiver, owed.group, self._queues[receiver].groups[owed.group].values(), now)
 
-    def begin(self, dispatch: Dispatch, now: int) -> None:
+    def begin(self, attempt: Attempt, now: int) -> None:
         """Record that an attempt begins (Unix ms)."""
-        queue = self._queues[dispatch.receiver]
-        queue.in_flight.update(member.incident.incident_id for member in dispatch.members)
+        queue = self._queues[attempt.receiver]
+        queue.in_flight.update(attempt.owed_keys)
         queue.attempt_times.append(now)
 
-    def end(self, dispatch: Dispatch, delivery: Delivery, now: int) -> None:
+    def end(self, attempt: Attempt, delivery: Delivery, now: int) -> None:
         """Record the outcome of an attempt at a time (Unix ms), and schedule the next attempts."""
-        queue = self._queues[dispatch.receiver]
-        queue.in_flight.difference_update(member.incident.incident_id for member in dispatch.members)
+        queue = self._queues[attempt.receiver]
+        queue.in_flight.difference_update(attempt.owed_keys)
         if delivery.outcome == "deferred":
             if queue.attempt_times:  # there are none if the clock has gone back meanwhile
                 queue.attempt_times.pop()
         elif delivery.outcome == "retry":
-            self._record_failure(dispatch, queue, delivery, now)
+            self._record_failure(attempt, queue, delivery, now)
         else:
             if queue.failures >= UNAVAILABLE_AFTER:
                 # A notification that failed more often than the receiver in a row has a problem of its own.
@@ -175,7 +189,7 @@ class DeliverySchedule:
 
     def _decided_at(self, message: DueMessage) -> int:
         owed = self._queues[message.receiver].owed
-        return min(owed[incident_id].decided_at for incident_id in message.incident_ids)
+        return min(owed[key].decided_at for key in message.keys)
 
     def _find_due_in(self, receiver: str, queue: _Queue, now: int) -> list[DueMessage]:
         while queue.attempt_times and queue.attempt_times[0] <= now - MINUTE_MS:
@@ -187,8 +201,8 @@ class DeliverySchedule:
         if limit <= 0:
             return []
         due = [
-            (owed.attempts, owed.since, DueMessage(receiver, (incident_id,), None))
-            for incident_id, owed in queue.owed.items()
+            (owed.attempts, owed.since, DueMessage(receiver, (key,), None))
+            for key, owed in queue.owed.items()
             if owed.group is None and owed.not_before <= now
         ]
         for group, members in queue.groups.items():
@@ -206,16 +220,16 @@ class DeliverySchedule:
             return False
         return now < self._group_due_at(receiver, group, _since(owed))
 
-    def _record_failure(self, dispatch: Dispatch, queue: _Queue, delivery: Delivery, now: int) -> None:
-        receiver, key = dispatch.receiver, dispatch.thread_id
+    def _record_failure(self, attempt: Attempt, queue: _Queue, delivery: Delivery, now: int) -> None:
+        receiver, key = attempt.receiver, attempt.thread_id
         if not queue.failures or queue.last_failed != key:
             queue.failures += 1
         queue.last_failed, queue.problem = key, delivery.reason
         limit_s = self._receivers[receiver].retry_interval_max_s
         pause_s = min(RETRY_AFTER_MAX_S, delivery.retry_after_s)
         queue.not_before = now + int(1000 * max(pause_s, _delay_s(queue.failures, limit_s, receiver)))
-        for member in dispatch.members:
-            owed = queue.owed.get(member.incident.incident_id)
+        for owed_key in attempt.owed_keys:
+            owed = queue.owed.get(owed_key)
             if owed is not None:
                 owed.attempts += 1
                 owed.problem = delivery.reason
@@ -226,8 +240,8 @@ def _limit_notifications(messages: Iterable[DueMessage]) -> Iterator[DueMessage]
     """Yield messages with at most :data:`BATCH_MAX` notifications together, but at least one message."""
     count = 0
     for message in messages:
-        count += len(message.incident_ids)
-        if BATCH_MAX < count != len(message.incident_ids):
+        count += len(message.keys)
+        if BATCH_MAX < count != len(message.keys):
             return
         yield message
 

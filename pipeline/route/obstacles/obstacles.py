@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.dead_letters import dead_letter
+from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
 from pipeline.route.matchers import Labels
 from pipeline.route.obstacles.closed_times import ClosedTimes
@@ -11,7 +13,9 @@ from pipeline.route.obstacles.silences import Silences
 from pipeline.route.reasons import Reason
 from pipeline.route.settings import RouteSettings
 from pipeline.state import PartStore
+from pipeline.step import InputMessage, OutputMessage
 from schemas.command import Command
+from schemas.topics import MEBIBYTE
 
 
 class Obstacles:
@@ -47,15 +51,17 @@ class Obstacles:
             return route, reasons.active_silence(silence.author, silence.until, silence.silence_id)
         return route, None
 
-    def add_silence(self, command: Command) -> None:
-        """Add the silence of a command.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`Silence.from_command`.
-        """
-        self._silences.add(command)
+    def read_command(self, message: InputMessage) -> list[OutputMessage]:
+        """Add the silence of a command, or return its dead letter. Correlate reads the other commands."""
+        command = decode_contract(message.value, Command.model_validate, "command", bytes_max=MEBIBYTE)
+        if isinstance(command, Unreadable) or command.action != "silence":
+            return []  # correlate reports an unreadable command
+        try:
+            self._silences.add(command)
+        except ValueError as error:
+            detail = f"the silence {command.command_id} is invalid: {error}"
+            return [dead_letter("route", message, "contract", detail)]
+        return []
 
     def update_source(self, incident_id: str, labels: Labels) -> None:
         """Set the labels of an open incident, which can inhibit others."""

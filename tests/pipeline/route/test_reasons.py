@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.route import Delivery, RouteSettings, RouteStep
 from schemas.incident import LogEntry
+from schemas.notice import Notice
 from schemas.notification import Notification, ReasonCode
 from schemas.topics import NOTIFICATIONS
 from tests.pipeline.route.samples import STARTED, alert, incident, silence, suspect
@@ -38,6 +39,7 @@ def timed(**times):
     }
 
 
+DIGEST = {"digests": [{"name": "morning", "receivers": ["console"], "time": "09:00"}]}
 SOURCE = [alert(incident(incident_id="source", subject="source"))]
 SOURCE_ENDS = {"incident_id": "source", "subject": "source", "revision": 2, "status": "resolved"}
 OPENED = alert(incident())
@@ -81,13 +83,15 @@ SITUATIONS = {
         alert(incident(severity="P2")),
         STARTED + HOUR_MS,
     ),
+    "digest_due": (console() | DIGEST, STARTED, alert(incident(severity="P4")), STARTED + 24 * HOUR_MS),
+    "digest_empty": (console() | DIGEST, STARTED, STARTED + 24 * HOUR_MS),
     "receiver_failed": (console(name="failing") | {"default_receivers": ["failing"]}, OPENED),
 }
 """The settings, and the messages, lists of messages and ticks (Unix ms) of which the last one leads to the reason."""
 
 
-def last_notifications(settings, *inputs) -> list[Notification]:
-    """The notifications to which the last input leads."""
+def last_notifications(settings, *inputs) -> list[Notification | Notice]:
+    """The notifications and notices to which the last input leads."""
     step, outputs = RouteStep(RouteSettings.model_validate(settings), STARTED), []
     for given in inputs:
         if isinstance(given, int):
@@ -97,7 +101,8 @@ def last_notifications(settings, *inputs) -> list[Notification]:
         for dispatch in step.take_pending():
             outcome = "failed" if dispatch.receiver == "failing" else "sent"
             outputs += step.record_delivery(dispatch, Delivery(outcome, "answered 400", 1))
-    return [Notification.from_json(output.value) for output in outputs if output.topic == NOTIFICATIONS]
+    values = [output.value for output in outputs if output.topic == NOTIFICATIONS]
+    return [(Notice if b'"type":"notice"' in value else Notification).from_json(value) for value in values]
 
 
 @pytest.mark.parametrize("code", get_args(ReasonCode))

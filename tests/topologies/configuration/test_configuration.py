@@ -23,6 +23,7 @@ COMMENTED_KEYS = (
     "route.labels.",
     "route.inhibit.",
     "route.escalations.",
+    "route.digests.",
     "route.time_intervals.",
     "correlate.severity_rules.",
     "correlate.severity_adjustments.",

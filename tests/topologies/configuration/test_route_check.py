@@ -38,6 +38,10 @@ def test_a_receiver_that_no_route_uses():
     assert found(receivers=receivers, default_receivers=["console", "pager"]) == []
     assert found(receivers=receivers, routes=[route("a", routes=[route("b", receiver="pager")])]) == []
     assert found(receivers=[CONSOLE | {"fallback": "pager"}, PAGER]) == []
+    digest = {"name": "morning", "receivers": ["pager"], "time": "09:00"}
+    assert found(receivers=receivers, digests=[digest]) == []
+    [line] = found(receivers=receivers, digests=[digest | {"matchers": ["severity=P5"]}])
+    assert line.startswith('route.digests[0].matchers: no incident has severity="P5"')
 
 
 def unreachable(path, name, earlier):

@@ -16,6 +16,7 @@ from pipeline.route.reasons import Reason
 from pipeline.route.receiver_settings import AppriseSettings
 from tests.pipeline.route.samples import STARTED, alert, evidence, incident
 from tests.topologies.endpoint import run_endpoint
+from tests.topologies.messages import digests
 from tests.topologies.receivers.smtp_server import run_smtp
 from topologies.receivers.apprise import AppriseReceiver
 
@@ -214,3 +215,15 @@ def test_a_service_needs_one_address(addresses):
 def test_the_address_is_a_secret():
     settings = AppriseSettings(url=f"json://{SECRET}")
     assert SECRET not in repr(settings) + orjson.dumps(settings.model_dump(mode="json")).decode()
+
+
+async def test_a_digest_arrives_as_a_mail_without_markup_from_names(smtp):
+    name = "<script>alert(1)</script> https://evil.example"
+    delivery = await receiver(url=mail_url(smtp)).deliver_notice(digests.dispatch(digests.hostile(name)))
+    assert delivery == Delivery("sent", "the digest of 2026-11-25 is due", 1, sent_at=int(NOW_S * 1000))
+    (mail,) = smtp.mails
+    assert mail["Subject"] == "Digest morning: 1 P4, 0 P3 open for longer than a day, 1 suppressed"
+    html = mail.get_body(("html",)).get_content()
+    assert "<b>Suppressed:</b> &lt;script&gt;" in html
+    assert "<script" not in html
+    assert "https://evil" not in html

@@ -3,6 +3,7 @@ import io
 from pipeline.route.delivery import Dispatch
 from pipeline.route.reasons import Reason
 from tests.pipeline.route.samples import STARTED, alert, incident
+from tests.topologies.messages import digests
 from topologies.console.cards import plain_card
 from topologies.receivers.console import ConsoleReceiver
 
@@ -29,3 +30,16 @@ async def test_a_closed_console_is_a_failed_delivery():
     delivery = await ConsoleReceiver(stream, clock=lambda: 12.5).deliver(DISPATCH)
     assert (delivery.outcome, delivery.sent_at) == ("failed", None)
     assert delivery.reason == "cannot write to the console (ValueError)"
+
+
+async def test_the_console_prints_a_digest_as_plain_text():
+    stream = io.StringIO()
+    delivery = await ConsoleReceiver(stream, clock=lambda: 12.5).deliver_notice(
+        digests.dispatch(digests.hostile("\x1b[2J evil"))
+    )
+    assert (delivery.outcome, delivery.sent_at) == ("sent", 12_500)
+    lines = stream.getvalue().splitlines()
+    assert lines[0] == "Digest morning: 1 P4, 0 P3 open for longer than a day, 1 suppressed"
+    assert lines[3].startswith(
+        "Suppressed: \ufffd[2J evil (P4 open since 2026-11-24 03:12:00Z, \ufffd[2J evil): silenced"
+    )

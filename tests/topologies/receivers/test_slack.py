@@ -14,6 +14,7 @@ from pipeline.route.step import RouteStep
 from schemas.incident import Containment
 from schemas.topics import NOTIFICATIONS
 from tests.pipeline.route.samples import STARTED, alert, evidence, incident, suspect
+from tests.topologies.messages import digests
 from tests.topologies.receivers.slack_server import CHANNEL, TOKEN, WEBHOOK, run_slack
 from topologies.receivers.delivery import NotificationSender, build_receivers
 from topologies.receivers.http import HttpClient
@@ -299,3 +300,28 @@ async def test_the_reference_of_a_message_survives_a_restart_of_the_step(slack):
     (message,) = slack.top_level
     assert message["text"].startswith("P2 open: ")
     assert len(slack.replies("1795489961.000000")) == 1
+
+
+@pytest.mark.parametrize("build", [receiver, webhook])
+async def test_a_digest_is_a_message_of_its_own_without_markup_from_names(slack, build):
+    name = "<!channel> <@U123> *b* & <https://evil.example|x> @here"
+    for content in (digests.digest(), digests.hostile(name)):
+        delivery = await build(slack).deliver_notice(digests.dispatch(content, "chat"))
+        assert delivery.outcome == "sent"
+    first, second = [content for _, content in slack.calls]
+    assert first["text"] == "Digest morning: 1 P4, 1 P3 open for longer than a day, 1 suppressed"
+    assert "Suppressed: support-bot refuses 9.1 % of requests (P2 open since" in shown(first)
+    assert shown(second).count(name) == 4
+
+
+@pytest.mark.parametrize("character", ["x", '"', "\\", "'", "€", "\u202e"])
+async def test_the_longest_digest_is_within_the_limits_of_slack(slack, character):
+    for chat in (receiver(slack), webhook(slack)):
+        delivery = await chat.deliver_notice(digests.dispatch(digests.longest(character), "chat"))
+        assert delivery.outcome == "sent", delivery.reason
+
+
+async def test_a_digest_that_slack_refuses_is_a_permanent_refusal(slack):
+    slack.plans = ["is_archived"]
+    delivery = await receiver(slack).deliver_notice(digests.dispatch(receiver="chat"))
+    assert delivery.outcome == "failed"

@@ -16,8 +16,10 @@ from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.reasons import Reason
 from pipeline.route.receiver_settings import WebhookSettings, decode_signing_key
 from schemas.incident import Incident
+from schemas.notice import Digest
 from tests.pipeline.route.samples import STARTED, alert, incident
 from tests.topologies.endpoint import Endpoint, run_endpoint
+from tests.topologies.messages import digests
 from topologies.receivers.http import HttpClient
 from topologies.receivers.webhook import CONTENT_TYPE, WebhookReceiver, message_id, signature_headers
 
@@ -344,3 +346,30 @@ def test_a_header_that_cannot_be_sent_is_refused_and_its_value_not_repeated(head
         WebhookSettings(url="https://example.org", headers=headers)
     assert problem in str(error.value)
     assert SECRET not in str(error.value)
+
+
+async def test_a_digest_arrives_as_a_signed_cloud_event_of_its_own_type(endpoint):
+    dispatch = digests.dispatch(receiver="hook")
+    delivery = await webhook(url=endpoint.url, secret=SIGNING_SECRET).deliver_notice(dispatch)
+    assert delivery == Delivery("sent", "the digest of 2026-11-25 is due", 1, sent_at=int(NOW_S * 1000))
+    ((headers, event),) = endpoint.requests
+    assert headers["webhook-id"] == "digest:morning:2026-11-25:hook"
+    assert headers["webhook-signature"].startswith("v1,")
+    data = event.pop("data")
+    assert event == {
+        "specversion": "1.0",
+        "id": "digest:morning:2026-11-25:hook",
+        "source": "urn:driftwire:route",
+        "type": "org.driftwire.digest.v1",
+        "subject": "morning",
+        "time": "2026-11-25T03:12:00.000Z",
+        "datacontenttype": "application/json",
+    }
+    assert Digest.from_json(orjson.dumps(data)) == digests.digest()
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(503, "retry"), (404, "failed")])
+async def test_a_digest_that_is_not_accepted_is_retried_or_refused_as_an_incident_is(endpoint, status, outcome):
+    endpoint.answers = [status]
+    delivery = await webhook(url=endpoint.url).deliver_notice(digests.dispatch(receiver="hook"))
+    assert delivery.outcome == outcome

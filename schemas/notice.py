@@ -1,0 +1,83 @@
+"""The notice: the outcome of sending a message that is not about one incident, such as a digest, to a receiver."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.incident import IncidentStatus, Severity
+from schemas.message import Message, Natural, Text
+from schemas.notification import ReasonCode
+from schemas.record import Label, Subject
+from schemas.timestamp import Timestamp
+
+DIGEST_INCIDENTS_MAX = 50
+"""Maximum number of incidents in a section of a digest. Higher values make digests longer."""
+
+
+class Suppression(Message):
+    """A reason why notifications of an incident were suppressed."""
+
+    reason_code: ReasonCode
+    reason: Text = Field(description="The reason as a sentence.")
+
+
+class DigestIncident(Message):
+    """An incident in a digest, in its newest revision."""
+
+    incident_id: Label
+    subject: Subject
+    severity: Severity
+    status: IncidentStatus
+    title: Text
+    started_at: Timestamp
+    suppressions: list[Suppression] = Field(
+        default_factory=list, max_length=DIGEST_INCIDENTS_MAX, description="Why it was suppressed, in that section."
+    )
+
+
+class DigestSection(Message):
+    """Incidents of a digest that have something in common, newest first."""
+
+    total: Natural = Field(description="Number of incidents. It can be larger than the number of those that follow.")
+    incidents: list[DigestIncident] = Field(max_length=DIGEST_INCIDENTS_MAX)
+
+
+class Digest(Message):
+    """Summary of the incidents for which nobody is paged."""
+
+    name: Label = Field(description="Name of the digest in the configuration.")
+    since: Timestamp = Field(description="Time of the digest before.")
+    until: Timestamp = Field(description="Time of this digest.")
+    p4: DigestSection = Field(description="P4 incidents that are open, or that were open since the digest before.")
+    stale_p3: DigestSection = Field(description="P3 incidents that are open for longer than a day.")
+    suppressed: DigestSection = Field(
+        description="Incidents of which notifications were suppressed since the digest before, or still are: by a "
+        "silence, a mute time, an inhibition, or outside active times."
+    )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to read."""
+        return not (self.p4.total or self.stale_p3.total or self.suppressed.total)
+
+
+class Notice(Message):
+    """One notice and its outcome. It is written to the topic of the notifications."""
+
+    type: Literal["notice"] = "notice"
+    version: Literal[1] = 1
+    notification_id: Label = Field(description="Idempotency key: kind, name and day of the digest, and receiver.")
+    kind: Literal["digest"]
+    name: Label = Field(description="Name of the digest.")
+    receiver: Label
+    outcome: Literal["sent", "suppressed", "failed"]
+    reason: Text = Field(description="The reason as a sentence.")
+    reason_code: ReasonCode
+    attempts: Natural = Field(default=0, description="Number of attempts to send.")
+    decided_at: Timestamp = Field(
+        description="Time of the decision: the wall clock, or the newest event time in a replay."
+    )
+    sent_at: Timestamp | None = Field(
+        default=None, description="Wall-clock time at which the receiver accepted the notice."
+    )
+    digest: Digest | None = Field(default=None, description="The content of a digest. Absent if it is empty.")
