@@ -1,9 +1,10 @@
-"""The notice: the outcome of sending a message that is not about one incident, such as a digest, to a receiver."""
+"""The notice: the outcome of sending a message that is not about one incident to a receiver: a digest or a deployment."""
 
 from typing import Literal
 
 from pydantic import Field
 
+from schemas.deployment import SUBJECTS_MAX, Deployment
 from schemas.incident import IncidentStatus, Severity
 from schemas.message import Message, Natural, Text
 from schemas.notification import ReasonCode
@@ -61,14 +62,27 @@ class Digest(Message):
         return not (self.p4.total or self.stale_p3.total or self.suppressed.total)
 
 
+class DeploymentChange(Message):
+    """A deployment, as it is sent to receivers: once, even if it affects several subjects."""
+
+    deployment: Deployment = Field(description="The deployment. Its subject is the first of the subjects.")
+    subjects: list[Subject] = Field(
+        default_factory=list,
+        max_length=SUBJECTS_MAX,
+        description="All subjects that it affects. Empty if it affects an environment, a provider or everything.",
+    )
+
+
 class Notice(Message):
     """One notice and its outcome. It is written to the topic of the notifications."""
 
     type: Literal["notice"] = "notice"
     version: Literal[1] = 1
-    notification_id: Label = Field(description="Idempotency key: kind, name and day of the digest, and receiver.")
-    kind: Literal["digest"]
-    name: Label = Field(description="Name of the digest.")
+    notification_id: Label = Field(
+        description="Idempotency key: kind, name, day of the digest or hash of the deployment, and receiver."
+    )
+    kind: Literal["digest", "deployment"]
+    name: Label = Field(description="Name of the digest, or id of the deployment.")
     receiver: Label
     outcome: Literal["sent", "suppressed", "failed"]
     reason: Text = Field(description="The reason as a sentence.")
@@ -81,3 +95,4 @@ class Notice(Message):
         default=None, description="Wall-clock time at which the receiver accepted the notice."
     )
     digest: Digest | None = Field(default=None, description="The content of a digest. Absent if it is empty.")
+    change: DeploymentChange | None = Field(default=None, description="The content of a deployment.")

@@ -35,6 +35,7 @@ ReasonCode = Literal[
     "receiver_failed",
     "digest_due",
     "digest_empty",
+    "deployed",
 ]
 """Codes of the reasons for sending, suppressing and failing. ``docs/routes.md`` explains them."""
 

@@ -28,7 +28,8 @@ class Topic:
     """One topic of the contract.
 
     ``partitions`` is None if the number is configured (for the records topic and the topics that are co-partitioned
-    with it). ``messages`` is empty for checkpoints, which are internal to a step.
+    with it). ``messages`` is empty for checkpoints, which are internal to a step. The steps in ``optional_for`` use the
+    topic only with certain settings.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Topic:
     retention_ms: int | None = None
     message_bytes_max: int = MEBIBYTE
     append_time: bool = False
+    optional_for: tuple[str, ...] = ()
 
 
 RECORDS = "driftwire.records"
@@ -89,8 +91,9 @@ TOPICS: tuple[Topic, ...] = (
         key="deployment_id",
         retention_ms=90 * DAY_MS,
         written_by=("CI/CD pipelines", "driftwire deployed"),
-        read_by=("correlate",),
+        read_by=("correlate", "route"),
         append_time=True,
+        optional_for=("route",),
     ),
     Topic(
         COMMANDS,

@@ -25,7 +25,7 @@ def build(configuration: Configuration, *, replay: bool) -> faust.App:
 
     spec = TopologySpec(
         name="route",
-        topics=(ALERTS, COMMANDS),
+        topics=(ALERTS, COMMANDS, *configuration.optional_topics("route", replay=replay)),
         make_step=lambda _: RouteStep(configuration.route, None if replay else int(time.time() * 1000)),
         deliver=deliver,
         finish_deliveries=finish,

@@ -1,4 +1,4 @@
-"""Notices: messages to receivers that are not about one incident, such as digests.
+"""Notices: messages to receivers that are not about one incident: digests and deployments.
 
 A notice is owed until its receiver accepts it, as a notification is. Both share the schedule of the attempts, so they
 share the back-off, the rate limit and the state of the receiver. A notice has no fallback.
@@ -16,9 +16,11 @@ from pipeline.route.reasons import Reason
 from pipeline.route.settings import RouteSettings
 from pipeline.state import PartStore
 from pipeline.step import OutputMessage, RawMessage
-from schemas.notice import Digest, Notice
+from schemas.notice import DeploymentChange, Digest, Notice
 from schemas.record import SUBJECT_LENGTH_MAX
 from schemas.topics import NOTIFICATIONS
+
+NoticeContent = Digest | DeploymentChange
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class NoticeDispatch:
     """
 
     notice_id: str
-    content: Digest
+    content: NoticeContent
     receiver: str
     reason: Reason
     decided_at: int
@@ -62,7 +64,7 @@ class NoticeDispatch:
 class _StoredNotice:
     """A notice that receivers have not accepted yet."""
 
-    content: Digest
+    content: NoticeContent
     owed: dict[str, Owed]
     in_flight: set[str] = field(default_factory=set)
 
@@ -88,7 +90,7 @@ class Notices:
         self._notices: dict[str, _StoredNotice] = {}
 
     def owe(
-        self, notice_id: str, content: Digest, receivers: Iterable[str], reason: Reason, now: int
+        self, notice_id: str, content: NoticeContent, receivers: Iterable[str], reason: Reason, now: int
     ) -> list[OutputMessage]:
         """Owe a notice to receivers. Beyond the limit, give up the oldest notices, and return their outcomes.
 
@@ -106,7 +108,7 @@ class Notices:
         return outputs
 
     def suppress(
-        self, notice_id: str, content: Digest, receivers: Iterable[str], reason: Reason, now: int
+        self, notice_id: str, content: NoticeContent, receivers: Iterable[str], reason: Reason, now: int
     ) -> list[OutputMessage]:
         """Return the outcomes of a notice that is not sent."""
         dispatches = (NoticeDispatch(notice_id, content, receiver, reason, now) for receiver in receivers)
@@ -165,15 +167,21 @@ class Notices:
         stored = self._notices.get(notice_id)
         if stored is None:
             return None
+        kind = "digest" if isinstance(stored.content, Digest) else "change"
         return {
-            "digest": stored.content.to_json().decode(),
+            kind: stored.content.to_json().decode(),
             "owed": {receiver: stored.owed[receiver].dump() for receiver in sorted(stored.owed)},
         }
 
     def load(self, notice_id: str, state: Mapping[str, Any]) -> None:
         """Restore one notice from :meth:`dump`."""
         owed = {receiver: Owed.load(entry) for receiver, entry in state["owed"].items()}
-        self._add(notice_id, _StoredNotice(Digest.from_json(state["digest"].encode()), owed))
+        content: NoticeContent
+        if "digest" in state:
+            content = Digest.from_json(state["digest"].encode())
+        else:
+            content = DeploymentChange.from_json(state["change"].encode())
+        self._add(notice_id, _StoredNotice(content, owed))
 
     def _add(self, notice_id: str, stored: _StoredNotice) -> None:
         self._notices[notice_id] = stored
@@ -219,10 +227,11 @@ def _output(
     attempts: int = 0,
     sent_at: int | None = None,
 ) -> OutputMessage:
+    content = dispatch.content
     notice = Notice(
         notification_id=dispatch.notification_id,
-        kind="digest",
-        name=dispatch.content.name,
+        kind="digest" if isinstance(content, Digest) else "deployment",
+        name=content.name if isinstance(content, Digest) else content.deployment.deployment_id,
         receiver=dispatch.receiver,
         outcome=outcome,
         reason=reason.text,
@@ -230,6 +239,7 @@ def _output(
         attempts=attempts,
         decided_at=dispatch.decided_at,
         sent_at=sent_at,
-        digest=None if dispatch.content.is_empty else dispatch.content,
+        digest=content if isinstance(content, Digest) and not content.is_empty else None,
+        change=content if isinstance(content, DeploymentChange) else None,
     )
     return OutputMessage(NOTIFICATIONS, notice.notification_id.encode(), notice.to_json())

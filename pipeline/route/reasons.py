@@ -22,6 +22,7 @@ class Reason:
 
 END_NOT_ACCEPTED = Reason("end_not_accepted", "the receiver does not accept the end of incidents")
 DIGEST_EMPTY = Reason("digest_empty", "there is nothing in the digest")
+DEPLOYED = Reason("deployed", "it was deployed")
 
 
 def active_silence(author: str, until: int, silence_id: str) -> Reason:

@@ -286,6 +286,10 @@ class PagerDutySettings(DestinationSettings):
         default="https://events.pagerduty.com",
         description="Address of the Events API. Accounts in the EU use https://events.eu.pagerduty.com.",
     )
+    change_events: bool = Field(
+        default=False,
+        description="Whether every deployment is sent as a change event too. Route then also reads the deployments.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -376,6 +380,11 @@ class ReceiverSettings(BaseModel):
     def resend_interval_s(self) -> float | None:
         """Seconds between two re-sends of open incidents, or None if the receiver does not need them."""
         return None if self.alertmanager is None else self.alertmanager.resend_interval_s
+
+    @property
+    def receives_deployments(self) -> bool:
+        """Whether deployments are sent to it too."""
+        return self.pagerduty is not None and self.pagerduty.change_events
 
     @model_validator(mode="after")
     def _check_destination(self) -> Self:

@@ -243,14 +243,19 @@ class RouteSettings(BaseModel):
     notices_max: int = Field(
         default=500,
         ge=1,
-        description="Maximum number of digests that receivers have not accepted yet. Beyond this number, the oldest are "
-        "dead-lettered.",
+        description="Maximum number of digests and deployments that receivers have not accepted yet. Beyond this "
+        "number, the oldest are dead-lettered.",
     )
 
     @property
     def label_names(self) -> tuple[str, ...]:
         """Names of all labels that a matcher may have."""
         return (*INCIDENT_LABELS, *sorted({name for rule in self.labels for name in rule.labels}))
+
+    @property
+    def deployment_receivers(self) -> tuple[str, ...]:
+        """Names of the receivers to which deployments are sent too."""
+        return tuple(receiver.name for receiver in self.receivers if receiver.receives_deployments)
 
     @property
     def label_rules(self) -> list[LabelRule]:

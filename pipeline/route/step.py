@@ -12,6 +12,7 @@ from functools import partial
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, RouteDecision, decide_notification, is_unknown
 from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
+from pipeline.route.deployments import Deployments
 from pipeline.route.digest import Digests
 from pipeline.route.escalation import Escalations
 from pipeline.route.labels import add_labels, incident_labels
@@ -24,7 +25,7 @@ from pipeline.route.settings import RouteSettings
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from schemas.incident import CLOSED, Incident
-from schemas.topics import ALERTS, COMMANDS
+from schemas.topics import ALERTS, COMMANDS, DEPLOYMENTS
 
 PART_KINDS = (
     PartKind("incident", owner="incident"),
@@ -73,6 +74,7 @@ class RouteStep:
         self._outbox = Outbox(settings, self._tree, self._log, self._store, has_clock=wall_ms is not None)
         self._notices = self._outbox.notices
         self._digests = Digests(settings, self._log, self._notices, self._store)
+        self._deployments = Deployments(settings, self._notices)
         self._resend_clock = ResendClock(settings.receivers)
         self._due_resends: set[str] = set()
         self._obstacles = Obstacles(settings, self._store)
@@ -101,7 +103,7 @@ class RouteStep:
         yield from self._store.finish_restore()
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
-        """Read alerts or commands, in the order of their offsets.
+        """Read alerts, commands or deployments, in the order of their offsets.
 
         Returns
         -------
@@ -117,6 +119,8 @@ class RouteStep:
                     outputs.extend(self._decide_due())
             elif message.topic == COMMANDS:
                 outputs.extend(self._obstacles.read_command(message))
+            elif message.topic == DEPLOYMENTS:
+                outputs.extend(self._deployments.read(message, self._now()))
         return outputs
 
     def control(self, message: InputMessage) -> list[OutputMessage]:  # noqa: ARG002 - the protocol's

@@ -12,7 +12,7 @@ from load.inputs import OutgoingMessage
 from load.traffic import produce
 from schemas.topics import ALERTS, COMMANDS, DEPLOYMENTS, RECORDS, TOPICS
 from tests.pipeline.route.samples import incident
-from tests.security.acls import Acl, documented_acls
+from tests.security.acls import Acl, add_acls, documented_acls, remove_acls
 from tests.security.secure_broker import WORKERS, SecureBroker, password_of
 from topologies.broker import create_topics
 from topologies.cli import command
@@ -95,6 +95,18 @@ def test_a_worker_without_a_right_at_its_start_names_it_and_says_what_happens_ne
     )
     assert str(result.exception) == f"{missing} (see docs/security.md)"
     assert result.exit_code == 1
+
+
+async def test_an_optional_topic_needs_a_right_only_with_its_settings(secure_broker: SecureBroker) -> None:
+    cluster = secure_broker.secure_cluster("driftwire-route")
+    right = Acl("driftwire-route", "Read", "topic", DEPLOYMENTS)
+    await remove_acls(secure_broker.cluster, [right])
+    try:
+        assert await create_topics(cluster, 1, 1, step="route") == []
+        with pytest.raises(RightMissing, match=r"Read permission on topic driftwire\.deployments is missing"):
+            await create_topics(cluster, 1, 1, step="route", optional_topics=(DEPLOYMENTS,))
+    finally:
+        await add_acls(secure_broker.cluster, [right])
 
 
 async def test_a_producer_without_a_right_names_it(secure_broker: SecureBroker) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 from load.inputs import OutgoingMessage
 from load.traffic import produce
+from pipeline.route import ReceiverSettings
+from pipeline.route.receiver_settings import PagerDutySettings
 from schemas.topics import ALERTS, BASELINES, COMMANDS, DEAD_LETTERS, DEPLOYMENTS, DRIFTS, NOTIFICATIONS, RECORDS
 from tests.pipeline.correlate.builders import command, deployment, drift
 from tests.pipeline.route.samples import incident
@@ -23,6 +25,13 @@ WAIT_S = 60.0
 
 LEARNING = {"ready_records": 100, "ready_records_rate": 100, "ready_after_s": 10.0, "flush_records": 10}
 """Settings of detect with which a baseline is learned from ten seconds of records, or twenty if they are not stable."""
+
+CHANGE_RECEIVER = ReceiverSettings(
+    name="changes",
+    pagerduty=PagerDutySettings(routing_key_file="/nowhere/key", change_events=True),
+    give_up_after_s=0.001,
+)
+"""A receiver for which route reads deployments. It has no key, so it sends nothing and each deployment fails at once."""
 
 RECORD_INTERVAL_MS = 100
 LEARNED_RECORDS = 220
@@ -40,7 +49,12 @@ def secure_worker(step: str, cluster: Cluster, folder: Path) -> WorkerUnderTest:
     """A worker of ``driftwire worker`` whose settings are in a file."""
     configuration = Configuration().with_cluster(cluster)
     kafka = configuration.kafka.model_copy(update={"records_partitions": 1, "checkpoint_interval_s": 0.5})
-    changes = {"kafka": kafka, "detect": configuration.detect.model_copy(update=LEARNING)}
+    receivers = (*configuration.route.receivers, CHANGE_RECEIVER)
+    changes = {
+        "kafka": kafka,
+        "detect": configuration.detect.model_copy(update=LEARNING),
+        "route": configuration.route.model_copy(update={"receivers": receivers}),
+    }
     path = folder / "configuration.json"
     write_configuration(configuration.model_copy(update=changes), path)
     return WorkerUnderTest(["-m", "topologies.cli", "worker", step, "--config", str(path)], folder / "log")
@@ -50,7 +64,9 @@ IDENTIFY: dict[str, Callable[[dict[str, Any]], str]] = {
     BASELINES: lambda message: f"{message['subject']} {'relearn' if 'relearn_id' in message else 'learned'}",
     DRIFTS: lambda message: f"{message.get('subject', 'tick')} {message.get('signal')} {message.get('sequence')}",
     ALERTS: lambda message: f"{message['subject']} {message['revision']}",
-    NOTIFICATIONS: lambda message: f"{message['incident_id']} {message['revision']} {message['outcome']}",
+    NOTIFICATIONS: lambda message: (
+        f"{message.get('incident_id', message.get('name'))} {message.get('revision', '-')} {message['outcome']}"
+    ),
     DEAD_LETTERS: lambda letter: f"{b64decode(letter['key_base64']).decode()} {letter['step']} {letter['topic']}",
 }
 """What identifies the content of a message of each topic with outputs."""
@@ -71,6 +87,7 @@ OUTPUTS: dict[str, tuple[Output, ...]] = {
     ),
     "route": (
         (NOTIFICATIONS, "{name} 1 sent"),
+        (NOTIFICATIONS, "{name} - failed"),
         (DEAD_LETTERS, "{name} route driftwire.alerts"),
         (DEAD_LETTERS, "{name} route driftwire.commands"),
     ),
@@ -99,6 +116,7 @@ async def send_work(step: str, broker: SecureBroker, name: str) -> None:
             (ALERTS, incident(incident_id=name, subject=name, title=name).to_json()),
             (ALERTS, UNUSABLE),
             (COMMANDS, invalid_silence.to_json()),
+            (DEPLOYMENTS, deployment(name, subject=name).model_copy(update={"timestamp": now_ms}).to_json()),
         ]
     for topic, value in messages:
         await write_message(broker.cluster, topic, name.encode(), value)

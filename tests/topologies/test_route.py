@@ -10,11 +10,13 @@ import pytest
 from aiohttp import web
 
 from schemas.dead_letter import DeadLetter
+from schemas.deployment import Deployment
 from schemas.notice import Notice
 from schemas.notification import Notification
-from schemas.topics import ALERTS, COMMANDS, DEAD_LETTERS, NOTIFICATIONS
+from schemas.topics import ALERTS, COMMANDS, DEAD_LETTERS, DEPLOYMENTS, NOTIFICATIONS
 from tests.pipeline.route.samples import incident, silence
 from tests.topologies.endpoint import Endpoint, run_endpoint
+from tests.topologies.pagerduty_server import KEY, run_pagerduty
 from topologies.kafka import Cluster
 from topologies.kafka.client import read_topic, write_message
 from topologies.runtime.positions import read_group_offsets
@@ -295,3 +297,35 @@ async def test_a_digest_that_was_missed_is_sent_late_and_once_over_restarts(empt
         assert team.requests[1][1]["type"] == "org.driftwire.digest.v1"
         assert [one["incident_id"] for one in team.requests[1][1]["data"]["p4"]["incidents"]] == ["inc-3f9a21c0b7"]
         assert await wait_for_notices(cluster, 1) == [notice]
+
+
+async def test_a_deployment_is_sent_to_pagerduty_once_over_a_crash(empty_broker, tmp_path):
+    cluster = empty_broker.cluster
+
+    async def write_deployment(name: str, timestamp: int) -> None:
+        deployment = Deployment(deployment_id=name, timestamp=timestamp, kind="prompt", to_version="v42")
+        await write_message(cluster, DEPLOYMENTS, name.encode(), deployment.to_json())
+
+    now = int(time.time() * 1000)
+    await write_deployment("d-old", now - 25 * 3_600_000)
+    async with run_pagerduty() as pagerduty:
+        pager = {"routing_key": KEY, "url": pagerduty.url, "change_events": True}
+        config = tmp_path / "driftwire.json"
+        route = {"receivers": [{"name": "pager", "pagerduty": pager}], "default_receivers": ["pager"]}
+        config.write_text(json.dumps({"route": route}))
+        pagerduty.answers = [web.Response(status=503)]
+        async with route_worker(cluster, config) as first:
+            await write_deployment("d-new", now)
+            [notice] = await wait_for_notices(cluster, 1)
+            first.kill()
+        async with route_worker(cluster, config):
+            await publish(cluster)
+            await write_deployment("d-newer", now)
+            notices = await wait_for_notices(cluster, 2)
+        assert [(one.name, one.outcome, one.attempts) for one in notices] == [
+            ("d-new", "sent", 2),
+            ("d-newer", "sent", 1),
+        ]
+        assert notices[0] == notice
+        sent = [change["payload"]["custom_details"]["Deployment"] for change in pagerduty.changes]
+        assert sent == ["d-new", "d-newer"]

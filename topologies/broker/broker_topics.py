@@ -1,6 +1,7 @@
 """Create the contract's topics on a broker, add partitions, and reject topics with the wrong number of partitions."""
 
 import asyncio
+from collections.abc import Collection
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import (
@@ -56,6 +57,7 @@ async def create_topics(
     replication_factor: int,
     *,
     step: str | None = None,
+    optional_topics: Collection[str] = (),
     app_id: str = "driftwire",
     timeout_s: float = READY_TIMEOUT_S,
 ) -> list[str]:
@@ -72,6 +74,8 @@ async def create_topics(
     step
         The step that needs the topics. Other topics are ignored, and the step's permissions are checked. If None, all
         topics are created.
+    optional_topics
+        Topics that the step uses only with certain settings, and uses with the current ones.
     app_id
         Prefix of the consumer groups.
     timeout_s
@@ -94,6 +98,7 @@ async def create_topics(
         If a topic exists with another number of partitions.
     """
     rows = [row for row in TOPICS if step is None or step in (*row.written_by, *row.read_by)]
+    rows = [row for row in rows if step not in row.optional_for or row.name in optional_topics]
     partition_counts = {row.name: row.partitions or records_partitions for row in rows}
     admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(timeout_s * 1000))
     try:

@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,11 +39,11 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
 
     configuration = load_configuration(config).with_bootstrap(bootstrap)
     kafka = configuration.kafka
-    asyncio.run(_create_topics(kafka, step))
+    asyncio.run(_create_topics(kafka, step, configuration.optional_topics(step, replay=replay)))
     run_worker(importlib.import_module(f"topologies.{step}").build(configuration, replay=replay))
 
 
-async def _create_topics(kafka: "KafkaSettings", step: str) -> None:
+async def _create_topics(kafka: "KafkaSettings", step: str, optional_topics: Collection[str]) -> None:
     from topologies.broker import create_topics  # noqa: PLC0415
     from topologies.errors import BrokerError, BrokerUnreachable, RightMissing  # noqa: PLC0415
 
@@ -52,7 +53,12 @@ async def _create_topics(kafka: "KafkaSettings", step: str) -> None:
     while True:
         try:
             await create_topics(
-                kafka.cluster, kafka.records_partitions, kafka.replication_factor, step=step, app_id=kafka.app_id
+                kafka.cluster,
+                kafka.records_partitions,
+                kafka.replication_factor,
+                step=step,
+                optional_topics=optional_topics,
+                app_id=kafka.app_id,
             )
         except (BrokerError, BrokerUnreachable, RightMissing) as error:
             if loop.time() > deadline:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.detect.settings import DetectSettings
 from pipeline.route import RouteSettings
+from schemas.topics import DEPLOYMENTS
 from topologies.configuration.problems import format_problem
 from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import DriftwireError
@@ -122,6 +123,10 @@ class Configuration(BaseModel):
     detect: DetectSettings = Field(default_factory=DetectSettings)
     correlate: CorrelateSettings = Field(default_factory=CorrelateSettings)
     route: RouteSettings = Field(default_factory=RouteSettings)
+
+    def optional_topics(self, step: str, *, replay: bool) -> tuple[str, ...]:
+        """Return the topics that a step uses only with certain settings, and uses with these."""
+        return (DEPLOYMENTS,) if step == "route" and self.route.deployment_receivers and not replay else ()
 
     def with_bootstrap(self, bootstrap: str | None) -> "Configuration":
         """Return a copy with another Kafka address, or this configuration if the address is None."""

@@ -1,10 +1,11 @@
 """The message of a digest: one line per incident, before it is rendered for a service."""
 
 from collections.abc import Iterator
+from typing import cast
 from zoneinfo import ZoneInfo
 
 from pipeline.route import NoticeDispatch
-from schemas.notice import DigestIncident, DigestSection
+from schemas.notice import Digest, DigestIncident, DigestSection
 from schemas.timestamp import date_time
 from topologies.messages.message import (
     HEADLINE_LENGTH_MAX,
@@ -35,7 +36,7 @@ def write_digest(dispatch: NoticeDispatch, lines_max: int = LINES_MAX) -> Incide
     lines_max
         Maximum number of incidents per section. Higher values make a longer message.
     """
-    digest, zone = dispatch.content, ZoneInfo(dispatch.time_zone)
+    digest, zone = cast(Digest, dispatch.content), ZoneInfo(dispatch.time_zone)
     counts = [
         f"{digest.p4.total} P4",
         f"{digest.stale_p3.total} P3 open for longer than a day",

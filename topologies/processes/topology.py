@@ -110,8 +110,14 @@ class Topology:
                 self._configuration = self._configuration.with_cluster(self.broker.cluster)
             kafka = self._configuration.kafka
             for step in (*dict.fromkeys(self._steps), None):  # each step names its own missing permissions
+                needed = () if step is None else self._configuration.optional_topics(step, replay=self._replay)
                 await create_topics(
-                    kafka.cluster, kafka.records_partitions, kafka.replication_factor, step=step, app_id=kafka.app_id
+                    kafka.cluster,
+                    kafka.records_partitions,
+                    kafka.replication_factor,
+                    step=step,
+                    optional_topics=needed,
+                    app_id=kafka.app_id,
                 )
             if self._before_workers is not None:
                 await self._before_workers(kafka.cluster)

@@ -52,7 +52,7 @@ class AppriseReceiver:
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         """Notify the service of the incident once."""
-        kind = _notify_type(dispatch.incident)
+        kind = _notify_type(dispatch)
         return await self._attempt(write_message(dispatch), kind, dispatch.reason.text)
 
     async def deliver_notice(self, dispatch: NoticeDispatch) -> Delivery:

@@ -1,18 +1,21 @@
-"""PagerDuty receiver that triggers, acknowledges and resolves an alert per incident or group.
+"""PagerDuty receiver that triggers, acknowledges and resolves an alert per incident or group, and sends deployments.
 
-Source: PagerDuty, Events API v2: "Send an Alert Event" for the events, and the overview for the answers and limits.
+Source: PagerDuty, Events API v2: "Send an Alert Event" and "Send a Change Event" for the events, and the overview for the
+answers and limits.
 """
 
 import shlex
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import orjson
 
+from pipeline.correlate.deployments import describe_change
 from pipeline.plain_text import plain_text
-from pipeline.route import Delivery, Dispatch
+from pipeline.route import Delivery, Dispatch, NoticeDispatch
 from pipeline.route.receiver_settings import PagerDutySettings
 from schemas.incident import Incident, Severity
+from schemas.notice import DeploymentChange
 from schemas.timestamp import format_timestamp
 from topologies.messages import IncidentMessage, is_about_several, write_message
 from topologies.receivers.http import HttpAnswer, HttpClient
@@ -29,6 +32,9 @@ REFUSAL_LENGTH_MAX = 300
 
 DETAIL_LIMITS = ((10_000, 50_000), (500, 2000), (50, 1000), (5, 300))
 """Maximum number of lines in a detail, and of characters in a line. The first pair with which the event fits is used."""
+
+ITEMS_MAX = 100
+"""Maximum number of subjects or signals in a change event."""
 
 CLIENT = "driftwire"
 
@@ -56,18 +62,28 @@ class PagerDutyReceiver:
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         """Send the events of the alert once, in order, up to the first that is not accepted."""
+        return await self._send("v2/enqueue", lambda key: build_events(dispatch, key), dispatch.reason.text)
+
+    async def deliver_notice(self, dispatch: NoticeDispatch) -> Delivery:
+        """Send the change event of the deployment once."""
+        change = cast(DeploymentChange, dispatch.content)
+        return await self._send(
+            "v2/change/enqueue", lambda key: [build_change_event(change, key)], dispatch.reason.text
+        )
+
+    async def _send(self, path: str, build: Callable[[str], list[bytes]], reason: str) -> Delivery:
         try:
             key = read_secret(self._settings.routing_key, self._settings.routing_key_file, "routing_key")
         except SecretUnavailable as error:
             return Delivery("retry", str(error), 1)
-        url = f"{self._settings.url.rstrip('/')}/v2/enqueue"
-        for event in build_events(dispatch, key):
+        url = f"{self._settings.url.rstrip('/')}/{path}"
+        for event in build(key):
             answer = await self._client.request("POST", url, {"Content-Type": "application/json"}, event)
             if not isinstance(answer, HttpAnswer):
                 return answer
             if not answer.is_success:
                 return answer.failure(_describe_refusal(answer.json(), key))
-        return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))
+        return Delivery("sent", reason, 1, sent_at=int(self._clock() * 1000))
 
 
 def build_events(dispatch: Dispatch, routing_key: str) -> list[bytes]:
@@ -86,6 +102,43 @@ def build_events(dispatch: Dispatch, routing_key: str) -> list[bytes]:
     if all(state.status == "acknowledged" for state in still_open):
         events.append(orjson.dumps({**head, "event_action": "acknowledge"}))
     return events
+
+
+def build_change_event(change: DeploymentChange, routing_key: str) -> bytes:
+    """Return the change event of a deployment, as JSON. It is always smaller than :data:`EVENT_BYTES_MAX`."""
+    deployment = change.deployment
+    scope = _list(change.subjects, 3) or deployment.environment or deployment.provider or "everything"
+    text = f": {deployment.summary}" if deployment.summary else ""
+    details = {
+        "Deployment": deployment.deployment_id,
+        "Kind": deployment.kind_original or deployment.kind,
+        "Name": deployment.name,
+        "From version": deployment.from_version,
+        "To version": deployment.to_version,
+        "Subjects": _list(change.subjects, ITEMS_MAX),
+        "Environment": deployment.environment,
+        "Provider": deployment.provider,
+        "Reverts": deployment.rollback_of,
+        "Expected shift": _list(deployment.expect_shift, ITEMS_MAX),
+        "Author": deployment.author,
+    }
+    payload = {
+        "summary": _shorten(f"{describe_change(deployment)} for {scope}{text}", SUMMARY_LENGTH_MAX),
+        "source": plain_text(scope),
+        "timestamp": format_timestamp(deployment.timestamp),
+        "custom_details": {label: plain_text(value) for label, value in details.items() if value},
+    }
+    return orjson.dumps({"routing_key": routing_key, "payload": payload})
+
+
+def _list(names: Sequence[str], items_max: int) -> str:
+    """Return names separated by commas.
+
+    >>> _list(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = len(names) - items_max
+    return ", ".join(names[:items_max]) + (f" and {more} more" if more > 0 else "")
 
 
 def _trigger(dispatch: Dispatch, head: dict[str, str]) -> bytes:

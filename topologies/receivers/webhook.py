@@ -8,13 +8,14 @@ import base64
 import hmac
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlsplit
 
 import orjson
 
 from pipeline.route import Delivery, Dispatch, NoticeDispatch
 from pipeline.route.receiver_settings import WebhookSettings, decode_signing_key, is_header_value
+from schemas.notice import Digest
 from schemas.timestamp import format_timestamp
 from topologies.receivers.http import HttpAnswer, HttpClient
 from topologies.receivers.secret import SecretUnavailable, read_secret, read_web_address
@@ -150,7 +151,7 @@ def cloud_event(dispatch: Dispatch) -> dict[str, Any]:
 
 def digest_event(dispatch: NoticeDispatch) -> dict[str, Any]:
     """Return the CloudEvent of a digest, as a JSON object."""
-    digest = dispatch.content
+    digest = cast(Digest, dispatch.content)
     head = _event_head(dispatch.notification_id, DIGEST_EVENT_TYPE, digest.name, digest.until)
     return {**head, "data": digest.model_dump(mode="json", exclude_none=True)}
 

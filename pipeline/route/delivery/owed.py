@@ -15,7 +15,7 @@ class Owed:
     Attributes
     ----------
     revision
-        Revision of the incident. A newer revision replaces it, so the receiver gets the newest state.
+        Revision of the incident. A newer revision replaces it, so the receiver gets the newest state. 0 for a notice.
     number
         Number of the decision on this revision for the receiver, from 0.
     route
@@ -49,6 +49,11 @@ class Owed:
     problem: str = ""
     is_passed_on: bool = False
     group: Group | None = None
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether it is a notice, and not about an incident."""
+        return self.revision == 0
 
     def replaced_by(self, revision: int, number: int, route: str, reason: Reason, decided_at: int) -> "Owed":
         """Return a newer decision that continues the schedule of this one."""

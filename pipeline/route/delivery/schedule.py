@@ -119,7 +119,8 @@ class DeliverySchedule:
     def find_due(self, now: int, busy: Collection[str] = ()) -> list[DueMessage]:
         """Return the messages that are due at a time (Unix ms).
 
-        Receivers in ``busy`` and receivers with attempts in flight have none. The oldest decision comes first.
+        Receivers in ``busy`` and receivers with attempts in flight have none. The oldest decision comes first, and notices
+        come last.
         """
         due = [
             message
@@ -127,7 +128,7 @@ class DeliverySchedule:
             if queue.owed and receiver not in busy and not queue.in_flight and now >= queue.not_before
             for message in self._find_due_in(receiver, queue, now)
         ]
-        return sorted(due, key=self._decided_at)
+        return sorted(due, key=self._order)
 
     def is_waiting_for_group(self, receiver: str, owed: Owed, now: int) -> bool:
         """Return whether a notification waits for the message of its group alone, because no attempt was due yet."""
@@ -187,9 +188,9 @@ class DeliverySchedule:
             queue.attempt_times = deque(int(at) for at in state["attempts"])
             queue.not_before = int(state["not_before"])
 
-    def _decided_at(self, message: DueMessage) -> int:
-        owed = self._queues[message.receiver].owed
-        return min(owed[key].decided_at for key in message.keys)
+    def _order(self, message: DueMessage) -> tuple[bool, int]:
+        owed = [self._queues[message.receiver].owed[key] for key in message.keys]
+        return owed[0].is_notice, min(one.decided_at for one in owed)
 
     def _find_due_in(self, receiver: str, queue: _Queue, now: int) -> list[DueMessage]:
         while queue.attempt_times and queue.attempt_times[0] <= now - MINUTE_MS:
@@ -201,7 +202,7 @@ class DeliverySchedule:
         if limit <= 0:
             return []
         due = [
-            (owed.attempts, owed.since, DueMessage(receiver, (key,), None))
+            (owed.is_notice, owed.attempts, owed.since, DueMessage(receiver, (key,), None))
             for key, owed in queue.owed.items()
             if owed.group is None and owed.not_before <= now
         ]
@@ -210,8 +211,8 @@ class DeliverySchedule:
             is_delayed = any(owed.not_before > now for owed in owed_of_group)
             if not is_delayed and not self._is_waiting(receiver, group, owed_of_group, now):
                 attempts = max(owed.attempts for owed in owed_of_group)
-                due.append((attempts, _since(owed_of_group), DueMessage(receiver, tuple(members), group)))
-        due.sort(key=lambda item: item[:2])
+                due.append((False, attempts, _since(owed_of_group), DueMessage(receiver, tuple(members), group)))
+        due.sort(key=lambda item: item[:3])  # a notice waits, or many deployments would delay a page
         return list(_limit_notifications(message for *_, message in due[:limit]))
 
     def _is_waiting(self, receiver: str, group: Group, owed: Collection[Owed], now: int) -> bool:

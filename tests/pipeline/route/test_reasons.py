@@ -6,10 +6,12 @@ from typing import get_args
 import pytest
 
 from pipeline.route import Delivery, RouteSettings, RouteStep
+from pipeline.step import RawMessage
+from schemas.deployment import Deployment
 from schemas.incident import LogEntry
 from schemas.notice import Notice
 from schemas.notification import Notification, ReasonCode
-from schemas.topics import NOTIFICATIONS
+from schemas.topics import DEPLOYMENTS, NOTIFICATIONS
 from tests.pipeline.route.samples import STARTED, alert, incident, silence, suspect
 
 DOCUMENTATION = (Path(__file__).parents[3] / "docs" / "routes.md").read_text()
@@ -40,6 +42,8 @@ def timed(**times):
 
 
 DIGEST = {"digests": [{"name": "morning", "receivers": ["console"], "time": "09:00"}]}
+CHANGES = {"name": "pager", "pagerduty": {"routing_key": "key", "change_events": True}}
+DEPLOYMENT = Deployment(deployment_id="d-1", timestamp=STARTED, kind="prompt")
 SOURCE = [alert(incident(incident_id="source", subject="source"))]
 SOURCE_ENDS = {"incident_id": "source", "subject": "source", "revision": 2, "status": "resolved"}
 OPENED = alert(incident())
@@ -85,6 +89,10 @@ SITUATIONS = {
     ),
     "digest_due": (console() | DIGEST, STARTED, alert(incident(severity="P4")), STARTED + 24 * HOUR_MS),
     "digest_empty": (console() | DIGEST, STARTED, STARTED + 24 * HOUR_MS),
+    "deployed": (
+        {"receivers": [CHANGES], "default_receivers": ["pager"]},
+        RawMessage(DEPLOYMENTS, 0, 0, STARTED, None, DEPLOYMENT.to_json()),
+    ),
     "receiver_failed": (console(name="failing") | {"default_receivers": ["failing"]}, OPENED),
 }
 """The settings, and the messages, lists of messages and ticks (Unix ms) of which the last one leads to the reason."""

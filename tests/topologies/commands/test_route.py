@@ -49,6 +49,13 @@ source = ['severity="P1"']
 target = ['severity="P2"']
 equal = ["provider"]
 
+[[route.digests]]
+name = "morning"
+receivers = ["console"]
+time = "09:00"
+weekdays = ["monday:friday"]
+location = "Europe/Berlin"
+
 [route.time_intervals.maintenance]
 times = [{ start_time = "02:00", end_time = "04:00" }]
 weekdays = ["sunday"]
@@ -80,6 +87,8 @@ def test_show_prints_the_tree_the_receivers_and_the_times_and_no_secret(run):
         "receivers:",
         "  console: console, P1, P2, P3, P4",
         "  on-call: webhook, P1, P2, not notified of the end",
+        "digests:",
+        "  morning: every incident -> console; monday:friday at 09:00 (Europe/Berlin)",
         "time intervals:",
         "  maintenance: 02:00-04:00, sunday (Europe/Berlin)",
     ]

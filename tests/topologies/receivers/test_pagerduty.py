@@ -9,9 +9,12 @@ import pytest_asyncio
 from aiohttp import web
 
 from pipeline.route.delivery import Delivery, Dispatch
+from pipeline.route.notices import NoticeDispatch
 from pipeline.route.reasons import Reason
 from pipeline.route.receiver_settings import PagerDutySettings
+from schemas.deployment import Deployment
 from schemas.incident import Incident
+from schemas.notice import DeploymentChange
 from tests.pipeline.route.samples import STARTED, alert, evidence, incident, suspect
 from tests.topologies.pagerduty_server import KEY, PagerDuty, run_pagerduty
 from topologies.receivers.http import HttpClient
@@ -284,3 +287,76 @@ async def test_a_closed_port_can_be_tried_again():
 def test_settings_that_cannot_work_are_refused(settings, problem):
     with pytest.raises(ValueError, match=problem):
         PagerDutySettings(**settings)
+
+
+def change(**fields: Any) -> NoticeDispatch:
+    content = {
+        "deployment_id": "d-42",
+        "timestamp": STARTED - 20_000,
+        "kind": "prompt",
+        "subject": ["support-bot", "search"],
+        "environment": "production",
+        "from_version": "v41",
+        "to_version": "v42",
+        "summary": "shorter answers",
+        "author": "ci",
+    } | fields
+    deployments = Deployment.read(content)
+    subjects = [one.subject for one in deployments if one.subject is not None]
+    notice = DeploymentChange(deployment=deployments[0], subjects=subjects)
+    return NoticeDispatch("deployment:d-42:0a1b", notice, "pager", Reason("deployed", "it was deployed"), STARTED)
+
+
+async def test_a_deployment_is_a_change_event(pagerduty):
+    delivery = await receiver(pagerduty.url).deliver_notice(change())
+    assert delivery == Delivery("sent", "it was deployed", 1, sent_at=int(NOW_S * 1000))
+    assert pagerduty.changes == [
+        {
+            "routing_key": KEY,
+            "payload": {
+                "summary": "prompt v41 -> v42 for support-bot, search: shorter answers",
+                "source": "support-bot, search",
+                "timestamp": "2026-11-24T03:11:40.000Z",
+                "custom_details": {
+                    "Deployment": "d-42",
+                    "Kind": "prompt",
+                    "From version": "v41",
+                    "To version": "v42",
+                    "Subjects": "support-bot, search",
+                    "Environment": "production",
+                    "Author": "ci",
+                },
+            },
+        }
+    ]
+    assert pagerduty.events == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "source"),
+    [
+        ({}, "everything"),
+        ({"environment": "production"}, "production"),
+        ({"provider": "modelhub"}, "modelhub"),
+        ({"subject": list("abcde")}, "a, b, c and 2 more"),
+    ],
+)
+async def test_the_source_of_a_change_event_is_what_the_deployment_affects(pagerduty, fields, source):
+    nothing = {"subject": None, "environment": None}
+    assert (await receiver(pagerduty.url).deliver_notice(change(**(nothing | fields)))).outcome == "sent"
+    assert pagerduty.changes[0]["payload"]["source"] == source
+
+
+@pytest.mark.parametrize("character", ["x", '"', "\u202e", "\U0001f525"])
+async def test_the_longest_change_event_is_within_the_limits(pagerduty, character):
+    label = character * 200
+    fields = dict.fromkeys(("name", "from_version", "to_version", "environment", "provider", "rollback_of"), label)
+    subjects = [f"{number}{'x' * 190}" for number in range(1000)]
+    long = change(**fields, subject=subjects, expect_shift=[label] * 2000, summary=character * 500)
+    assert (await receiver(pagerduty.url).deliver_notice(long)).outcome == "sent"
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(429, "retry"), (500, "retry"), (400, "failed")])
+async def test_a_change_event_that_is_not_accepted_is_retried_or_refused(pagerduty, status, outcome):
+    pagerduty.answers = [web.Response(status=status)]
+    assert (await receiver(pagerduty.url).deliver_notice(change())).outcome == outcome
