@@ -49,12 +49,18 @@ class Digest(Message):
     name: Label = Field(description="Name of the digest in the configuration.")
     since: Timestamp = Field(description="Time of the digest before.")
     until: Timestamp = Field(description="Time of this digest.")
-    p4: DigestSection = Field(description="P4 incidents that are open, or that were open since the digest before.")
+    p4: DigestSection = Field(description="P4 incidents that are open, or that had a revision since the digest before.")
     stale_p3: DigestSection = Field(description="P3 incidents that are open for longer than a day.")
     suppressed: DigestSection = Field(
         description="Incidents of which notifications were suppressed since the digest before, or still are: by a "
         "silence, a mute time, an inhibition, or outside active times."
     )
+
+    @property
+    def incident_ids(self) -> set[str]:
+        """Ids of the incidents that it lists."""
+        sections = (self.p4, self.stale_p3, self.suppressed)
+        return {incident.incident_id for section in sections for incident in section.incidents}
 
     @property
     def is_empty(self) -> bool:

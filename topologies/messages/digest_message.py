@@ -69,6 +69,6 @@ def _describe(incident: DigestIncident, zone: ZoneInfo) -> str:
     start = f"{date_time(incident.started_at)}{local_time(incident.started_at, zone)}"
     reasons = "; ".join(suppression.reason for suppression in incident.suppressions)
     state = f"{incident.severity} {incident.status}" if reasons else incident.status
-    text = f"{shorten(incident.title, TITLE_LENGTH_MAX)} ({state} since {start}, "
+    text = f"{shorten(incident.title, TITLE_LENGTH_MAX)} ({state}, began {start}, "
     text += f"{shorten(incident.incident_id, TITLE_LENGTH_MAX)})"
     return shorten(f"{text}: {reasons}" if reasons else text, LINE_LENGTH_MAX)

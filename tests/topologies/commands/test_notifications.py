@@ -5,9 +5,11 @@ import pytest
 from click.testing import CliRunner
 
 from pipeline.step import RawMessage
+from schemas.notice import Notice
 from schemas.notification import Notification
 from schemas.topics import ALERTS, NOTIFICATIONS
 from tests.pipeline.route.samples import STARTED, incident
+from tests.topologies.messages.digests import digest, section
 from topologies.commands.notifications import collect_notifications, command, describe_notification
 from topologies.kafka import write_message
 
@@ -30,6 +32,18 @@ def notification(**changes):
     return Notification(**(fields | changes))
 
 
+DIGEST = Notice(
+    notification_id="digest:morning:2026-11-25:mail",
+    kind="digest",
+    name="morning",
+    receiver="mail",
+    outcome="sent",
+    reason="the digest of 2026-11-25 is due",
+    reason_code="digest_due",
+    attempts=1,
+    decided_at=STARTED + 100_000,
+    digest=digest(),
+)
 SENT = {"outcome": "sent", "reason": "new to the receiver: P2 open", "reason_code": "first_notification"}
 
 
@@ -40,12 +54,16 @@ def test_the_notifications_of_one_incident_are_collected_oldest_first():
             b"{",
             notification(incident_id="inc-2").to_json(),
             notification().to_json(),
+            DIGEST.to_json(),
+            DIGEST.model_copy(
+                update={"digest": digest(p4=section(), stale_p3=section(), suppressed=section())}
+            ).to_json(),
         ]
         for offset, value in enumerate(values):
             yield RawMessage(NOTIFICATIONS, 0, offset, STARTED, None, value)
 
     found = asyncio.run(collect_notifications(messages(), "inc-1"))
-    assert found == [notification(), notification(decided_at=STARTED + 2, **SENT)]
+    assert found == [notification(), notification(decided_at=STARTED + 2, **SENT), DIGEST]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +87,11 @@ def test_the_notifications_of_one_incident_are_collected_oldest_first():
 )
 def test_a_notification_is_one_line(changes, line):
     assert describe_notification(notification(**changes)) == f"2026-11-24 03:12:00Z on-call: {line}"
+
+
+def test_a_digest_is_one_line():
+    line = "2026-11-24 03:13:40Z mail: sent, digest morning: the digest of 2026-11-25 is due"
+    assert describe_notification(DIGEST) == line
 
 
 @pytest.mark.kafka

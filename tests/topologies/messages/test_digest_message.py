@@ -7,9 +7,9 @@ def test_a_digest_is_one_line_per_incident():
     assert message.headline == "Digest morning: 1 P4, 1 P3 open for longer than a day, 1 suppressed"
     assert render_text(message).splitlines() == [
         "Since: 2026-11-24 03:12:00Z",
-        f"Suppressed: support-bot refuses 9.1 % of requests (P2 open since 2026-11-24 03:12:00Z, inc-3): {SILENCED.reason}",
-        "P3 open for longer than a day: support-bot refuses 9.1 % of requests (open since 2026-11-23 03:12:00Z, inc-2)",
-        "P4: support-bot refuses 9.1 % of requests (open since 2026-11-24 03:12:00Z, inc-1)",
+        f"Suppressed: support-bot refuses 9.1 % of requests (P2 open, began 2026-11-24 03:12:00Z, inc-3): {SILENCED.reason}",
+        "P3 open for longer than a day: support-bot refuses 9.1 % of requests (open, began 2026-11-23 03:12:00Z, inc-2)",
+        "P4: support-bot refuses 9.1 % of requests (open, began 2026-11-24 03:12:00Z, inc-1)",
         "",
         "Show all incidents:",
         "    driftwire incidents",
@@ -19,7 +19,7 @@ def test_a_digest_is_one_line_per_incident():
 def test_times_are_given_in_the_zone_of_the_readers_too():
     facts = write_digest(dispatch(time_zone="Europe/Berlin")).facts
     assert facts[0].text == "2026-11-24 03:12:00Z (04:12 CET)"
-    assert facts[3].text.endswith("(open since 2026-11-24 03:12:00Z (04:12 CET), inc-1)")
+    assert facts[3].text.endswith("(open, began 2026-11-24 03:12:00Z (04:12 CET), inc-1)")
 
 
 def test_a_long_section_states_how_many_incidents_are_left_out():

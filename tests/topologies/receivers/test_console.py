@@ -41,5 +41,5 @@ async def test_the_console_prints_a_digest_as_plain_text():
     lines = stream.getvalue().splitlines()
     assert lines[0] == "Digest morning: 1 P4, 0 P3 open for longer than a day, 1 suppressed"
     assert lines[3].startswith(
-        "Suppressed: \ufffd[2J evil (P4 open since 2026-11-24 03:12:00Z, \ufffd[2J evil): silenced"
+        "Suppressed: \ufffd[2J evil (P4 open, began 2026-11-24 03:12:00Z, \ufffd[2J evil): silenced"
     )

@@ -310,7 +310,7 @@ async def test_a_digest_is_a_message_of_its_own_without_markup_from_names(slack,
         assert delivery.outcome == "sent"
     first, second = [content for _, content in slack.calls]
     assert first["text"] == "Digest morning: 1 P4, 1 P3 open for longer than a day, 1 suppressed"
-    assert "Suppressed: support-bot refuses 9.1 % of requests (P2 open since" in shown(first)
+    assert "Suppressed: support-bot refuses 9.1 % of requests (P2 open, began" in shown(first)
     assert shown(second).count(name) == 4
 
 
