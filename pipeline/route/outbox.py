@@ -55,6 +55,7 @@ class Outbox:
         has_clock: bool,
     ) -> None:
         self._label_rules = settings.label_rules
+        self._links = settings.links
         self._tree = tree
         self._receivers: Mapping[str, ReceiverSettings] = {receiver.name: receiver for receiver in settings.receivers}
         self._log = log
@@ -252,7 +253,10 @@ class Outbox:
         decision = owed.route, owed.reason, notified.alert, owed.decided_at, owed.number
         labels = add_labels(notified.labels, self._label_rules)
         return Dispatch(
-            incident, receiver, *decision, reference, labels, self._receivers[receiver].time_zone, owed.group
+            *(incident, receiver, *decision, reference, labels),
+            time_zone=self._receivers[receiver].time_zone,
+            group=owed.group,
+            links=self._links,
         )
 
     def _record_sent(

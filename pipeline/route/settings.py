@@ -6,9 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.route.labels import INCIDENT_LABELS, LabelRule
+from pipeline.route.labels import INCIDENT_LABELS, RUNBOOK_BASE, LabelRule
+from pipeline.route.link_templates import LinkLabel, LinkTemplate
 from pipeline.route.matchers import check_label_names, parse_matchers
-from pipeline.route.receiver_settings import ReceiverSettings
+from pipeline.route.receiver_settings import ReceiverSettings, is_web_address
 from pipeline.route.time_intervals import TimeIntervalSettings
 from pipeline.wording import did_you_mean
 
@@ -102,6 +103,8 @@ class LabelSettings(BaseModel):
                 )
             if name in INCIDENT_LABELS:
                 raise ValueError(f"{name!r} is a label of every incident; choose another name")
+        if RUNBOOK_BASE in labels and not is_web_address(labels[RUNBOOK_BASE]):
+            raise ValueError(f"{RUNBOOK_BASE} must be an http or https address with a host")
         return labels
 
 
@@ -156,6 +159,11 @@ class RouteSettings(BaseModel):
     )
     labels: tuple[LabelSettings, ...] = Field(
         default=(), description="Labels of your own for matchers, added to incidents in order."
+    )
+    links: dict[LinkLabel, LinkTemplate] = Field(
+        default_factory=dict,
+        max_length=3,
+        description="Further links in messages, such as a search of traces: addresses with placeholders by name.",
     )
     inhibit: tuple[InhibitSettings, ...] = Field(
         default=(), description="Rules by which an open incident suppresses the notifications of others."
