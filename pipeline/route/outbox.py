@@ -4,6 +4,7 @@ At most one notification per incident and receiver is owed, always for the newes
 so a receiver that was unavailable gets the newest state instead of every revision.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -198,6 +199,19 @@ class Outbox:
                 problem = owed.problem or self._schedule.find_problem(receiver)
                 self._pass_on(notified, receiver, problem, owed.route, now)
         return outputs
+
+    def next_fallback(self, notified: NotifiedIncident) -> float:
+        """Return the earliest time at which the fallback of a receiver may have to be notified (Unix ms), or infinity."""
+        return min(
+            (
+                owed.since + settings.fallback_after_s * 1000
+                for receiver, owed in notified.owed.items()
+                if (settings := self._receivers.get(receiver)) is not None
+                and settings.fallback is not None
+                and not owed.is_passed_on
+            ),
+            default=math.inf,
+        )
 
     def drop(
         self, incident_id: str, notified: NotifiedIncident, alert: RawMessage | None, limit: str
