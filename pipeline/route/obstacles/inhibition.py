@@ -30,11 +30,13 @@ class Inhibition:
 
     def update(self, incident_id: str, labels: Labels) -> bool:
         """Set the labels of an open incident. Return whether it may inhibit other incidents than before."""
-        return any([rule.update(incident_id, labels) for rule in self._rules])
+        changes = [rule.update(incident_id, labels) for rule in self._rules]
+        return any(changes)
 
     def remove(self, incident_id: str) -> bool:
         """Remove an incident that is over or no longer stored. Return whether it may have inhibited others."""
-        return any([rule.remove(incident_id) for rule in self._rules])
+        changes = [rule.remove(incident_id) for rule in self._rules]
+        return any(changes)
 
     def find(self, incident_id: str, labels: Labels) -> str | None:
         """Return the id of an incident that inhibits this one, or None."""
