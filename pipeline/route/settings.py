@@ -221,6 +221,15 @@ class RouteSettings(BaseModel):
         """The labels of the configuration, with their matchers."""
         return [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in self.labels]
 
+    def fallbacks(self, receiver: str) -> list[str]:
+        """Return the fallback of a receiver, the fallback of this fallback, and so on."""
+        direct = {settings.name: settings.fallback for settings in self.receivers}
+        chain: list[str] = []
+        while (fallback := direct[receiver]) is not None and fallback not in chain:
+            chain.append(fallback)
+            receiver = fallback
+        return chain
+
     def all_routes(self) -> Iterator[Route]:
         """Yield all routes, outer routes before their nested routes."""
         remaining = list(self.routes)

@@ -69,6 +69,7 @@ class RouteStep:
         self._newest_event_ms = 0
         self._tree = RouteTree(settings)
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
+        self._fallbacks = {name: settings.fallbacks(name) for name in self._receivers}
         self._store = PartStore(PART_KINDS)
         self._due_times = DueTimes()
         self._log = NotificationLog(settings.incidents_max, settings.stored_alerts_max, self._store)
@@ -378,9 +379,9 @@ class RouteStep:
                 routes.setdefault(receiver, (last.route,))
         known = [receiver for receiver in routes if receiver in self._receivers]
         for receiver in known:
-            fallback = self._receivers[receiver].fallback
-            if fallback is not None and fallback in notified.held_back:
-                routes.setdefault(fallback, routes[receiver])
+            for fallback in self._fallbacks[receiver]:
+                if fallback in notified.held_back:
+                    routes.setdefault(fallback, routes[receiver])
         return {name: (routes[name], newest_sent.get(name)) for name in routes if name in self._receivers}
 
     def _read_command(self, message: InputMessage) -> list[OutputMessage]:
