@@ -204,7 +204,6 @@ def test_the_decisions_are_those_of_deciding_everything_again(wall_ms, routes, i
             assert recorded[0] == recorded[1]
         for state, step in zip(states, steps, strict=True):
             apply_changes(state, step)
-        assert states[0] == states[1]
         if is_restarted:
             steps = [kind(settings, wall_ms and now) for kind in (RouteStep, ExhaustiveStep)]
             for state, step in zip(states, steps, strict=True):
