@@ -268,7 +268,7 @@ class NotificationLog:
         last = None if incident is None else incident.last_sent.get(receiver)
         if incident is not None and last is not None:
             incident.last_sent[receiver] = replace(last, at=max(last.at, at), reference=reference or last.reference)
-            self._store.mark("incident", incident_id)
+            self._mark(incident_id)
 
     def mark(self, incident_id: str) -> None:
         """Mark an incident whose entry has changed, and drop its alert if it is no longer needed."""

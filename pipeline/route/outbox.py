@@ -202,16 +202,7 @@ class Outbox:
 
     def next_fallback(self, notified: NotifiedIncident) -> float:
         """Return the earliest time at which the fallback of a receiver may have to be notified (Unix ms), or infinity."""
-        return min(
-            (
-                owed.since + settings.fallback_after_s * 1000
-                for receiver, owed in notified.owed.items()
-                if (settings := self._receivers.get(receiver)) is not None
-                and settings.fallback is not None
-                and not owed.is_passed_on
-            ),
-            default=math.inf,
-        )
+        return min((self._fallback_at(receiver, owed) for receiver, owed in notified.owed.items()), default=math.inf)
 
     def drop(
         self, incident_id: str, notified: NotifiedIncident, alert: RawMessage | None, limit: str
@@ -313,14 +304,14 @@ class Outbox:
         return self._give_up(incident_id, notified, receiver, problem, notified.alert)
 
     def _is_fallback_due(self, notified: NotifiedIncident, receiver: str, owed: Owed, now: int) -> bool:
-        settings = self._receivers[receiver]
-        return (
-            settings.fallback is not None
-            and not owed.is_passed_on
-            and now - owed.since >= settings.fallback_after_s * 1000
-            and not notified.is_in_flight(receiver)
-            and bool(owed.attempts or self._schedule.find_problem(receiver))
-        )
+        is_late = now >= self._fallback_at(receiver, owed) and not notified.is_in_flight(receiver)
+        return is_late and bool(owed.attempts or self._schedule.find_problem(receiver))
+
+    def _fallback_at(self, receiver: str, owed: Owed) -> float:
+        settings = self._receivers.get(receiver)
+        if settings is None or settings.fallback is None or owed.is_passed_on:
+            return math.inf
+        return owed.since + settings.fallback_after_s * 1000
 
     def _decide_again(
         self, incident_id: str, notified: NotifiedIncident, receiver: str, now: int

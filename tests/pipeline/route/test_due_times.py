@@ -111,6 +111,8 @@ ROUTE = st.fixed_dictionaries(
         "mute_times": st.sampled_from([[], [], ["morning"], ["month"]]),
         "active_times": st.sampled_from([[], [], [], ["morning"]]),
         "repeat_interval_s": st.sampled_from([None, 600, 5000]),
+        "group_by": st.sampled_from([None, None, ["subject"]]),
+        "group_wait_s": st.sampled_from([None, 90]),
     }
 )
 INHIBIT = st.fixed_dictionaries(
