@@ -79,8 +79,11 @@ class Outbox:
         return self._schedule.dump(receiver)
 
     def load_receiver(self, receiver: str, state: Mapping[str, Any]) -> None:
-        """Restore a receiver from :meth:`dump_receiver`."""
-        self._schedule.load(receiver, state)
+        """Restore a receiver from :meth:`dump_receiver`. A receiver that was removed from the settings leaves the state."""
+        if receiver in self._receivers:
+            self._schedule.load(receiver, state)
+        else:
+            self._store.mark("receiver", receiver)
 
     def owe(
         self, incident: Incident, notified: NotifiedIncident, receiver: str, route: str, reason: Reason, now: int
