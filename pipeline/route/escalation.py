@@ -66,6 +66,10 @@ class Escalations:
             escalation.is_due = True
         return bool(new)
 
+    def have_ended(self, state: Mapping[str, Escalation], routes: Sequence[str], last_sent: LastSent | None) -> bool:
+        """Return whether only escalations that have ended lead to a receiver that does not know the incident yet."""
+        return is_unknown(last_sent) and all(name in self._settings and name not in state for name in routes)
+
     def next_due(self, state: Mapping[str, Escalation]) -> float:
         """Return the earliest time at which an escalation becomes due (Unix ms), or infinity."""
         return min(

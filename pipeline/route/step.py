@@ -294,8 +294,10 @@ class RouteStep:
             if obstacle is not None:
                 is_due = not is_same_obstacle(obstacle, self._obstacles.find(incident_id, labels, routes, now)[1])
             elif (owed := notified.owed.get(receiver)) is not None:
-                is_waiting = not notified.is_attempted(receiver, owed)
-                is_due = is_waiting and self._obstacles.find(incident_id, labels, routes, now)[1] is not None
+                has_ended = self._escalations.have_ended(notified.escalations, routes, last_sent)
+                obstacle = self._obstacles.find(incident_id, labels, routes, now)[1]
+                is_due = obstacle is not None or (has_ended and not notified.is_closed)
+                is_due &= not notified.is_attempted(receiver, owed)
             else:
                 is_new = is_escalated and receiver in escalated and is_unknown(last_sent)
                 interval_ms = self._tree.repeat_interval_s(routes) * 1000
@@ -325,6 +327,8 @@ class RouteStep:
                 owed = None  # it is over before the message of its group, so it is not sent
             interval_s = self._tree.repeat_interval_s(routes)
             decision = decide_notification(incident, self._receivers[receiver], last_sent, interval_s, now, owed)
+            if not notified.is_closed and self._escalations.have_ended(notified.escalations, routes, last_sent):
+                decision = RouteDecision(False, reasons.escalation_ended(incident))
             if decision.send:
                 route, obstacle = self._obstacles.find(incident.incident_id, labels, routes, now)
                 if obstacle is not None:
@@ -377,8 +381,7 @@ class RouteStep:
         for receiver, last in sorted(newest_sent.items()):
             if last.status not in CLOSED:
                 routes.setdefault(receiver, (last.route,))
-        known = [receiver for receiver in routes if receiver in self._receivers]
-        for receiver in known:
+        for receiver in [name for name in routes if name in self._receivers]:
             for fallback in self._fallbacks[receiver]:
                 if fallback in notified.held_back:
                     routes.setdefault(fallback, routes[receiver])
@@ -387,9 +390,7 @@ class RouteStep:
     def _read_command(self, message: InputMessage) -> list[OutputMessage]:
         """Add a silence. Correlate handles other commands and reports invalid commands."""
         command = decode_contract(message.value, Command.model_validate, "command", bytes_max=MEBIBYTE)
-        if isinstance(command, Unreadable):
-            return []
-        if command.action != "silence":
+        if isinstance(command, Unreadable) or command.action != "silence":
             return []
         try:
             self._obstacles.add_silence(command)
