@@ -32,6 +32,7 @@ ReasonCode = Literal[
     "closed_before_notified",
     "no_change",
     "superseded",
+    "escalation_ended",
     "receiver_failed",
     "digest_due",
     "digest_empty",

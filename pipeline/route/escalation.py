@@ -1,5 +1,6 @@
 """Escalation: further receivers of an incident that nobody acknowledges in time."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -64,6 +65,21 @@ class Escalations:
         for escalation in new:
             escalation.is_due = True
         return bool(new)
+
+    def have_ended(self, state: Mapping[str, Escalation], routes: Sequence[str], last_sent: LastSent | None) -> bool:
+        """Return whether only escalations that have ended lead to a receiver that does not know the incident yet."""
+        return is_unknown(last_sent) and all(name in self._settings and name not in state for name in routes)
+
+    def next_due(self, state: Mapping[str, Escalation]) -> float:
+        """Return the earliest time at which an escalation becomes due (Unix ms), or infinity."""
+        return min(
+            (
+                escalation.since + self._settings[name].after_s * 1000
+                for name, escalation in state.items()
+                if name in self._settings and not escalation.is_due
+            ),
+            default=math.inf,
+        )
 
     def due(self, state: Mapping[str, Escalation]) -> Iterator[EscalationSettings]:
         """Yield the escalations that are due."""

@@ -12,6 +12,9 @@ SINGLE_LABELS = ("incident_id", "subject", "severity", "status", "failure_mode",
 INCIDENT_LABELS = (*SINGLE_LABELS, "layer", "segment")
 """Labels that every incident has. Layer and segment can have several values."""
 
+RUNBOOK_BASE = "runbook_base"
+"""Label of the configuration with the address of an incident's runbooks, without the file name."""
+
 
 def incident_labels(incident: Incident) -> dict[str, tuple[str, ...]]:
     """Return the labels of an incident, with the names in :data:`INCIDENT_LABELS`.

@@ -175,6 +175,7 @@ class NotificationLog:
         self._store = store
         self._incidents: dict[str, NotifiedIncident] = {}
         self._with_alert: dict[str, NotifiedIncident] = {}
+        self._changed: set[str] = set()
 
     def get(self, incident_id: str) -> NotifiedIncident | None:
         """Return the entry of an incident, or None if there is none."""
@@ -194,7 +195,7 @@ class NotificationLog:
         incident.summary.revise(revision, now)
         incident.decisions.clear()
         incident.held_back.clear()
-        self._store.mark("incident", revision.incident_id)
+        self._mark(revision.incident_id)
         return incident
 
     def pop_excess(self) -> tuple[str, NotifiedIncident] | None:
@@ -211,7 +212,7 @@ class NotificationLog:
         )
         if self._with_alert.pop(quietest, None) is not None:
             self._store.mark("alert", quietest)
-        self._store.mark("incident", quietest)
+        self._mark(quietest)
         return quietest, self._incidents.pop(quietest)
 
     def pop_excess_alert(self) -> tuple[str, NotifiedIncident, RawMessage] | None:
@@ -229,7 +230,7 @@ class NotificationLog:
         incident = self._incidents.get(incident_id)
         if incident is None:
             return
-        self._store.mark("incident", incident_id)
+        self._mark(incident_id)
         if not incident.needs_alert:
             self._remove_alert(incident_id)
         elif incident.alert is None or incident.alert.offset != alert.offset:
@@ -268,7 +269,7 @@ class NotificationLog:
         elif delivery.outcome not in ("sent", "deferred") and last is not None:
             # The next repeat is due one interval after this attempt.
             incident.last_sent[receiver] = replace(last, at=max(last.at, in_flight.at))
-        self._store.mark("incident", incident_id)
+        self._mark(incident_id)
 
     def record_group_message(self, incident_id: str, receiver: str, at: int, reference: str) -> None:
         """Record that a message of a receiver was about the group of an open incident at a time (Unix ms).
@@ -279,14 +280,19 @@ class NotificationLog:
         last = None if incident is None else incident.last_sent.get(receiver)
         if incident is not None and last is not None:
             incident.last_sent[receiver] = replace(last, at=max(last.at, at), reference=reference or last.reference)
-            self._store.mark("incident", incident_id)
+            self._mark(incident_id)
 
     def mark(self, incident_id: str) -> None:
         """Mark an incident whose entry has changed, and drop its alert if it is no longer needed."""
-        self._store.mark("incident", incident_id)
+        self._mark(incident_id)
         incident = self._incidents.get(incident_id)
         if incident is not None and not incident.needs_alert and not incident.in_flight:
             self._remove_alert(incident_id)
+
+    def take_changed(self) -> list[tuple[str, NotifiedIncident | None]]:
+        """Return the ids and entries of the incidents that changed since the last call, and None for a dropped entry."""
+        changed, self._changed = self._changed, set()
+        return [(incident_id, self._incidents.get(incident_id)) for incident_id in changed]
 
     def newest_decision(self) -> int:
         """Return the newest time of a decision that was sent or is owed (Unix ms), or 0."""
@@ -300,7 +306,7 @@ class NotificationLog:
                 incident.reset_times(now)
                 is_changed = True
             if is_changed:
-                self._store.mark("incident", incident_id)
+                self._mark(incident_id)
 
     def dump(self, incident_id: str) -> dict[str, Any] | None:
         """Return the state of one incident, or None if it was dropped."""
@@ -310,6 +316,7 @@ class NotificationLog:
     def load(self, incident_id: str, state: Mapping[str, Any]) -> NotifiedIncident:
         """Restore one incident from :meth:`dump`."""
         incident = self._incidents[incident_id] = NotifiedIncident.load(state)
+        self._changed.add(incident_id)
         return incident
 
     def dump_alert(self, incident_id: str) -> dict[str, Any] | None:
@@ -333,6 +340,10 @@ class NotificationLog:
             ALERTS, state["partition"], state["offset"], state["timestamp"], state["key"], value
         )
         self._with_alert[incident_id] = incident
+
+    def _mark(self, incident_id: str) -> None:
+        self._store.mark("incident", incident_id)
+        self._changed.add(incident_id)
 
     def _remove_alert(self, incident_id: str) -> None:
         incident = self._with_alert.pop(incident_id, None)

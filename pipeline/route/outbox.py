@@ -4,6 +4,7 @@ At most one notification per incident and receiver is owed, always for the newes
 so a receiver that was unavailable gets the newest state instead of every revision.
 """
 
+import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -56,6 +57,7 @@ class Outbox:
         has_clock: bool,
     ) -> None:
         self._label_rules = settings.label_rules
+        self._links = settings.links
         self._tree = tree
         self._receivers: Mapping[str, ReceiverSettings] = {receiver.name: receiver for receiver in settings.receivers}
         self._log = log
@@ -80,8 +82,11 @@ class Outbox:
         return self._schedule.dump(receiver)
 
     def load_receiver(self, receiver: str, state: Mapping[str, Any]) -> None:
-        """Restore a receiver from :meth:`dump_receiver`."""
-        self._schedule.load(receiver, state)
+        """Restore a receiver from :meth:`dump_receiver`. A receiver that was removed from the settings leaves the state."""
+        if receiver in self._receivers:
+            self._schedule.load(receiver, state)
+        else:
+            self._store.mark("receiver", receiver)
 
     def owe(
         self, incident: Incident, notified: NotifiedIncident, receiver: str, route: str, reason: Reason, now: int
@@ -203,6 +208,10 @@ class Outbox:
                 self._pass_on(notified, receiver, problem, owed.route, now)
         return outputs
 
+    def next_fallback(self, notified: NotifiedIncident) -> float:
+        """Return the earliest time at which the fallback of a receiver may have to be notified (Unix ms), or infinity."""
+        return min((self._fallback_at(receiver, owed) for receiver, owed in notified.owed.items()), default=math.inf)
+
     def drop(
         self, incident_id: str, notified: NotifiedIncident, alert: RawMessage | None, limit: str
     ) -> list[OutputMessage]:
@@ -262,7 +271,10 @@ class Outbox:
         decision = owed.route, owed.reason, notified.alert, owed.decided_at, owed.number
         labels = add_labels(notified.labels, self._label_rules)
         return Dispatch(
-            incident, receiver, *decision, reference, labels, self._receivers[receiver].time_zone, owed.group
+            *(incident, receiver, *decision, reference, labels),
+            time_zone=self._receivers[receiver].time_zone,
+            group=owed.group,
+            links=self._links,
         )
 
     def _record_sent(
@@ -305,14 +317,14 @@ class Outbox:
         return self._give_up(incident_id, notified, receiver, problem, notified.alert)
 
     def _is_fallback_due(self, notified: NotifiedIncident, receiver: str, owed: Owed, now: int) -> bool:
-        settings = self._receivers[receiver]
-        return (
-            settings.fallback is not None
-            and not owed.is_passed_on
-            and now - owed.since >= settings.fallback_after_s * 1000
-            and not notified.is_in_flight(receiver)
-            and bool(owed.attempts or self._schedule.find_problem(receiver))
-        )
+        is_late = now >= self._fallback_at(receiver, owed) and not notified.is_in_flight(receiver)
+        return is_late and bool(owed.attempts or self._schedule.find_problem(receiver))
+
+    def _fallback_at(self, receiver: str, owed: Owed) -> float:
+        settings = self._receivers.get(receiver)
+        if settings is None or settings.fallback is None or owed.is_passed_on:
+            return math.inf
+        return owed.since + settings.fallback_after_s * 1000
 
     def _decide_again(
         self, incident_id: str, notified: NotifiedIncident, receiver: str, now: int

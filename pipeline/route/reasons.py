@@ -124,6 +124,11 @@ def superseded(revision: int) -> Reason:
     return Reason("superseded", f"not sent before the newer state of revision {revision}")
 
 
+def escalation_ended(incident: Incident) -> Reason:
+    """Somebody has acted, or the incident no longer matches, before the receiver of an escalation was notified."""
+    return Reason("escalation_ended", f"the escalation ended before it was sent: {incident.severity} {incident.status}")
+
+
 def fallback(receiver: str, problem: str) -> Reason:
     """Another receiver could not be notified, and this receiver is its fallback."""
     return Reason("fallback", f"instead of {receiver}: {problem}")

@@ -6,9 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.route.labels import INCIDENT_LABELS, LabelRule
+from pipeline.route.labels import INCIDENT_LABELS, RUNBOOK_BASE, LabelRule
+from pipeline.route.link_templates import LinkLabel, LinkTemplate
 from pipeline.route.matchers import check_label_names, parse_matchers
-from pipeline.route.receiver_settings import DIGEST_DESTINATIONS, ReceiverSettings
+from pipeline.route.receiver_settings import DIGEST_DESTINATIONS, ReceiverSettings, is_web_address
 from pipeline.route.time_intervals import TimeIntervalSettings, checked_by, parse_time, parse_weekdays
 from pipeline.time_zone import check_time_zone
 from pipeline.wording import did_you_mean
@@ -103,6 +104,8 @@ class LabelSettings(BaseModel):
                 )
             if name in INCIDENT_LABELS:
                 raise ValueError(f"{name!r} is a label of every incident; choose another name")
+        if RUNBOOK_BASE in labels and not is_web_address(labels[RUNBOOK_BASE]):
+            raise ValueError(f"{RUNBOOK_BASE} must be an http or https address with a host")
         return labels
 
 
@@ -192,6 +195,11 @@ class RouteSettings(BaseModel):
     labels: tuple[LabelSettings, ...] = Field(
         default=(), description="Labels of your own for matchers, added to incidents in order."
     )
+    links: dict[LinkLabel, LinkTemplate] = Field(
+        default_factory=dict,
+        max_length=3,
+        description="Further links in messages, such as a search of traces: addresses with placeholders by name.",
+    )
     inhibit: tuple[InhibitSettings, ...] = Field(
         default=(), description="Rules by which an open incident suppresses the notifications of others."
     )
@@ -261,6 +269,15 @@ class RouteSettings(BaseModel):
     def label_rules(self) -> list[LabelRule]:
         """The labels of the configuration, with their matchers."""
         return [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in self.labels]
+
+    def fallbacks(self, receiver: str) -> list[str]:
+        """Return the fallback of a receiver, the fallback of this fallback, and so on."""
+        direct = {settings.name: settings.fallback for settings in self.receivers}
+        chain: list[str] = []
+        while (fallback := direct[receiver]) is not None and fallback not in chain:
+            chain.append(fallback)
+            receiver = fallback
+        return chain
 
     def all_routes(self) -> Iterator[Route]:
         """Yield all routes, outer routes before their nested routes."""

@@ -6,6 +6,7 @@ checkpoint. Delivery is at least once: a notification that was sent but not chec
 idempotency key.
 """
 
+import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
@@ -14,6 +15,7 @@ from pipeline.route.decision import LastSent, RouteDecision, decide_notification
 from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
 from pipeline.route.deployments import Deployments
 from pipeline.route.digest import Digests
+from pipeline.route.due_times import DueTimes
 from pipeline.route.escalation import Escalations
 from pipeline.route.labels import add_labels, incident_labels
 from pipeline.route.notices import NoticeDispatch
@@ -52,8 +54,9 @@ class RouteStep:
 
     Silences, time intervals and repeats are judged by one clock. In live operation it is the wall clock of the last
     tick. Event times do not move it, because a notification is sent now, even if its incident is old. In a replay,
-    which has no ticks, the clock is the newest event time (``updated_at``) of all revisions. Whenever a tick or a revision
-    advances the clock, the step reconsiders which notifications are still held back and which must be repeated.
+    which has no ticks, the clock is the newest event time (``updated_at``) of all revisions. With each tick, and in a
+    replay with each message, the step decides again where time, a silence or another incident may have changed a
+    decision. Therefore nothing that is due is undecided when a replay has read everything.
 
     Parameters
     ----------
@@ -68,7 +71,9 @@ class RouteStep:
         self._newest_event_ms = 0
         self._tree = RouteTree(settings)
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
+        self._fallbacks = {name: settings.fallbacks(name) for name in self._receivers}
         self._store = PartStore(PART_KINDS)
+        self._due_times = DueTimes()
         self._log = NotificationLog(settings.incidents_max, settings.stored_alerts_max, self._store)
         self._label_rules = settings.label_rules
         self._outbox = Outbox(settings, self._tree, self._log, self._store, has_clock=wall_ms is not None)
@@ -115,12 +120,12 @@ class RouteStep:
         for message in messages:
             if message.topic == ALERTS:
                 outputs.extend(self._read_alert(message))
-                if self._wall_ms is None:
-                    outputs.extend(self._decide_due())
             elif message.topic == COMMANDS:
                 outputs.extend(self._obstacles.read_command(message))
             elif message.topic == DEPLOYMENTS:
                 outputs.extend(self._deployments.read(message, self._now()))
+            if self._wall_ms is None:
+                outputs.extend(self._decide_due())
         return outputs
 
     def control(self, message: InputMessage) -> list[OutputMessage]:  # noqa: ARG002 - the protocol's
@@ -253,11 +258,28 @@ class RouteStep:
         return self._digests.decide(self._now()) + self._notices.check()
 
     def _decide_due(self) -> list[OutputMessage]:
-        """Decide again where an obstacle is over or a repeat is due. The other decisions stay as they are."""
+        """Decide again where time or an obstacle may have changed a decision. The other decisions stay as they are."""
+        for incident_id, changed in self._log.take_changed():
+            self._due_times.set(incident_id, math.inf if changed is None else self._next_due(changed))
+        due = set(self._due_times.take(self._now()))
+        is_obstacle_new = self._obstacles.take_change(self._now())
         outputs: list[OutputMessage] = []
-        for incident_id, notified in self._log.incidents_with_alert():
-            outputs += self._decide_again(incident_id, notified)
+        for incident_id, notified in self._log.incidents_with_alert() if due or is_obstacle_new else ():
+            if incident_id in due or (is_obstacle_new and (notified.held_back or notified.owed)):
+                outputs += self._decide_again(incident_id, notified)
+                self._due_times.set(incident_id, self._next_due(notified))
         return outputs
+
+    def _next_due(self, notified: NotifiedIncident) -> float:
+        """Return the time from which the decision on an incident must be made again, if no obstacle changes before."""
+        times = [self._escalations.next_due(notified.escalations), self._outbox.next_fallback(notified)]
+        if not notified.is_closed:
+            times += [
+                last_sent.at + self._tree.repeat_interval_s(routes) * 1000
+                for receiver, (routes, last_sent) in self._recipients(notified).items()
+                if last_sent is not None and receiver not in notified.held_back and receiver not in notified.owed
+            ]
+        return min(times)
 
     def _decide_again(self, incident_id: str, notified: NotifiedIncident) -> list[OutputMessage]:
         """Decide on one incident, as :meth:`_decide_due`."""
@@ -295,8 +317,10 @@ class RouteStep:
             if obstacle is not None:
                 is_due = not is_same_obstacle(obstacle, self._obstacles.find(incident_id, labels, routes, now)[1])
             elif (owed := notified.owed.get(receiver)) is not None:
-                is_waiting = not notified.is_attempted(receiver, owed)
-                is_due = is_waiting and self._obstacles.find(incident_id, labels, routes, now)[1] is not None
+                has_ended = self._escalations.have_ended(notified.escalations, routes, last_sent)
+                obstacle = self._obstacles.find(incident_id, labels, routes, now)[1]
+                is_due = obstacle is not None or (has_ended and not notified.is_closed)
+                is_due &= not notified.is_attempted(receiver, owed)
             else:
                 is_new = is_escalated and receiver in escalated and is_unknown(last_sent)
                 interval_ms = self._tree.repeat_interval_s(routes) * 1000
@@ -326,6 +350,8 @@ class RouteStep:
                 owed = None  # it is over before the message of its group, so it is not sent
             interval_s = self._tree.repeat_interval_s(routes)
             decision = decide_notification(incident, self._receivers[receiver], last_sent, interval_s, now, owed)
+            if not notified.is_closed and self._escalations.have_ended(notified.escalations, routes, last_sent):
+                decision = RouteDecision(False, reasons.escalation_ended(incident))
             if decision.send:
                 route, obstacle = self._obstacles.find(incident.incident_id, labels, routes, now)
                 if obstacle is not None:
@@ -365,7 +391,7 @@ class RouteStep:
         self._outbox.restore(incident_id, notified)
         labels = add_labels(notified.labels, self._label_rules)
         if notified.is_known and self._escalations.begin(notified.escalations, labels, self._now()):
-            self._store.mark("incident", incident_id)
+            self._log.mark(incident_id)
 
     def _recipients(self, notified: NotifiedIncident) -> Recipients:
         newest_sent = notified.newest_sent()
@@ -379,9 +405,8 @@ class RouteStep:
         for receiver, last in sorted(newest_sent.items()):
             if last.status not in CLOSED:
                 routes.setdefault(receiver, (last.route,))
-        known = [receiver for receiver in routes if receiver in self._receivers]
-        for receiver in known:
-            fallback = self._receivers[receiver].fallback
-            if fallback is not None and fallback in notified.held_back:
-                routes.setdefault(fallback, routes[receiver])
+        for receiver in [name for name in routes if name in self._receivers]:
+            for fallback in self._fallbacks[receiver]:
+                if fallback in notified.held_back:
+                    routes.setdefault(fallback, routes[receiver])
         return {name: (routes[name], newest_sent.get(name)) for name in routes if name in self._receivers}

@@ -9,16 +9,21 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from load.harness import wait_for_lag
+from load.inputs import OutgoingMessage
+from load.traffic import produce
 from schemas.dead_letter import DeadLetter
 from schemas.deployment import Deployment
 from schemas.notice import Notice
 from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, DEAD_LETTERS, DEPLOYMENTS, NOTIFICATIONS
-from tests.pipeline.route.samples import incident, silence
+from tests.pipeline.route.samples import STARTED, incident, silence
 from tests.topologies.endpoint import Endpoint, run_endpoint
 from tests.topologies.pagerduty_server import KEY, run_pagerduty
+from topologies.configuration import Configuration
 from topologies.kafka import Cluster
 from topologies.kafka.client import read_topic, write_message
+from topologies.processes import Topology
 from topologies.runtime.positions import read_group_offsets
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -197,6 +202,22 @@ async def test_a_receiver_that_hangs_delays_no_other_and_gets_the_newest_state_w
         assert [receiver for _, receiver in events] == ["hook", "hook"]
         assert {revision.split(".")[0] for revision, _ in events} == {"2"}
         assert [event["id"].split(":")[1] for _, event in healthy.requests] == ["1", "2"]
+
+
+async def test_a_replay_has_sent_everything_that_is_due_when_it_has_read_everything(empty_broker, tmp_path):
+    cluster, names = empty_broker.cluster, {f"inc-{number}" for number in range(300)}
+    alerts = [incident(incident_id=name).to_json() for name in sorted(names)]
+    await produce(cluster, [OutgoingMessage(STARTED, b"", value) for value in alerts], topic=ALERTS)
+    lines = []
+    replay = Topology(
+        Configuration(), data_folder=tmp_path, cluster=cluster, replay=True, steps=("route",), on_line=lines.append
+    )
+    async with replay:
+        await wait_for_lag(cluster, "driftwire", steps=("route",))
+    notes = [Notification.from_json(message.value) async for message in read_topic(cluster, NOTIFICATIONS)]
+    assert {(note.incident_id, note.outcome) for note in notes} == {(name, "sent") for name in names}
+    printed = "\n".join(lines)
+    assert {name for name in names if f"{name} " in printed or f"{name}\n" in printed} == names
 
 
 async def wait_for_requests(endpoint: Endpoint, count: int) -> None:

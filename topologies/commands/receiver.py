@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -20,8 +19,7 @@ from topologies.sample_incident import sample_incident
 from topologies.terminal import echo
 
 if TYPE_CHECKING:
-    from pipeline.route import Delivery, Dispatch, ReceiverSettings
-    from pipeline.route.labels import LabelRule
+    from pipeline.route import Delivery, Dispatch, ReceiverSettings, RouteSettings
     from topologies.receivers import Receiver
 
 TITLE = "Test: this is not an incident"
@@ -60,12 +58,12 @@ def test(*, name: str, open_for_s: float, config: Path | None) -> None:
     if name not in known:
         raise click.UsageError(f'there is no receiver "{name}": {did_you_mean(name, known)}')
     receiver = build_receivers(route, replay=False)[name]
-    if not asyncio.run(send_test(receiver, known[name], route.label_rules, open_for_s)):
+    if not asyncio.run(send_test(receiver, known[name], route, open_for_s)):
         raise SystemExit(1)
 
 
 async def send_test(
-    receiver: "Receiver", settings: "ReceiverSettings", label_rules: Sequence["LabelRule"], open_for_s: float
+    receiver: "Receiver", settings: "ReceiverSettings", route: "RouteSettings", open_for_s: float
 ) -> bool:
     """Send a test incident and its end to a receiver, print each outcome, and return whether it accepted both.
 
@@ -83,7 +81,7 @@ async def send_test(
         severity_rule="test",
         title=TITLE,
     )
-    delivery = await _send(receiver, settings, _dispatch(settings, label_rules, opened, ""))
+    delivery = await _send(receiver, settings, _dispatch(settings, route, opened, ""))
     if delivery.outcome == "failed" or not settings.send_resolved:
         return delivery.outcome == "sent"
     try:
@@ -92,13 +90,11 @@ async def send_test(
         ended_at = now_ms()
         changes = {"revision": 2, "status": "resolved", "resolved_at": ended_at, "updated_at": ended_at}
         ended = opened.model_copy(update=changes)
-        end = await _send(receiver, settings, _dispatch(settings, label_rules, ended, delivery.reference))
+        end = await _send(receiver, settings, _dispatch(settings, route, ended, delivery.reference))
     return delivery.outcome == end.outcome == "sent"
 
 
-def _dispatch(
-    settings: "ReceiverSettings", label_rules: Sequence["LabelRule"], revision: Incident, reference: str
-) -> "Dispatch":
+def _dispatch(settings: "ReceiverSettings", route: "RouteSettings", revision: Incident, reference: str) -> "Dispatch":
     from pipeline.route import Dispatch  # noqa: PLC0415  slow to import and not needed for --help
     from pipeline.route.labels import add_labels, incident_labels  # noqa: PLC0415
     from pipeline.route.reasons import Reason  # noqa: PLC0415
@@ -112,8 +108,9 @@ def _dispatch(
         RawMessage(ALERTS, 0, 0, at, revision.incident_id.encode(), revision.to_json()),
         at,
         reference=reference,
-        labels=add_labels(incident_labels(revision), label_rules),
+        labels=add_labels(incident_labels(revision), route.label_rules),
         time_zone=settings.time_zone,
+        links=route.links,
     )
 
 

@@ -34,7 +34,8 @@ def write_message(dispatch: Dispatch) -> IncidentMessage:
     if not is_about_several(dispatch):
         return write_incident_message(dispatch)
     worst = dispatch.incidents[0]
-    message = write_incident_message(replace(dispatch, incident=worst))
+    labels = dispatch.labels if worst is dispatch.incident else {}
+    message = write_incident_message(replace(dispatch, incident=worst, labels=labels))
     return IncidentMessage(
         headline=shorten(_headline(dispatch), HEADLINE_LENGTH_MAX),
         news=_describe_news(dispatch.members),

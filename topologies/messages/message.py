@@ -4,29 +4,25 @@ All texts are one line of plain text. They contain names from records, so each s
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from pipeline.correlate.causes import clear_suspect
 from pipeline.correlate.playbook import phrases
 from pipeline.plain_text import plain_text
 from pipeline.route import Dispatch
-from pipeline.route.receiver_settings import is_web_address
 from pipeline.wording import duration, measurement_time, quantity, signal_name
 from schemas.incident import CLOSED, Incident, ResponseTarget, SignalEvidence
 from schemas.timestamp import date_time, time_on_day
+from topologies.messages.links import RUNBOOK, MessageLink, build_links, find_runbook
 
 HEADLINE_LENGTH_MAX = 150
 """Maximum characters of a headline. A header of Slack has at most this length."""
 
 TEXT_LENGTH_MAX = 600
 """Maximum characters of any other text. A longer text ends with an ellipsis."""
-
-URL_LENGTH_MAX = 2000
-"""Maximum characters of a link. A longer address is shown as a fact, shortened and not clickable."""
 
 SIGNALS_MAX = 3
 """Maximum number of signals. The message states how many more there are."""
@@ -69,14 +65,6 @@ class MessageAction:
 
 
 @dataclass(frozen=True, slots=True)
-class MessageLink:
-    """A link. The address contains only characters that are valid in an address."""
-
-    label: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
 class IncidentMessage:
     """A message about one incident, or about the incidents of a digest, without markup.
 
@@ -105,18 +93,18 @@ def write_incident_message(dispatch: Dispatch) -> IncidentMessage:
     date unless they are on the day of the start. The start, the end and the targets are also given in the time zone of
     the dispatch.
     """
-    incident = dispatch.incident
+    incident, links = dispatch.incident, build_links(dispatch)
     is_new = dispatch.reason.code == "first_notification"
     return IncidentMessage(
         headline=shorten(f"{incident.severity} {incident.status}: {incident.title}", HEADLINE_LENGTH_MAX),
         news="" if is_new else shorten(dispatch.reason.text),
-        facts=tuple(MessageFact(label, shorten(text)) for label, text in _facts(dispatch)),
+        facts=tuple(MessageFact(label, shorten(text)) for label, text in _facts(dispatch, links)),
         actions=tuple(_actions(incident)),
-        links=(MessageLink("Runbook", _web_address(incident.runbook)),) if _has_runbook_link(incident) else (),
+        links=links,
     )
 
 
-def _facts(dispatch: Dispatch) -> Iterator[tuple[str, str]]:
+def _facts(dispatch: Dispatch, links: Sequence[MessageLink]) -> Iterator[tuple[str, str]]:
     incident, zone = dispatch.incident, ZoneInfo(dispatch.time_zone)
     day = incident.started_at
     start = f"{date_time(day)}{local_time(day, zone)}"
@@ -145,8 +133,8 @@ def _facts(dispatch: Dispatch) -> Iterator[tuple[str, str]]:
         yield "Due", "; ".join(_describe_target(target, dispatch, zone) for target in targets)
     if incident.acknowledged_by and incident.status not in CLOSED:
         yield "Acknowledged", f"by {incident.acknowledged_by}"
-    if not _has_runbook_link(incident):
-        yield "Runbook", incident.runbook
+    if not any(link.label == RUNBOOK for link in links):
+        yield RUNBOOK, find_runbook(incident, dispatch.labels)
     yield "Incident", f"{incident.incident_id}, revision {incident.revision}"
 
 
@@ -220,15 +208,6 @@ def _actions(incident: Incident) -> Iterator[MessageAction]:
 
 def _command(text: str, subcommand: str, incident: Incident) -> MessageAction:
     return MessageAction(text, f"driftwire incident {subcommand} {shlex.quote(shorten(incident.incident_id))}")
-
-
-def _has_runbook_link(incident: Incident) -> bool:
-    return is_web_address(incident.runbook) and len(_web_address(incident.runbook)) <= URL_LENGTH_MAX
-
-
-def _web_address(url: str) -> str:
-    """Encode all characters that could end a link or an attribute."""
-    return quote(url, safe=":/?#[]@!$&*+,;=%~")
 
 
 def shorten(text: str, length_max: int = TEXT_LENGTH_MAX) -> str:

@@ -20,6 +20,7 @@ from pipeline.route import Delivery, Dispatch, Resend
 from pipeline.route.receiver_settings import AlertmanagerSettings, is_web_address
 from schemas.incident import CLOSED, Incident
 from schemas.timestamp import format_timestamp
+from topologies.messages import find_runbook
 from topologies.receivers.http import HttpAnswer, HttpClient, origin_of
 from topologies.receivers.secret import SecretUnavailable, read_secret
 
@@ -195,13 +196,13 @@ def postable_alert(incident: Incident, labels: Mapping[str, str], now: int, rese
         ends_at = now + round(INTERVALS_UNTIL_END * resend_interval_s * 1000)
     return {
         "labels": dict(labels),
-        "annotations": _annotations(incident),
+        "annotations": _annotations(incident, labels),
         "startsAt": format_timestamp(starts_at),
         "endsAt": format_timestamp(ends_at),
     }
 
 
-def _annotations(incident: Incident) -> dict[str, str]:
+def _annotations(incident: Incident, labels: Mapping[str, str]) -> dict[str, str]:
     """Return what people read. Annotations may change while an incident is open."""
     suspect = min(incident.suspects, key=lambda suspect: suspect.rank, default=None)
     action = min(
@@ -216,7 +217,7 @@ def _annotations(incident: Incident) -> dict[str, str]:
         "since": format_timestamp(incident.started_at),
         "suspect": "" if suspect is None else f"{suspect.kind} {suspect.name}: {suspect.reason}",
         "first_action": "" if action is None else f"{action.action.replace('_', ' ')} {action.target}: {action.reason}",
-        "runbook": incident.runbook,
+        "runbook": find_runbook(incident, labels),
         "merged_into": incident.merged_into or "",
     }
     return {name: plain_text(value) for name, value in annotations.items() if value}

@@ -139,6 +139,13 @@ class NotificationSender:
             outputs += self._collect(step)
         return outputs
 
+    async def exchange_all(self, step: RouteStep) -> list[OutputMessage]:
+        """Send and record everything that is due, for receivers that never wait, such as the consoles of a replay."""
+        outputs = await self.exchange(step)
+        while self.has_work(step):
+            outputs += await self.exchange(step)
+        return outputs
+
     async def finish(self, step: RouteStep) -> None:
         """Start no further attempts for a step that closes, and wait for those in flight.
 

@@ -9,6 +9,7 @@ never read as markup, so names from records cannot mention anybody.
 
 import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -21,8 +22,8 @@ from topologies.receivers.secret import SecretUnavailable, read_secret, read_web
 
 CONTENT_TYPE = "application/json; charset=utf-8"
 
-MESSAGE_LENGTH_MAX = 13_000
-"""Maximum characters of a message. Slack refuses messages of 13,200."""
+MESSAGE_LENGTH_MAX = 13_200
+"""Number of characters in the JSON of a message from which Slack may refuse it."""
 
 SHORT_DIGEST_LINES = 7
 """Incidents per section of a digest that would be too long. Its message is always short enough."""
@@ -82,7 +83,7 @@ class SlackReceiver:
     async def deliver_notice(self, dispatch: NoticeDispatch) -> Delivery:
         """Post the digest as a new message, with fewer incidents if it would be too long."""
         message = write_digest(dispatch)
-        if len(orjson.dumps(_content(message)).decode()) > MESSAGE_LENGTH_MAX:
+        if len(orjson.dumps(_content(message)).decode()) >= MESSAGE_LENGTH_MAX:
             message = write_digest(dispatch, SHORT_DIGEST_LINES)
         return await self._attempt(self._post(message), dispatch.reason.text)
 
@@ -167,9 +168,15 @@ def _explain(error: str) -> str:
 
 
 def _content(message: IncidentMessage) -> dict[str, Any]:
-    """Return the message as blocks, and as a text for notifications and for clients without blocks."""
+    """Return the message as blocks, and as a text for notifications and for clients without blocks.
+
+    If the message would be too long, the last links are left out.
+    """
     header = {"type": "header", "text": {"type": "plain_text", "text": message.headline, "emoji": False}}
-    return {"text": _summary(message), "blocks": [header, {"type": "rich_text", "elements": _body(message)}]}
+    content = {"text": _summary(message), "blocks": [header, {"type": "rich_text", "elements": _body(message)}]}
+    if message.links and len(orjson.dumps(content).decode()) >= MESSAGE_LENGTH_MAX:
+        return _content(replace(message, links=message.links[:-1]))
+    return content
 
 
 def _reply(message: IncidentMessage) -> dict[str, Any]:
@@ -196,8 +203,10 @@ def _body(message: IncidentMessage) -> list[dict[str, Any]]:
         elements.append(_section(_text(f"{action.text}{':' if action.command else ''}\n")))
         if action.command:
             elements.append({"type": "rich_text_preformatted", "elements": [_text(action.command)]})
-    links = [{"type": "link", "url": link.url, "text": link.label} for link in message.links]
-    return [*elements, *([_section(*links)] if links else [])]
+    links: list[dict[str, Any]] = []
+    for link in message.links:
+        links += [_text(" · "), {"type": "link", "url": link.url, "text": link.label}]
+    return [*elements, *([_section(*links[1:])] if links else [])]
 
 
 def _section(*elements: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Types that connect decisions to delivery: notifications to send, and delivery outcomes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Literal, NamedTuple
@@ -25,7 +25,8 @@ class Dispatch:
     of the incident at the receiver, if the receiver has returned a reference. ``labels`` are all labels of the incident,
     with those of the configuration; a decision that is only recorded has none. ``time_zone`` is the IANA time zone
     of the people who read the message. ``group`` is the group of the incident at the receiver, if it has one. Of several
-    dispatches that are sent in one message, ``group_news`` of the first contains all.
+    dispatches that are sent in one message, ``group_news`` of the first contains all. ``links`` are the
+    templates of further links in the message, by label.
     """
 
     incident: Incident
@@ -40,6 +41,7 @@ class Dispatch:
     time_zone: str = "UTC"
     group: Group | None = None
     group_news: "GroupNews | None" = None
+    links: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def join(

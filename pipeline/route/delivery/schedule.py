@@ -183,10 +183,9 @@ class DeliverySchedule:
 
     def load(self, receiver: str, state: Mapping[str, Any]) -> None:
         """Restore a receiver from :meth:`dump`."""
-        queue = self._queues.get(receiver)
-        if queue is not None:
-            queue.attempt_times = deque(int(at) for at in state["attempts"])
-            queue.not_before = int(state["not_before"])
+        queue = self._queues[receiver]
+        queue.attempt_times = deque(int(at) for at in state["attempts"])
+        queue.not_before = int(state["not_before"])
 
     def _order(self, message: DueMessage) -> tuple[bool, int]:
         owed = [self._queues[message.receiver].owed[key] for key in message.keys]

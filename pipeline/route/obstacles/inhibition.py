@@ -20,6 +20,7 @@ class Inhibition:
     >>> rule = InhibitSettings(source=("severity=P1",), target=("severity!=P1",), equal=("subject",))
     >>> inhibition = Inhibition([rule])
     >>> inhibition.update("inc-1", {"severity": ("P1",), "subject": ("bot",)})
+    True
     >>> inhibition.find("inc-2", {"severity": ("P3",), "subject": ("bot",)})
     'inc-1'
     """
@@ -27,15 +28,15 @@ class Inhibition:
     def __init__(self, rules: Iterable[InhibitSettings]) -> None:
         self._rules = [_InhibitRule(rule) for rule in rules]
 
-    def update(self, incident_id: str, labels: Labels) -> None:
-        """Set the labels of an open incident."""
-        for rule in self._rules:
-            rule.update(incident_id, labels)
+    def update(self, incident_id: str, labels: Labels) -> bool:
+        """Set the labels of an open incident. Return whether it may inhibit other incidents than before."""
+        changes = [rule.update(incident_id, labels) for rule in self._rules]
+        return any(changes)
 
-    def remove(self, incident_id: str) -> None:
-        """Remove an incident that is over or no longer stored."""
-        for rule in self._rules:
-            rule.remove(incident_id)
+    def remove(self, incident_id: str) -> bool:
+        """Remove an incident that is over or no longer stored. Return whether it may have inhibited others."""
+        changes = [rule.remove(incident_id) for rule in self._rules]
+        return any(changes)
 
     def find(self, incident_id: str, labels: Labels) -> str | None:
         """Return the id of an incident that inhibits this one, or None."""
@@ -52,20 +53,26 @@ class _InhibitRule:
         self._sources: dict[_Key, dict[str, bool]] = {}
         """Sources by the values of the equal labels, and whether the source also matches the target side."""
 
-    def update(self, incident_id: str, labels: Labels) -> None:
+    def update(self, incident_id: str, labels: Labels) -> bool:
+        if not matches_all(self._source, labels):
+            return self.remove(incident_id)
+        key, is_target = self._key(labels), matches_all(self._target, labels)
+        if self._keys.get(incident_id) == key and self._sources[key][incident_id] == is_target:
+            return False
         self.remove(incident_id)
-        if matches_all(self._source, labels):
-            key = self._key(labels)
-            self._keys[incident_id] = key
-            self._sources.setdefault(key, {})[incident_id] = matches_all(self._target, labels)
+        self._keys[incident_id] = key
+        self._sources.setdefault(key, {})[incident_id] = is_target
+        return True
 
-    def remove(self, incident_id: str) -> None:
+    def remove(self, incident_id: str) -> bool:
         key = self._keys.pop(incident_id, None)
-        if key is not None:
-            sources = self._sources[key]
-            del sources[incident_id]
-            if not sources:
-                del self._sources[key]
+        if key is None:
+            return False
+        sources = self._sources[key]
+        del sources[incident_id]
+        if not sources:
+            del self._sources[key]
+        return True
 
     def find(self, incident_id: str, labels: Labels) -> str | None:
         if not matches_all(self._target, labels):

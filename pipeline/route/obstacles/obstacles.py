@@ -33,6 +33,8 @@ class Obstacles:
         self._silences = Silences(settings.silences_max, store, settings.label_names)
         self._inhibition = Inhibition(settings.inhibit)
         self._closed_times = ClosedTimes(settings)
+        self._has_changed = True
+        self._unchanged_from, self._unchanged_until = 0.0, 0.0
 
     def find(self, incident_id: str, labels: Labels, routes: Sequence[str], at: int) -> tuple[str, Reason | None]:
         """Return the first route that sends at a time (Unix ms), or the first route and the reason why none does.
@@ -61,15 +63,24 @@ class Obstacles:
         except ValueError as error:
             detail = f"the silence {command.command_id} is invalid: {error}"
             return [dead_letter("route", message, "contract", detail)]
+        self._has_changed = True
         return []
+
+    def take_change(self, at: int) -> bool:
+        """Return whether an obstacle may have begun or ended since the last call, at a time (Unix ms)."""
+        if not self._has_changed and self._unchanged_from <= at < self._unchanged_until:
+            return False
+        self._has_changed, self._unchanged_from = False, at
+        self._unchanged_until = min(self._silences.next_change(at), self._closed_times.next_change(at))
+        return True
 
     def update_source(self, incident_id: str, labels: Labels) -> None:
         """Set the labels of an open incident, which can inhibit others."""
-        self._inhibition.update(incident_id, labels)
+        self._has_changed |= self._inhibition.update(incident_id, labels)
 
     def remove_source(self, incident_id: str) -> None:
         """Remove an incident that is over or no longer stored."""
-        self._inhibition.remove(incident_id)
+        self._has_changed |= self._inhibition.remove(incident_id)
 
     def dump_silence(self, silence_id: str) -> dict[str, Any] | None:
         """Return the state of one silence, or None if it was dropped."""

@@ -1,5 +1,6 @@
 """Silences, during which matching incidents are not sent. Silences arrive as commands."""
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -117,6 +118,11 @@ class Silences:
             self._active = at, [silence for silence in self._silences.values() if silence.start <= at < silence.until]
         covering = [silence for silence in self._active[1] if silence.covers(labels, at)]
         return max(covering, key=_end, default=None)
+
+    def next_change(self, at: int) -> float:
+        """Return the earliest time after a time (Unix ms) at which a silence begins or ends, or infinity."""
+        times = (time for silence in self._silences.values() for time in (silence.start, silence.until))
+        return min((time for time in times if time > at), default=math.inf)
 
     def dump(self, silence_id: str) -> dict[str, Any] | None:
         """Return the state of one silence, or None if it was dropped."""

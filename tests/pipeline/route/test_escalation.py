@@ -52,6 +52,56 @@ def test_an_incident_for_which_somebody_acted_is_not_escalated(status):
     assert play(step, DUE, DUE + 60 * MINUTE_MS) == []
 
 
+AWAY = Delivery("retry", "cannot be reached", 1)
+
+
+@pytest.mark.parametrize("is_in_flight", [False, True])
+@pytest.mark.parametrize("changes", [{"status": "acknowledged"}, {"status": "mitigated"}, {"severity": "P3"}])
+def test_an_escalation_that_is_not_sent_when_somebody_acts_is_withdrawn(changes, is_in_flight):
+    step = live()
+    play(step, alert(incident(**P1)))
+    assert play(step, DUE, delivery=AWAY) == []
+    second = alert(incident(**P1 | changes, revision=2), 1)
+    if is_in_flight:
+        step.tick(DUE + 60_000)
+        (dispatch,) = step.take_pending()
+        notes = play(step, second)
+        outputs = step.record_delivery(dispatch, AWAY)
+        notes += play(step, DUE + 61_000)
+        assert len(outputs) == 2
+    else:
+        notes = play(step, second)
+        assert ("manager", "suppressed", "escalation_ended") in notes
+    assert [note for note in notes if note[0] == "manager" and note[1] != "suppressed"] == []
+    assert not step.has_pending()
+    assert play(step, DUE + 10 * MINUTE_MS, DUE + 60 * MINUTE_MS) == []
+    assert play(step, alert(incident(**P1, revision=3, status="resolved"), 2))[0][:2] == ("pager", "sent")
+
+
+def test_an_escalation_that_is_not_sent_before_the_end_tells_the_end_once():
+    step = live()
+    play(step, alert(incident(**P1)))
+    play(step, DUE, delivery=AWAY)
+    notes = play(step, alert(incident(**P1, revision=2, status="resolved"), 1), DUE + 1000, DUE + 2000, delivery=AWAY)
+    assert notes == [("manager", "suppressed", "superseded")]
+    notes = play(step, *(DUE + 1000 * second for second in range(60, 70)))
+    assert sorted(notes) == [("manager", "sent", "status_changed"), ("pager", "sent", "status_changed")]
+
+
+def test_a_withdrawn_escalation_leaves_the_receiver_to_its_own_route():
+    night = {"times": [{"start_time": "03:00", "end_time": "05:00"}]}
+    routes = [
+        {"name": "all", "receivers": ["pager"], "continue": True},
+        {"name": "quiet", "receivers": ["manager"], "mute_times": ["night"]},
+    ]
+    step = live(routes=routes, time_intervals={"night": night}, escalations=ESCALATIONS[:1])
+    play(step, alert(incident(**P1)))
+    assert play(step, DUE, delivery=AWAY) == []
+    notes = play(step, alert(incident(**P1, revision=2, status="acknowledged"), 1))
+    assert ("manager", "suppressed", "muted") in notes
+    assert play(step, STARTED + 108 * MINUTE_MS) == [("manager", "sent", "mute_ended")]
+
+
 def test_an_escalated_receiver_is_told_the_changes_and_the_end():
     step = live()
     play(step, alert(incident(**P1)), DUE)

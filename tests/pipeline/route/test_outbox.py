@@ -322,6 +322,37 @@ def test_a_fallback_that_a_silence_holds_back_is_told_when_it_ends():
     assert run.summary()[2:] == [("chat", 1, "sent", "silence_ended", 1)]
 
 
+def test_the_fallback_of_a_fallback_that_a_silence_holds_back_is_told_when_it_ends():
+    receivers = [
+        {"name": "pager", "console": True, "fallback": "chat"},
+        {"name": "chat", "console": True, "fallback": "log"},
+        {"name": "log", "console": True, "fallback": "pager"},
+    ]
+    settings = RouteSettings.model_validate({"receivers": receivers, "default_receivers": ["pager"]})
+    run = Run(RouteStep(settings, STARTED))
+    run.read()
+    run.deliver(pager=REFUSED)
+    run.deliver(chat=REFUSED)
+    run.use(run.step.step([silence(until=STARTED + 10_000)]))
+    run.wait(20)
+    assert run.summary()[2:] == [
+        ("log", 1, "suppressed", "silenced", 0),
+        ("log", 1, "sent", "silence_ended", 1),
+    ]
+
+
+def test_what_is_known_about_a_receiver_is_removed_with_the_receiver():
+    run, state = Run(build(messages_per_minute=5)), {}
+    run.read()
+    run.deliver()
+    apply_changes(state, run.step)
+    assert b"receiver/pager" in state
+    without = RouteStep(RouteSettings(), STARTED)
+    assert list(without.restore(list(state.items()))) == []
+    apply_changes(state, without)
+    assert b"receiver/pager" not in state
+
+
 def test_two_receivers_that_are_each_others_fallback_do_not_pass_an_incident_back_and_forth():
     receivers = [
         {"name": "pager", "console": True, "fallback": "chat"},

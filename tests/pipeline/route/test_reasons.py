@@ -93,6 +93,18 @@ SITUATIONS = {
         {"receivers": [CHANGES], "default_receivers": ["pager"]},
         RawMessage(DEPLOYMENTS, 0, 0, STARTED, None, DEPLOYMENT.to_json()),
     ),
+    "escalation_ended": (
+        {
+            "receivers": [
+                {"name": "console", "console": True},
+                {"name": "manager", "console": True, "messages_per_minute": 1},
+            ],
+            "escalations": [{"name": "unacknowledged", "receivers": ["manager"], "after_s": 900}],
+        },
+        [alert(incident(incident_id=name, severity="P2")) for name in "ab"],
+        STARTED + HOUR_MS,
+        [alert(incident(incident_id=name, severity="P2", revision=2, status="acknowledged"), 1) for name in "ab"],
+    ),
     "receiver_failed": (console(name="failing") | {"default_receivers": ["failing"]}, OPENED),
 }
 """The settings, and the messages, lists of messages and ticks (Unix ms) of which the last one leads to the reason."""

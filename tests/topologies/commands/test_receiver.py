@@ -8,7 +8,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
-from pipeline.route import ReceiverSettings
+from pipeline.route import ReceiverSettings, RouteSettings
 from pipeline.route.receiver_settings import PagerDutySettings
 from schemas.incident import Incident
 from tests.topologies.endpoint import run_endpoint
@@ -147,7 +147,7 @@ async def test_the_end_is_sent_after_an_interrupt_too():
         destination = PagerDutySettings(url=server.url, routing_key=KEY)
         settings = ReceiverSettings(name="pager", pagerduty=destination)
         receiver = PagerDutyReceiver(destination, HttpClient(10.0, time.time), clock=time.time)
-        testing = asyncio.create_task(send_test(Observed(), settings, [], 60.0))
+        testing = asyncio.create_task(send_test(Observed(), settings, RouteSettings(), 60.0))
         await delivered.wait()
         testing.cancel()
         with pytest.raises(asyncio.CancelledError):

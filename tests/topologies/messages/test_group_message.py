@@ -39,6 +39,14 @@ def test_open_incidents_without_news_are_listed():
     )
 
 
+def test_the_base_of_runbooks_is_that_of_the_most_urgent_incident():
+    base = {"runbook_base": ("https://runbooks.example.org/team/",)}
+    message = write_message(replace(group_message(WORST, FIRST), labels=base))
+    assert [link.url for link in message.links] == ["https://runbooks.example.org/team/refusal_spike.md"]
+    message = write_message(replace(group_message(FIRST, unchanged=[WORST]), labels=base))
+    assert [link.url for link in message.links] == [WORST.runbook]
+
+
 def test_changes_say_what_changed():
     message = group_message(FIRST, WORST)
     members = message.group_news.dispatches
