@@ -11,7 +11,7 @@ from typing import Any
 from pipeline.dead_letters import dead_letter
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, decide_notification, is_unknown
-from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, build_notification
+from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, notification_output
 from pipeline.route.group import Group
 from pipeline.route.group_members import GroupMembers
 from pipeline.route.labels import add_labels
@@ -24,8 +24,6 @@ from pipeline.route.settings import RouteSettings
 from pipeline.state import PartStore
 from pipeline.step import InputMessage, OutputMessage, RawMessage
 from schemas.incident import Incident
-from schemas.notification import Notification
-from schemas.topics import NOTIFICATIONS
 
 NOT_KEPT = "not kept, because a limit was exceeded during the attempt"
 
@@ -375,20 +373,20 @@ class Outbox:
         return self._fail(dispatch, problem, owed.attempts)
 
     def _sent(self, dispatch: Dispatch, delivery: Delivery, earlier_attempts: int = 0) -> list[OutputMessage]:
-        notification = build_notification(dispatch, "sent", dispatch.reason)
-        return [_output(notification, earlier_attempts + delivery.attempts, delivery.sent_at)]
+        attempts = earlier_attempts + delivery.attempts
+        return [notification_output(dispatch, "sent", dispatch.reason, attempts, delivery.sent_at)]
 
     def _fail(self, dispatch: Dispatch, problem: str, attempts: int = 1) -> list[OutputMessage]:
         detail = f"notification {dispatch.notification_id} to {dispatch.receiver} was not sent: {problem}"
         return [
-            _output(build_notification(dispatch, "failed", reasons.failure(problem)), attempts),
+            notification_output(dispatch, "failed", reasons.failure(problem), attempts),
             dead_letter("route", dispatch.source, "receiver_refused", detail, receiver=dispatch.receiver),
         ]
 
 
 def suppressed_output(dispatch: Dispatch) -> OutputMessage:
     """Return the notification of a decision not to send."""
-    return _output(build_notification(dispatch, "suppressed", dispatch.reason))
+    return notification_output(dispatch, "suppressed", dispatch.reason)
 
 
 def _is_of(owed: Owed, dispatch: Dispatch) -> bool:
@@ -397,9 +395,4 @@ def _is_of(owed: Owed, dispatch: Dispatch) -> bool:
 
 
 def _suppressed(dispatch: Dispatch, newest_revision: int) -> OutputMessage:
-    return _output(build_notification(dispatch, "suppressed", reasons.superseded(newest_revision)))
-
-
-def _output(notification: Notification, attempts: int = 0, sent_at: int | None = None) -> OutputMessage:
-    notification = notification.model_copy(update={"attempts": attempts, "sent_at": sent_at})
-    return OutputMessage(NOTIFICATIONS, notification.notification_id.encode(), notification.to_json())
+    return notification_output(dispatch, "suppressed", reasons.superseded(newest_revision))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
 from pipeline.route import reasons
-from pipeline.route.decision import LastSent, RouteDecision, decide_notification, is_unknown
+from pipeline.route.decision import RouteDecision, decide_notification, is_unknown
 from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
 from pipeline.route.deployments import Deployments
 from pipeline.route.digest import Digests
@@ -22,11 +22,12 @@ from pipeline.route.notices import NoticeDispatch
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident, read_incident
 from pipeline.route.obstacles import Obstacles, is_same_obstacle
 from pipeline.route.outbox import Outbox, suppressed_output
+from pipeline.route.recipients import RecipientFinder, Recipients
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
-from schemas.incident import CLOSED, Incident
+from schemas.incident import Incident
 from schemas.topics import ALERTS, COMMANDS, DEPLOYMENTS
 
 PART_KINDS = (
@@ -39,10 +40,6 @@ PART_KINDS = (
     PartKind("clock", owner="partition"),
 )
 """Kinds of the parts. They do not depend on settings, because past notifications do not depend on them."""
-
-
-Recipients = dict[str, tuple[tuple[str, ...], LastSent | None]]
-"""The routes, and the newest revision that was sent or is in flight, by receiver."""
 
 
 class RouteStep:
@@ -71,7 +68,6 @@ class RouteStep:
         self._newest_event_ms = 0
         self._tree = RouteTree(settings)
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
-        self._fallbacks = {name: settings.fallbacks(name) for name in self._receivers}
         self._store = PartStore(PART_KINDS)
         self._due_times = DueTimes()
         self._log = NotificationLog(settings.incidents_max, settings.stored_alerts_max, self._store)
@@ -84,6 +80,7 @@ class RouteStep:
         self._due_resends: set[str] = set()
         self._obstacles = Obstacles(settings, self._store)
         self._escalations = Escalations(settings.escalations)
+        self._recipients = RecipientFinder(settings, self._tree, self._escalations)
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Restore the state that ``changed`` yielded, with a warning for each part that is discarded."""
@@ -247,7 +244,7 @@ class RouteStep:
         notified = self._log.add_revision(incident, labels, message.offset, self._now())
         self._update_sources(incident.incident_id, notified)
         self._escalations.end(notified.escalations, add_labels(labels, self._label_rules))
-        outputs += self._decide(incident, message, notified, self._recipients(notified))
+        outputs += self._decide(incident, message, notified, self._recipients.find(notified))
         while (excess := self._log.pop_excess()) is not None:
             self._obstacles.remove_source(excess[0])
             outputs += self._outbox.drop(*excess, None, "route.incidents_max")
@@ -276,7 +273,7 @@ class RouteStep:
         if not notified.is_closed:
             times += [
                 last_sent.at + self._tree.repeat_interval_s(routes) * 1000
-                for receiver, (routes, last_sent) in self._recipients(notified).items()
+                for receiver, (routes, last_sent) in self._recipients.find(notified).items()
                 if last_sent is not None and receiver not in notified.held_back and receiver not in notified.owed
             ]
         return min(times)
@@ -308,7 +305,7 @@ class RouteStep:
         due: Recipients = {}
         labels = add_labels(notified.labels, self._label_rules)
         escalated = {receiver for one in self._escalations.due(notified.escalations) for receiver in one.receivers}
-        recipients = self._recipients(notified)
+        recipients = self._recipients.find(notified)
         for receiver in notified.held_back.keys() - recipients.keys():  # the configuration has changed
             del notified.held_back[receiver]
             self._log.mark(incident_id)
@@ -392,21 +389,3 @@ class RouteStep:
         labels = add_labels(notified.labels, self._label_rules)
         if notified.is_known and self._escalations.begin(notified.escalations, labels, self._now()):
             self._log.mark(incident_id)
-
-    def _recipients(self, notified: NotifiedIncident) -> Recipients:
-        newest_sent = notified.newest_sent()
-        routes = self._tree.recipients(add_labels(notified.labels, self._label_rules))
-        for escalation in self._escalations.due(notified.escalations):
-            for receiver in escalation.receivers:
-                routes[receiver] = (*routes.get(receiver, ()), escalation.name)
-        for receiver, owed in sorted(notified.owed.items()):
-            if receiver not in routes or owed.reason.code == "fallback":
-                routes[receiver] = (owed.route, *routes.get(receiver, ()))
-        for receiver, last in sorted(newest_sent.items()):
-            if last.status not in CLOSED:
-                routes.setdefault(receiver, (last.route,))
-        for receiver in [name for name in routes if name in self._receivers]:
-            for fallback in self._fallbacks[receiver]:
-                if fallback in notified.held_back:
-                    routes.setdefault(fallback, routes[receiver])
-        return {name: (routes[name], newest_sent.get(name)) for name in routes if name in self._receivers}

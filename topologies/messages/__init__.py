@@ -4,7 +4,7 @@ This package does not send anything, and does not import Kafka.
 """
 
 from topologies.messages.digest_message import write_digest
-from topologies.messages.group_message import is_about_several, write_message
+from topologies.messages.group_message import write_message
 from topologies.messages.links import find_runbook
 from topologies.messages.markup import render_html, render_markdown, render_text, render_title
 from topologies.messages.message import IncidentMessage
@@ -12,7 +12,6 @@ from topologies.messages.message import IncidentMessage
 __all__ = [
     "IncidentMessage",
     "find_runbook",
-    "is_about_several",
     "render_html",
     "render_markdown",
     "render_text",

@@ -31,7 +31,7 @@ def write_message(dispatch: Dispatch) -> IncidentMessage:
     The message of a group lists the incidents with news, and the other open incidents that the receiver knows. Cause,
     targets, actions and links are those of its most urgent incident.
     """
-    if not is_about_several(dispatch):
+    if not dispatch.is_about_several:
         return write_incident_message(dispatch)
     worst = dispatch.incidents[0]
     labels = dispatch.labels if worst is dispatch.incident else {}
@@ -43,11 +43,6 @@ def write_message(dispatch: Dispatch) -> IncidentMessage:
         actions=tuple(_describe_actions(message.actions, worst)),
         links=message.links,
     )
-
-
-def is_about_several(dispatch: Dispatch) -> bool:
-    """Return whether the message of a dispatch is about several incidents."""
-    return len(dispatch.incidents) > 1 or bool(dispatch.group_news and dispatch.group_news.others)
 
 
 def _headline(dispatch: Dispatch) -> str:

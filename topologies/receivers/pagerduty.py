@@ -17,7 +17,7 @@ from pipeline.route.receiver_settings import PagerDutySettings
 from schemas.incident import Incident, Severity
 from schemas.notice import DeploymentChange
 from schemas.timestamp import format_timestamp
-from topologies.messages import IncidentMessage, is_about_several, write_message
+from topologies.messages import IncidentMessage, write_message
 from topologies.receivers.http import HttpAnswer, HttpClient
 from topologies.receivers.secret import SecretUnavailable, read_secret
 
@@ -145,7 +145,7 @@ def _trigger(dispatch: Dispatch, head: dict[str, str]) -> bytes:
     incident, message = dispatch.incidents[0], write_message(dispatch)
     summary = f"{incident.severity} {incident.title}: {incident.summary}"
     payload: dict[str, Any] = {
-        "summary": _shorten(message.headline if is_about_several(dispatch) else summary, SUMMARY_LENGTH_MAX),
+        "summary": _shorten(message.headline if dispatch.is_about_several else summary, SUMMARY_LENGTH_MAX),
         "source": plain_text(incident.subject),
         "severity": SEVERITIES[dispatch.still_open[0].severity],
         "timestamp": format_timestamp(incident.started_at),

@@ -3,7 +3,7 @@
 This package may import the settings, reasons, groups and matchers of route. Sending itself is not pure: see ``topologies/receivers``.
 """
 
-from pipeline.route.delivery.dispatch import Delivery, Dispatch, build_notification
+from pipeline.route.delivery.dispatch import Delivery, Dispatch, notification_output
 from pipeline.route.delivery.owed import Owed
 from pipeline.route.delivery.resend import Resend, ResendClock
 from pipeline.route.delivery.schedule import BATCH_MAX, DeliverySchedule
@@ -16,5 +16,5 @@ __all__ = [
     "Owed",
     "Resend",
     "ResendClock",
-    "build_notification",
+    "notification_output",
 ]

@@ -10,10 +10,11 @@ import orjson
 from pipeline.route.group import Group
 from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
-from pipeline.step import InputMessage
+from pipeline.step import InputMessage, OutputMessage
 from schemas.incident import CLOSED, Incident, IncidentStatus, Severity
 from schemas.notification import Notification
 from schemas.record import SUBJECT_LENGTH_MAX
+from schemas.topics import NOTIFICATIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,11 @@ class Dispatch:
         others = () if self.group_news is None else self.group_news.others
         states = (OpenIncident(one.severity, one.status) for one in self.incidents if one.status not in CLOSED)
         return tuple(sorted((*states, *others)))
+
+    @property
+    def is_about_several(self) -> bool:
+        """True if the message is about several incidents."""
+        return len(self.incidents) > 1 or bool(self.group_news and self.group_news.others)
 
     @property
     def incidents(self) -> tuple[Incident, ...]:
@@ -179,12 +185,16 @@ def notification_id(incident: Incident, receiver: str, number: int) -> str:
     return key if len(key) <= SUBJECT_LENGTH_MAX else blake2b(key.encode(), digest_size=16).hexdigest()
 
 
-def build_notification(
-    dispatch: Dispatch, outcome: Literal["sent", "suppressed", "failed"], reason: Reason
-) -> Notification:
-    """Build the audit record of a decision, without attempts."""
+def notification_output(
+    dispatch: Dispatch,
+    outcome: Literal["sent", "suppressed", "failed"],
+    reason: Reason,
+    attempts: int = 0,
+    sent_at: int | None = None,
+) -> OutputMessage:
+    """Return the message with the audit record of a decision. ``sent_at`` is as in :class:`Delivery`."""
     incident = dispatch.incident
-    return Notification(
+    notification = Notification(
         notification_id=dispatch.notification_id,
         incident_id=incident.incident_id,
         revision=incident.revision,
@@ -197,5 +207,8 @@ def build_notification(
         reason=reason.text,
         reason_code=reason.code,
         group=None if dispatch.group is None else str(dispatch.group),
+        attempts=attempts,
         decided_at=dispatch.decided_at,
+        sent_at=sent_at,
     )
+    return OutputMessage(NOTIFICATIONS, notification.notification_id.encode(), notification.to_json())
