@@ -100,15 +100,15 @@ def decide_notification(
     at
         Time of the decision (Unix ms).
     owed
-        What the receiver is owed of the incident. A receiver that was owed an incident is notified of its end. A fallback
-        is notified even if it does not accept the severity.
+        What the receiver is owed of the incident. A receiver with a pending notification of an incident is also
+        notified of its end. A fallback is notified even if it does not accept the severity.
 
     Returns
     -------
     RouteDecision
         Once an incident has been sent to a receiver, every change of severity, status and leading suspect is sent too,
         even if the receiver does not accept the new severity, so that its state is never outdated. Reminders of overdue
-        targets are also sent, and so are people who take over, rollbacks and the use of a kill switch.
+        targets, people who take over, rollbacks and uses of a kill switch are also reasons to send.
     """
     is_closed = incident.status in CLOSED
     if is_unknown(last_sent) and owed is not None and owed.reason.code == "fallback" and not is_closed:
@@ -133,7 +133,7 @@ def decide_notification(
 
 
 def is_unknown(last_sent: LastSent | None) -> bool:
-    """Return whether a receiver with this last revision does not know that the incident is open."""
+    """Return whether a receiver with this last revision has not been told that the incident is open."""
     return last_sent is None or last_sent.status in CLOSED
 
 

@@ -19,7 +19,8 @@ class Escalation:
     Attributes
     ----------
     since
-        Time since which the incident is open, matches, and is known to a receiver or owed to one (Unix ms).
+        Time since which the incident has been open, has matched, and has been sent or is pending for a receiver (Unix
+        ms).
     is_due
         Whether the receivers of the escalation are receivers of the incident.
     """

@@ -1,4 +1,4 @@
-"""The notification log: for each incident, its newest revision, what each receiver was sent, and what it is owed."""
+"""The notification log: the newest revision of each incident, and its sent and pending notifications by receiver."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -29,14 +29,14 @@ class NotifiedIncident:
     labels
         Labels of its newest revision, without those of the configuration.
     held_back
-        Reason why the news of the newest revision is not sent now, by receiver.
+        Reason why the newest revision is not sent now, by receiver.
     decisions
-        Number of the last decision on the newest revision, by receiver, from 0.
+        Number of the last decision about the newest revision, by receiver, from 0.
     owed
-        What is owed of the newest revision, by receiver. It stays here while an attempt is in flight.
+        Pending notifications of the newest revision, by receiver. It stays here while an attempt is in flight.
     in_flight
-        Attempts to send that have no outcome yet, by receiver, revision and number. They are not part of the state: after
-        a crash, what is owed is sent again.
+        Attempts to send that have no outcome yet, by receiver, revision and number. They are not part of the state:
+        after a crash, pending notifications are sent again.
     alert
         The newest alert, if it may have to be sent without a further revision.
     escalations
@@ -81,7 +81,7 @@ class NotifiedIncident:
 
     @property
     def is_known(self) -> bool:
-        """True if a receiver knows the open incident, or is owed it."""
+        """True if the open incident has been sent to a receiver, or is pending for one."""
         return bool(self.owed) or any(sent.status not in CLOSED for sent in self.newest_sent().values())
 
     @property
@@ -94,11 +94,11 @@ class NotifiedIncident:
         return any(name == receiver for name, *_ in self.in_flight)
 
     def is_attempted(self, receiver: str, owed: Owed) -> bool:
-        """Return whether the attempt in flight to the receiver is the one of a notification that is owed."""
+        """Return whether the attempt in flight to the receiver belongs to a pending notification."""
         return (receiver, owed.revision, owed.number) in self.in_flight
 
     def number_decision(self, receiver: str) -> int:
-        """Count a decision on the newest revision, and return its number."""
+        """Count a decision about the newest revision, and return its number."""
         number = self.decisions[receiver] = self.decisions.get(receiver, -1) + 1
         return number
 
@@ -108,7 +108,7 @@ class NotifiedIncident:
         return max([*sent, *(owed.decided_at for owed in self.owed.values())], default=0)
 
     def reset_times(self, now: int) -> None:
-        """Let escalations and decisions be of a time at the latest (Unix ms)."""
+        """Limit the times of escalations and decisions to a time (Unix ms)."""
         self.last_sent = {key: replace(sent, at=min(sent.at, now)) for key, sent in self.last_sent.items()}
         self.in_flight = {key: replace(sent, at=min(sent.at, now)) for key, sent in self.in_flight.items()}
         for escalation in self.escalations.values():
@@ -241,11 +241,11 @@ class NotificationLog:
             self._store.mark("alert", incident_id)
 
     def incidents_with_alert(self) -> list[tuple[str, NotifiedIncident]]:
-        """Return the ids and entries of the incidents with a stored alert, the oldest alert first."""
+        """Return the ids and entries of the incidents with a stored alert, oldest alert first."""
         return sorted(self._with_alert.items(), key=lambda item: item[1].last_offset)
 
     def open_alerts(self, receiver: str) -> list[tuple[RawMessage, str]]:
-        """Return the newest alert of each open incident that a receiver knows, and the reference of the receiver."""
+        """Return the newest alert of each open incident that was sent to a receiver, and the receiver's reference."""
         return [
             (incident.alert, sent.reference)
             for incident in self._with_alert.values()
@@ -299,7 +299,7 @@ class NotificationLog:
         return max((incident.newest_decision() for incident in self._incidents.values()), default=0)
 
     def reset_times(self, now: int) -> None:
-        """Let escalations and decisions be of a time at the latest (Unix ms), because the clock has gone back to it."""
+        """Limit the times of escalations and decisions to a time (Unix ms) to which the clock has gone back."""
         for incident_id, incident in self._incidents.items():
             is_changed = incident.summary.reset_times(now)
             if incident_id in self._with_alert:

@@ -1,7 +1,7 @@
-"""The outbox: what receivers are owed, the attempts to send it, and their outcomes.
+"""The outbox: pending notifications, the attempts to send them, and their outcomes.
 
-At most one notification per incident and receiver is owed, always for the newest revision. A newer decision replaces it,
-so a receiver that was unavailable gets the newest state instead of every revision.
+At most one notification per incident and receiver is pending, always for the newest revision. A newer decision replaces
+it, so a receiver that was unavailable gets the newest state instead of every revision.
 """
 
 import math
@@ -29,7 +29,7 @@ NOT_KEPT = "not kept, because a limit was exceeded during the attempt"
 
 
 class Outbox:
-    """What is owed to all receivers.
+    """The pending notifications of all receivers.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Outbox:
     log
         Store of the incidents.
     store
-        Store in which receivers with changed attempts are marked.
+        Store that marks receivers whose attempts have changed.
     has_clock
         Whether time passes without messages. In a replay it does not, so nothing is limited per minute.
     """
@@ -63,10 +63,10 @@ class Outbox:
         self._groups = GroupMembers(self._receivers, tree, log)
         self._schedule = DeliverySchedule(self._receivers, self._groups.due_at, has_clock=has_clock)
         self.notices = Notices(settings, self._schedule, store)
-        """What is owed that is not about one incident."""
+        """Pending messages that are not about one incident."""
 
     def restore(self, incident_id: str, notified: NotifiedIncident) -> None:
-        """Schedule what an incident of a restored state owes."""
+        """Schedule the pending notifications of an incident from a restored state."""
         for receiver, last_sent in notified.last_sent.items():
             self._groups.add_message(incident_id, receiver, last_sent)
         for receiver, owed in notified.owed.items():
@@ -76,7 +76,7 @@ class Outbox:
                 self._schedule.add(incident_id, receiver, owed)
 
     def dump_receiver(self, receiver: str) -> dict[str, Any] | None:
-        """Return what the state contains of a receiver, or None."""
+        """Return the state of a receiver, or None."""
         return self._schedule.dump(receiver)
 
     def load_receiver(self, receiver: str, state: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ class Outbox:
     def owe(
         self, incident: Incident, notified: NotifiedIncident, receiver: str, route: str, reason: Reason, now: int
     ) -> None:
-        """Owe the newest revision of an incident to a receiver, in place of an older decision."""
+        """Queue the newest revision of an incident for a receiver, in place of an older decision."""
         before, number = notified.owed.get(receiver), notified.number_decision(receiver)
         if before is None:
             owed = Owed(incident.revision, number, route, reason, now, since=now)
@@ -107,8 +107,9 @@ class Outbox:
     ) -> list[OutputMessage]:
         """End an older decision that was not sent yet, because a newer one replaces it. Return its notification.
 
-        A decision whose attempt is in flight stays owed until its outcome is known, because the newer decision is compared
-        with it. With ``keeps_schedule``, the newer decision is owed instead, and continues the schedule of the attempts.
+        A decision whose attempt is in flight stays pending until its outcome is known, because the newer decision is
+        compared with it. With ``keeps_schedule``, the newer decision is pending instead, and continues the schedule of the
+        attempts.
         """
         owed = notified.owed.get(receiver)
         if owed is None or notified.is_attempted(receiver, owed):
@@ -123,7 +124,7 @@ class Outbox:
         return [_suppressed(dispatch, incident.revision)]
 
     def _owe_in_flight(self, incident_id: str, notified: NotifiedIncident, receiver: str) -> None:
-        """Owe what is in flight to a receiver, or nothing if no attempt is in flight."""
+        """Keep the notification in flight to a receiver as pending, or remove it if no attempt is in flight."""
         owed = notified.owed[receiver]
         in_flight = next((sent for (name, *_), sent in notified.in_flight.items() if name == receiver), None)
         if in_flight is None:
@@ -140,7 +141,7 @@ class Outbox:
             self._groups.remove(incident.incident_id, receiver, notified.last_sent[receiver])
 
     def withdraw(self, incident_id: str, notified: NotifiedIncident, receiver: str) -> None:
-        """Owe nothing of an incident to a receiver any more."""
+        """Remove the pending notification of an incident for a receiver."""
         if notified.owed.pop(receiver, None) is not None:
             self._schedule.remove(incident_id, receiver)
             self._log.mark(incident_id)
@@ -194,7 +195,7 @@ class Outbox:
     def check(self, incident_id: str, notified: NotifiedIncident, now: int) -> list[OutputMessage]:
         """Notify the fallback of a receiver that is unavailable for too long.
 
-        Give up what is owed to a receiver that was removed from the settings.
+        Give up the pending notifications for a receiver that was removed from the settings.
         """
         outputs: list[OutputMessage] = []
         for receiver, owed in list(notified.owed.items()):
@@ -213,9 +214,9 @@ class Outbox:
     def drop(
         self, incident_id: str, notified: NotifiedIncident, alert: RawMessage | None, limit: str
     ) -> list[OutputMessage]:
-        """Dead-letter what an incident owes, because a limit is exceeded. ``alert`` is its alert, if it was removed.
+        """Dead-letter an incident's pending notifications, because of a limit. ``alert`` is its alert, if removed.
 
-        An attempt in flight ends later, with an outcome of its own.
+        An attempt in flight ends later, with its own outcome.
         """
         outputs: list[OutputMessage] = []
         if self._log.get(incident_id) is None:
@@ -228,14 +229,14 @@ class Outbox:
         return outputs
 
     def reset_times(self, now: int) -> None:
-        """Make everything due, because the clock has gone back to a time (Unix ms)."""
+        """Make all attempts due, because the clock has gone back to a time (Unix ms)."""
         self._schedule.reset_times(now)
         self._groups.reset_times(now)
 
     def _begin(
         self, receiver: str, keys: tuple[str, ...], group: Group | None, now: int
     ) -> Dispatch | NoticeDispatch | None:
-        """Begin an attempt with what is still owed. Return its message, or None if nothing is."""
+        """Begin an attempt with the notifications that are still pending. Return its message, or None if there are none."""
         notice_id = self.notices.find(keys[0])
         if notice_id is not None:
             return self.notices.begin(notice_id, receiver, now)
@@ -249,7 +250,7 @@ class Outbox:
         return message
 
     def _begin_member(self, incident_id: str, receiver: str, now: int) -> Dispatch | None:
-        """Begin an attempt for one incident, unless nothing is owed any more."""
+        """Begin an attempt for one incident, if a notification is still pending."""
         notified = self._log.get(incident_id)
         if notified is None or receiver not in notified.owed:  # it was dropped during an earlier attempt
             self._schedule.remove(incident_id, receiver)
@@ -349,7 +350,7 @@ class Outbox:
         return [suppressed_output(dispatch)] if owed.revision == incident.revision else []
 
     def _pass_on(self, notified: NotifiedIncident, receiver: str, problem: str, route: str, now: int) -> None:
-        """Owe the incident to the fallback of a receiver, unless the fallback knows it or is owed it already."""
+        """Queue the incident for the fallback of a receiver, unless the fallback already has it, sent or pending."""
         fallback = self._receivers[receiver].fallback
         incident, owed = notified.stored_incident(), notified.owed.get(receiver)
         if fallback is None or incident is None or (owed is not None and owed.is_passed_on):
@@ -390,7 +391,7 @@ def suppressed_output(dispatch: Dispatch) -> OutputMessage:
 
 
 def _is_of(owed: Owed, dispatch: Dispatch) -> bool:
-    """Return whether a notification that is owed is the one of an attempt."""
+    """Return whether a pending notification belongs to an attempt."""
     return (owed.revision, owed.number) == (dispatch.incident.revision, dispatch.number)
 
 

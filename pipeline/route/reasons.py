@@ -41,7 +41,7 @@ def mute_time(interval: str) -> Reason:
 
 
 def outside_active_times(intervals: Sequence[str]) -> Reason:
-    """The route is active only in time intervals, and it is none of them."""
+    """The route is active only in time intervals, and the time is outside all of them."""
     return Reason("outside_active_time", f"outside the active times {', '.join(intervals)}")
 
 
@@ -110,7 +110,7 @@ _ENDED: dict[ReasonCode, ReasonCode] = {
 
 
 def end_of_obstacle(obstacle: Reason, news: Reason) -> Reason:
-    """The obstacle that held back the news is over."""
+    """The obstacle that held back the notification is gone."""
     return Reason(_ENDED[obstacle.code], f"{news.text}; delayed, because it was {obstacle.text}")
 
 

@@ -44,7 +44,7 @@ def _check_web_address(url: str) -> str:
 
 
 def _check_secret_address(url: SecretStr | None, subject: str) -> None:
-    """Check that an address in the file is complete. One with a variable is checked when it is read."""
+    """Check that an address in the file is complete. An address with a variable is checked when it is read."""
     if url is not None and not VARIABLE.search(url.get_secret_value()) and not is_web_address(url.get_secret_value()):
         raise ValueError(f"{subject} must be an http or https address with a host")
 
@@ -220,7 +220,7 @@ class SlackSettings(DestinationSettings):
 
 
 class GitHubSettings(DestinationSettings):
-    """A repository at GitHub with an issue per incident."""
+    """A repository on GitHub that gets an issue per incident."""
 
     repository: str = Field(
         pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9_.-]+$", description="Owner and name of the repository: owner/name."

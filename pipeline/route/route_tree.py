@@ -85,7 +85,7 @@ class RouteTree:
     def repeat_interval_s(self, routes: Iterable[str]) -> float:
         """Return the seconds after which an open incident that the routes handle is sent again: the shortest of them.
 
-        An escalation and a route that was removed from the settings have the interval of the default route.
+        For an escalation and for a route that was removed from the settings, the interval of the default route applies.
         """
         default_s = self._repeat_intervals_s[DEFAULT_ROUTE]
         return min(self._repeat_intervals_s.get(route, default_s) for route in routes)

@@ -1,9 +1,9 @@
 """The route step turns incident revisions, silences and the passing of time into decisions. It is the last pure step.
 
-Sending is not pure, so the caller sends: ``step`` decides, ``take_pending`` returns the notifications whose attempts are
-due, and ``record_delivery`` records each outcome. What a receiver has not accepted stays owed and is part of the
-checkpoint. Delivery is at least once: a notification that was sent but not checkpointed is sent again with the same
-idempotency key.
+Sending is not pure, so the caller sends: ``step`` decides, ``take_pending`` returns the notifications whose attempts
+are due, and ``record_delivery`` records each outcome. Notifications that a receiver has not accepted stay pending and
+are part of the checkpoint. Delivery is at least once: a notification that was sent but not checkpointed is sent again
+with the same idempotency key.
 """
 
 import math
@@ -49,11 +49,11 @@ class RouteStep:
     revision is sent to the receivers in the route tree, and to receivers that have received the incident but not yet
     its end.
 
-    Silences, time intervals and repeats are judged by one clock. In live operation it is the wall clock of the last
-    tick. Event times do not move it, because a notification is sent now, even if its incident is old. In a replay,
-    which has no ticks, the clock is the newest event time (``updated_at``) of all revisions. With each tick, and in a
-    replay with each message, the step decides again where time, a silence or another incident may have changed a
-    decision. Therefore nothing that is due is undecided when a replay has read everything.
+    Silences, time intervals and repeats follow one clock. In live operation it is the wall clock of the last tick.
+    Event times do not move it, because a notification is sent now, even if its incident is old. In a replay, which has
+    no ticks, the clock is the newest event time (``updated_at``) of all revisions. With each tick, and in a replay with
+    each message, the step decides again where time, a silence or another incident may have changed a decision.
+    Therefore nothing that is due is undecided when a replay has read everything.
 
     Parameters
     ----------
@@ -180,8 +180,9 @@ class RouteStep:
         dispatch
             From :meth:`take_pending`.
         delivery
-            The outcome. After ``retry``, the newest state of the incident stays owed to the receiver. After ``failed``,
-            the receiver is treated as not notified, so the next revision is sent to it, and its fallback is notified.
+            The outcome. After ``retry``, the newest state of the incident stays pending for the receiver. After
+            ``failed``, the receiver is treated as not notified, so the next revision is sent to it, and its fallback is
+            notified.
 
         Returns
         -------
@@ -221,7 +222,7 @@ class RouteStep:
         self._newest_event_ms = int(state["newest_event_ms"])
 
     def _reset_times(self, wall_ms: int) -> None:
-        """Let no time lie in the future, because the clock has gone back."""
+        """Replace all times that are now in the future, because the clock has gone back."""
         self._outbox.reset_times(wall_ms)
         self._log.reset_times(wall_ms)
 
@@ -335,7 +336,7 @@ class RouteStep:
         *,
         is_due: bool = False,
     ) -> list[OutputMessage]:
-        """Decide for each recipient. ``is_due`` means that the revision was decided before."""
+        """Decide for each recipient. ``is_due`` means that there was an earlier decision about the revision."""
         outputs = []
         now = self._now()
         labels = add_labels(notified.labels, self._label_rules)

@@ -1,7 +1,7 @@
 """Time intervals, during which routes are muted or active.
 
 Source: Alertmanager's time intervals. An instant is converted to the local time of the interval and then compared.
-Therefore a local time that a change of the clock skips never matches, and one that it repeats matches both times.
+Therefore, a local time that a clock change skips never matches, and a local time that it repeats matches twice.
 """
 
 import calendar

@@ -15,7 +15,7 @@ _STARTS = re.compile(r"(?<=[@#])(?=[\w!&])|(?<=<)(?=[@#!])|(?<=:)(?=//)|(?<=www)
 _ZERO_WIDTH_SPACE = "\u200b"
 
 _QUOTES = str.maketrans("<>&", "\u2039\u203a+")
-"""Characters that begin a tag or an entity, and what stands for them in a title."""
+"""Characters that begin a tag or an entity, with their replacements in a title."""
 
 
 def render_title(message: IncidentMessage) -> str:

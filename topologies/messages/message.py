@@ -37,7 +37,7 @@ SEGMENTS_MAX = 3
 """Maximum number of segments."""
 
 _WITHOUT_VALUE = ("silence", "first_seen")
-"""Channels whose drifts are described by their sentence, because their values mean nothing to people."""
+"""Channels whose drifts are described by their sentence, because their values are not meaningful to people."""
 
 _TARGET_ROLES = {
     "contain": "technical_lead",
@@ -176,7 +176,7 @@ def _describe_target(target: ResponseTarget, dispatch: Dispatch, zone: ZoneInfo)
 
 
 def local_time(at: int, zone: ZoneInfo) -> str:
-    """Return a time (Unix ms) in a time zone in parentheses, with a date if it is another one than in UTC.
+    """Return a time (Unix ms) in a time zone, in parentheses, with a date if the date differs from that in UTC.
 
     >>> local_time(1795489920123, ZoneInfo("Europe/Berlin")), local_time(1795489920123, ZoneInfo("America/New_York"))
     (' (04:12 CET)', ' (2026-11-23 22:12 EST)')

@@ -48,7 +48,8 @@ logger = logging.getLogger("driftwire")
 class AlertmanagerReceiver:
     """Receiver that posts incidents as alerts. An attempt succeeds if at least one member of the cluster accepts it.
 
-    A member that does not answer would delay every alert. It is left out until the next re-send, which has all that is open.
+    A member that does not answer would delay every alert. It is left out until the next re-send, which contains all
+    open incidents.
 
     Parameters
     ----------
@@ -124,7 +125,7 @@ class AlertmanagerReceiver:
         )
 
     async def _post_to_members(self, urls: Sequence[str], body: bytes) -> list[Delivery]:
-        """Post to members concurrently. Once one has accepted, leave out those that do not answer soon."""
+        """Post to members concurrently. Once one member has accepted, leave out members that do not answer soon."""
         tasks = {asyncio.create_task(self._post_to(url, body)): url for url in urls}
         pending, patience_s = set(tasks), None
         try:
@@ -187,7 +188,7 @@ def postable_alert(incident: Incident, labels: Mapping[str, str], now: int, rese
     now
         The wall clock (Unix ms). An alert cannot begin later, and an incident that is over cannot end later.
     resend_interval_s
-        Seconds between two re-sends. The alert of an open incident ends by itself if several are missing.
+        Seconds between two re-sends. The alert of an open incident ends by itself if several re-sends are missing.
     """
     starts_at = min(incident.started_at, now)
     if incident.status in CLOSED:

@@ -1,7 +1,8 @@
 """Apprise receiver: email, Microsoft Teams, Telegram and the other services that the library Apprise knows.
 
-Source: the documentation of Apprise. Its calls block, so they run in threads with a time limit. It reports a refusal only
-in its log lines, of which this receiver uses the status code. All else in them may be secret and is never shown.
+Source: the documentation of Apprise. Its calls block, so they run in threads with a time limit. It reports a refusal
+only in its log lines. This receiver uses the status code in these lines. The rest of the lines may be secret and is
+never shown.
 """
 
 import asyncio

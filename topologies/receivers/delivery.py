@@ -73,7 +73,7 @@ class NoticeReceiver(Receiver, Protocol):
 
 
 class ResendingReceiver(Receiver, Protocol):
-    """Receiver with a ``resend_interval_s``, which must be sent open incidents again."""
+    """Receiver with a ``resend_interval_s``, to which open incidents must be sent again."""
 
     async def resend(self, resend: Resend) -> None:
         """Try once to send open incidents again."""
@@ -166,7 +166,7 @@ class NotificationSender:
     def _collect(self, step: RouteStep) -> list[OutputMessage]:
         """Remove the finished batches, and record the outcomes of those of this step.
 
-        The step of another batch was replaced after an error. What it owed is owed by this step too.
+        The step of another batch was replaced after an error. Its pending notifications are pending in this step too.
         """
         outputs: list[OutputMessage] = []
         for receiver, batch in list(self._batches.items()):

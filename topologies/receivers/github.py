@@ -39,7 +39,7 @@ _SOLUTIONS = {
     404: "correct the repository, or give the token access to it",
     410: "enable issues in the repository",
 }
-"""What to do about statuses that a retry would not change."""
+"""Remedies for statuses that a retry would not change."""
 
 
 class GitHubReceiver:

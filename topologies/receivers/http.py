@@ -35,7 +35,7 @@ class HttpAnswer:
     body
         The content, at most :data:`ANSWER_BYTES_MAX` bytes.
     retry_after_s
-        Seconds that the server wants to be left alone, or 0.
+        Seconds of pause that the server requested, or 0.
     headers
         Header fields. Their names are in lower case.
     """
@@ -71,7 +71,7 @@ class RequestRefused(Exception):
     delivery
         The outcome of the attempt.
     code
-        The server's code of the problem, or an empty text.
+        The server's error code, or an empty text.
     """
 
     def __init__(self, delivery: Delivery, code: str = "") -> None:

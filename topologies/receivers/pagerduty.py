@@ -186,7 +186,7 @@ def _details(incident: Incident, message: IncidentMessage) -> Iterator[tuple[str
 
 
 def _limit_details(details: dict[str, list[str]], lines_max: int, length_max: int, incident_id: str) -> dict[str, str]:
-    """Return the details as texts within limits, with a note on what was left out."""
+    """Return the details as texts within limits, with a note about omitted lines."""
     limited, missing = {}, []
     for name, lines in details.items():
         kept = lines[:lines_max]

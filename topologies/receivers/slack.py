@@ -52,7 +52,7 @@ _SOLUTIONS = {
     ),
     **dict.fromkeys(("no_service", "no_team", "invalid_token"), "create the webhook again, and set its new address"),
 }
-"""What to do about errors that a retry would not change."""
+"""Remedies for errors that a retry would not change."""
 
 _ERROR_NAME = re.compile(r"[a-z_]{1,100}")
 

@@ -1,4 +1,4 @@
-"""Delivery: notifications to send, what is owed to each receiver, the schedule of the attempts, and re-sends.
+"""Delivery: notifications to send, pending notifications of each receiver, the schedule of attempts, and re-sends.
 
 This package may import the settings, reasons, groups and matchers of route. Sending itself is not pure: see ``topologies/receivers``.
 """

@@ -160,10 +160,10 @@ class Delivery:
     sent_at
         Wall-clock time of acceptance (Unix ms), or None.
     retry_after_s
-        Seconds that the receiver wants to be left alone. 0 if it requested no pause.
+        Seconds of pause that the receiver requested. 0 if it requested no pause.
     reference
-        What identifies the message at the receiver, such as the number of a ticket. The next dispatch of the incident
-        contains it. Empty if there is nothing to identify, or if it has not changed.
+        Identifier of the message at the receiver, such as a ticket number. The next dispatch of the incident contains
+        it. Empty if there is nothing to identify, or if it has not changed.
     """
 
     outcome: Literal["sent", "retry", "failed", "deferred"]
@@ -177,7 +177,7 @@ class Delivery:
 def notification_id(incident: Incident, receiver: str, number: int) -> str:
     """Return incident, revision and receiver as one key, or its hash if the key is too long for a label.
 
-    A later decision on the same revision has a key of its own, because a receiver would ignore a repeat with the same
+    A later decision about the same revision has a different key, because a receiver would ignore a repeat with the same
     key. The number is part of the state, so a worker that crashes after sending uses the same key again.
     """
     revision = f"{incident.revision}.{number}" if number else f"{incident.revision}"

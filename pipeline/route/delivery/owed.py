@@ -1,4 +1,4 @@
-"""A notification that is owed to a receiver, from the decision to send it until the receiver accepts it."""
+"""A pending notification, from the decision to send it until the receiver accepts it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -25,13 +25,13 @@ class Owed:
     decided_at
         Time of the decision (Unix ms).
     since
-        Time since which the receiver is owed a notification of the incident (Unix ms).
+        Time since which a notification of the incident has been pending for the receiver (Unix ms).
     attempts
         Number of attempts that failed since then.
     not_before
         Earliest time of the next attempt (Unix ms).
     problem
-        Why the last attempt failed, or an empty string.
+        The reason why the last attempt failed, or an empty string.
     is_passed_on
         Whether the fallback receiver was notified instead.
     group

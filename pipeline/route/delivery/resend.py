@@ -1,8 +1,8 @@
 """Re-sends of open incidents to receivers that forget them, such as an Alertmanager that restarts.
 
-A re-send is not a notification. Nobody is notified by it, so it is not recorded, silences do not stop it, and it does not
-count as a repeat. Its only purpose is that the receiver still knows what is open. The times of the re-sends are not part of
-the state: after a restart, everything is re-sent at once.
+A re-send is not a notification. Nobody is notified by it, so it is not recorded, silences do not stop it, and it does
+not count as a repeat. Its only purpose is to remind the receiver which incidents are open. The times of the re-sends
+are not part of the state: after a restart, everything is re-sent at once.
 
 Source: Prometheus, which re-sends each firing alert to Alertmanager.
 """
@@ -26,7 +26,7 @@ class Resend:
     receiver
         Name of the receiver.
     alerts
-        The newest alert of each incident, and what the receiver returned as ``Delivery.reference`` for the incident.
+        The newest alert of each incident, and the ``Delivery.reference`` that the receiver returned for the incident.
     """
 
     receiver: str

@@ -18,18 +18,18 @@ from pipeline.route.group import Group
 from pipeline.route.receiver_settings import ReceiverSettings
 
 RETRY_DELAY_S = 1.0
-"""Seconds before the second attempt. Each later delay is twice as long. A part of up to half is subtracted, so that many
+"""Seconds before the second attempt. Each later delay is twice as long. Up to one half is subtracted, so that many
 notifications are not sent at the same time."""
 
 RETRY_AFTER_MAX_S = 3600.0
-"""Maximum seconds of a pause that a receiver requests. Higher values respect longer pauses."""
+"""Maximum length of a pause that a receiver requests, in seconds. Higher values respect longer pauses."""
 
 BATCH_MAX = 20
-"""Maximum notifications that are sent to a receiver before their outcomes are recorded. Higher values send faster, but
-more is sent again after a crash."""
+"""Maximum number of notifications that are sent to a receiver before their outcomes are recorded. Higher values send
+faster, but more is sent again after a crash."""
 
 UNAVAILABLE_AFTER = 2
-"""Different notifications that must fail in a row before a receiver counts as unavailable."""
+"""Number of different notifications that must fail in a row before a receiver counts as unavailable."""
 
 MINUTE_MS = 60_000
 
@@ -55,7 +55,7 @@ class Attempt(Protocol):
 
 @dataclass(slots=True)
 class _Queue:
-    """What is owed to one receiver by key, also by group, and what is known about the receiver.
+    """The pending notifications of one receiver by key and by group, and the state of the receiver.
 
     The key of a notification is the id of its incident. A notice has a key of its own.
     """
@@ -160,11 +160,11 @@ class DeliverySchedule:
             queue.failures, queue.last_failed, queue.problem, queue.not_before = 0, "", "", 0
 
     def find_problem(self, receiver: str) -> str:
-        """Return why the last attempt to send to a receiver failed, or an empty string if it did not."""
+        """Return the reason why the last attempt to send to a receiver failed, or an empty string if it succeeded."""
         return self._queues[receiver].problem
 
     def reset_times(self, now: int) -> None:
-        """Make everything due, because the clock has gone back to a time (Unix ms)."""
+        """Make all attempts due, because the clock has gone back to a time (Unix ms)."""
         for queue in self._queues.values():
             queue.not_before = 0
             queue.attempt_times = deque(at for at in queue.attempt_times if at <= now)
@@ -173,7 +173,7 @@ class DeliverySchedule:
                 owed.since, owed.decided_at = min(owed.since, now), min(owed.decided_at, now)
 
     def dump(self, receiver: str) -> dict[str, Any] | None:
-        """Return the last attempts to a receiver with a limit, and its pause, as :meth:`load` reads them, or None."""
+        """Return the last attempts for a receiver with a limit, and its pause, for :meth:`load`, or None."""
         queue = self._queues.get(receiver)
         if queue is None:
             return None
@@ -251,7 +251,7 @@ def _since(owed: Iterable[Owed]) -> int:
 
 
 def _delay_s(failures: int, limit_s: float, key: str) -> float:
-    """Return the delay after a number of failures, less a part of up to half that depends on the key.
+    """Return the delay after a number of failures, reduced by up to one half depending on the key.
 
     >>> [round(_delay_s(failures, 60, "inc-1"), 2) for failures in (1, 2, 3, 20)]
     [0.54, 1.12, 3.82, 57.11]

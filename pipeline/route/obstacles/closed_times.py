@@ -22,7 +22,7 @@ class ClosedTimes:
         }
 
     def find(self, name: str, at: int) -> Reason | None:
-        """Return the reason why a route sends nothing at a time (Unix ms), or None if it sends.
+        """Return the reason why a route sends nothing at a time (Unix ms), or None if it sends notifications then.
 
         The default route and a route that was removed from the settings always send.
         """

@@ -92,5 +92,5 @@ class Obstacles:
 
 
 def is_same_obstacle(before: Reason, now: Reason | None) -> bool:
-    """Return whether an obstacle is still the same. Another incident that inhibits does not count as a change."""
+    """Return whether an obstacle is still the same. Inhibition by another incident counts as the same obstacle."""
     return before == now or (now is not None and before.code == now.code == "inhibited")
