@@ -10,7 +10,6 @@ from schemas.timestamp import date_time
 from topologies.messages.message import (
     HEADLINE_LENGTH_MAX,
     IncidentMessage,
-    MessageAction,
     MessageFact,
     shorten,
     write_incident_message,
@@ -39,8 +38,12 @@ def write_message(dispatch: Dispatch) -> IncidentMessage:
     return IncidentMessage(
         headline=shorten(_headline(dispatch), HEADLINE_LENGTH_MAX),
         news=_describe_news(dispatch.members),
-        facts=(*_list_incidents(dispatch), *(fact for fact in message.facts if fact.label in _FACTS_OF_WORST)),
-        actions=tuple(_describe_actions(message.actions, worst)),
+        facts=(
+            *_list_incidents(dispatch),
+            MessageFact("Most urgent", shorten(worst.incident_id)),
+            *(fact for fact in message.facts if fact.label in _FACTS_OF_WORST),
+        ),
+        actions=message.actions,
         links=message.links,
     )
 
@@ -93,9 +96,3 @@ def _count(severities: Iterable[Severity]) -> str:
     """Return the number of incidents by severity, such as ``2 P1, 10 P3``."""
     counts = Counter(severities)
     return ", ".join(f"{counts[severity]} {severity}" for severity in sorted(counts))
-
-
-def _describe_actions(actions: Iterable[MessageAction], worst: Incident) -> Iterator[MessageAction]:
-    """Yield the actions, and name the incident that they are about."""
-    for number, action in enumerate(actions):
-        yield action if number else replace(action, text=shorten(f"{worst.incident_id}: {action.text}"))

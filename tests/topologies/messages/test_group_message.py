@@ -23,8 +23,8 @@ def test_the_news_comes_first_and_the_most_urgent_incident_says_what_to_do():
         MessageFact("P1 open", "search is down (inc-b), since 2026-11-24 03:12:00Z"),
         MessageFact("P3 open", LINE),
     )
-    assert [fact.label for fact in message.facts[2:]] == ["Suspected cause", "Scope", "Due"]
-    assert message.actions[0] == MessageAction("inc-b: Acknowledge it", "driftwire incident ack inc-b")
+    assert [fact.label for fact in message.facts[2:]] == ["Most urgent", "Suspected cause", "Scope", "Due"]
+    assert message.actions[0] == MessageAction("Acknowledge it", "driftwire incident ack inc-b")
     assert [link.url for link in message.links] == ["https://runbooks.example.org/b.md"]
 
 
