@@ -9,7 +9,7 @@ from schemas.timestamp import Timestamp
 
 
 class Tick(Message):
-    """Watermark of a partition, with the wall-clock time except in a replay."""
+    """Watermark of a partition. Outside a replay, it also has the wall-clock time."""
 
     type: Literal["tick"] = "tick"
     version: Literal[1] = 1

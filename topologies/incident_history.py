@@ -1,4 +1,4 @@
-"""Reader of the history of an incident in the topics, for a review (see ``pipeline/review``)."""
+"""Reader of the messages about an incident in all topics, for its review (see ``pipeline/review``)."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import suppress

@@ -9,7 +9,7 @@ For each block of records, the monitor performs these steps:
 5. **Tenant check**: a page is suppressed if a single small tenant causes it, or if it has fewer than 20 records of one
 tenant.
 6. **Latch**: a test that fires is latched. From the next block, its statistics test whether it has recovered.
-7. **Finding**: firing, repeated evidence and recovery become findings, which the stream publishes as drifts.
+7. **Finding**: a test that fires, repeats its evidence or recovers gives a finding, which the stream publishes as drifts.
 
 ADWIN also raises tickets. The same tests run for each segment value (``segments/``).
 

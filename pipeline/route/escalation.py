@@ -43,7 +43,7 @@ class Escalations:
         self._matchers = {escalation.name: parse_matchers(*escalation.matchers) for escalation in settings}
 
     def begin(self, state: dict[str, Escalation], labels: Labels, now: int) -> bool:
-        """Begin the escalations of an incident with these labels at a time (Unix ms). Return whether there are new ones."""
+        """Start the escalations that match the labels of an incident, at a time (Unix ms). Return whether there are new ones."""
         new = [name for name in self._settings if name not in state and self._matches(name, labels)]
         state.update((name, Escalation(now)) for name in new)
         return bool(new)

@@ -2,7 +2,7 @@
 
 Source: Alertmanager's grouping. Incidents with equal values of the labels in ``group_by`` of their route form a group. The
 first message waits for ``group_wait_s``, and each later one follows at least ``group_interval_s`` after the one before.
-Once an attempt was made to send it, an incident stays in its group until its end, even if its labels change.
+After the first attempt to send it, an incident stays in its group until its end, even if its labels change.
 """
 
 from collections.abc import Iterable, Mapping

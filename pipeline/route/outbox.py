@@ -42,7 +42,7 @@ class Outbox:
     store
         Store that marks receivers whose attempts have changed.
     has_clock
-        Whether time passes without messages. In a replay it does not, so nothing is limited per minute.
+        Whether time passes without messages. If not, as in a replay, no limit per minute applies.
     """
 
     def __init__(

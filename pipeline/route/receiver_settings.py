@@ -119,7 +119,7 @@ class WebhookSettings(DestinationSettings):
     def _check_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
         for name, value in headers.items():
             if not _HEADER_NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not a name of a header: use letters, digits and hyphens")
+                raise ValueError(f"{name!r} is not a valid header name: use letters, digits and hyphens")
             if name.lower() in RESERVED_HEADERS:
                 raise ValueError(f"{name} is set by driftwire: remove it")
             if not is_header_value(value.get_secret_value()):

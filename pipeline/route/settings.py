@@ -198,7 +198,7 @@ class RouteSettings(BaseModel):
     links: dict[LinkLabel, LinkTemplate] = Field(
         default_factory=dict,
         max_length=3,
-        description="Further links in messages, such as a search of traces: addresses with placeholders by name.",
+        description="Further links in messages, such as a trace search: address templates by name.",
     )
     inhibit: tuple[InhibitSettings, ...] = Field(
         default=(), description="Rules by which an open incident suppresses the notifications of others."

@@ -70,7 +70,7 @@ def _incident_ids(read: Notification | Notice) -> Collection[str]:
 
 
 def describe_notification(notification: Notification | Notice) -> str:
-    """Return the notification or digest as one line for people."""
+    """Return the notification or digest as one readable line."""
     outcome: str = notification.outcome
     if isinstance(notification, Notification) and notification.group is not None and notification.outcome == "sent":
         outcome += f" with the group {notification.group}"

@@ -42,7 +42,7 @@ class HealthCheck:
         self.problem = ""
 
     async def run(self, client: AIOKafkaClient, topics: Collection[str]) -> None:
-        """Ask for the topics of the reader with its client, and log a change."""
+        """Query the topics of the reader, and log if Kafka no longer answers or answers again."""
         problem = await self._find_problem(client, topics)
         if problem == self.problem:
             return

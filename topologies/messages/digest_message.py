@@ -23,7 +23,7 @@ LINE_LENGTH_MAX = 200
 """Maximum characters of a line."""
 
 TITLE_LENGTH_MAX = 80
-"""Maximum characters of the title of an incident in a line."""
+"""Maximum length of an incident's title, in characters."""
 
 
 def write_digest(dispatch: NoticeDispatch, lines_max: int = LINES_MAX) -> IncidentMessage:

@@ -16,10 +16,10 @@ from topologies.messages.message import (
 )
 
 LISTED_MAX = 10
-"""Maximum number of incidents with news in the list. The message states how many more there are."""
+"""Maximum number of new or changed incidents in the list. The message states how many more there are."""
 
 TITLE_LENGTH_MAX = 200
-"""Maximum characters of the title of an incident in the message of a group."""
+"""Maximum length of an incident's title in the message of a group, in characters."""
 
 _FACTS_OF_WORST = ("Suspected cause", "Scope", "Due", "Runbook")
 

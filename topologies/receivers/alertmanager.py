@@ -186,7 +186,7 @@ def postable_alert(incident: Incident, labels: Mapping[str, str], now: int, rese
     labels
         Labels that identify the alert.
     now
-        The wall clock (Unix ms). An alert cannot begin later, and an incident that is over cannot end later.
+        The wall clock (Unix ms). It limits the start of an alert, and the end of an incident that is over.
     resend_interval_s
         Seconds between two re-sends. The alert of an open incident ends by itself if several re-sends are missing.
     """

@@ -103,7 +103,7 @@ def _load_service(url: str) -> "NotifyBase":
     Raises
     ------
     SecretUnavailable
-        If it is not one address that Apprise knows.
+        If the secret is not a single address that Apprise knows.
     """
     from apprise import Apprise, AppriseAsset, OverflowMode  # noqa: PLC0415
 

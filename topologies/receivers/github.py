@@ -26,7 +26,7 @@ SEARCHED_MAX = 100
 """Number of newest issues that are searched for the issue of an incident. It is the page size of GitHub."""
 
 PAUSE_S = 60.0
-"""Seconds of pause after a rate limit that does not state a time."""
+"""Seconds to wait after a rate limit answer without a time."""
 
 _DETAIL_LENGTH_MAX = 200
 

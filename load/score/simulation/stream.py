@@ -1,4 +1,4 @@
-"""Stream of a scenario: records of a service with the event, as messages in arrival order."""
+"""The stream of a scenario: the records of a service, with the simulated event, as messages in arrival order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial

@@ -1,4 +1,4 @@
-"""The severity of drifts, which a table of rules and adjustments determines.
+"""The severity of drifts, as determined by a table of rules and adjustments.
 
 This package does not depend on incidents. It may import playbook.
 """

@@ -46,7 +46,7 @@ class SilenceTracker:
     _silent_ms: int | None = None
 
     def restart(self) -> None:
-        """Measure the silence from a record that has arrived."""
+        """Restart the measurement of the silence, because a record has arrived."""
         self.is_paused = False
         self._silent_ms = None
 

@@ -220,7 +220,7 @@ class _Candidate(NamedTuple):
 
 
 def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[OneSidedTest], list[NotTestable]]:
-    """Derive the tests of a baseline: the tests to run, and the tests that are not testable.
+    """Derive the tests of a baseline: the tests to run, and the tests that cannot be run.
 
     Both lists follow the order of the signals in the baseline, and then the order of the channels. Signals that are not
     in the catalogue and values without knots are skipped.

@@ -137,7 +137,7 @@ class SegmentDrifts:
         Parameters
         ----------
         tests
-            All tests of the baseline, including the tests that are not testable.
+            All tests of the baseline, including those that cannot be run.
         """
         tests_by_key: dict[tuple[str, ...], OneSidedTest | NotTestable] = {test.key: test for test in tests}
         self._last_pane, self._resumed_pane = state["last_pane"], state["resumed_pane"]

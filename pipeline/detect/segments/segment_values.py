@@ -131,7 +131,7 @@ class SegmentValues:
         return [value for value in self.values.values() if pane - value.last_pane <= LIVE_S]
 
     def traffic_share(self, value: SegmentValue, pane: int) -> float:
-        """Return a value's share of the records of all values in about the last hour."""
+        """Return the share of records with this value, over about the last hour."""
         total = sum(other.recent_records_at(pane) for other in self.values.values())
         return value.recent_records_at(pane) / total if total else 0.0
 

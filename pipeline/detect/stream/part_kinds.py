@@ -21,5 +21,5 @@ STREAM_KINDS = (
 """Kinds of the parts that a stream writes to a checkpoint. Learners and duplicates have several parts.
 
 A kind without settings contains facts: counts, records, open drifts. It remains valid when settings change, and the new
-values apply after a restart. A kind with settings contains results that were computed with these settings.
+values apply after a restart. If a kind has settings, its parts contain results that were computed with them.
 """

@@ -30,7 +30,7 @@ def build_digest(
     Returns
     -------
     Digest
-        What happened at ``since`` or later and before ``until``, and what is so at ``until``.
+        Interval of the digest: events from ``since`` to just before ``until``, and the state at ``until``.
     """
     matchers = parse_matchers(*settings.matchers)
     p4, stale_p3, suppressed = [], [], []
