@@ -103,6 +103,7 @@ def test_a_room_says_what_belongs_there_and_has_a_small_face(room):
     assert 1 <= len(face(room)) <= FACE_MAX
 
 
+@pytest.mark.slow
 def test_each_class_name_stands_for_one_thing():
     names = Counter(name for path in SOURCES for name in definitions(path, ast.ClassDef))
     assert [name for name, count in names.items() if count > 1] == []
@@ -114,6 +115,7 @@ def test_each_file_name_stands_once_in_a_step(step):
     assert [name for name, count in names.items() if count > 1] == NAMED_TWICE.get(step, [])
 
 
+@pytest.mark.slow
 def test_no_function_or_class_is_named_by_a_word_that_says_nothing_alone():
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     named = {f"{name(path)}: {found}" for path in SOURCES for found in definitions(path, *kinds) if found in RIDDLES}

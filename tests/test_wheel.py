@@ -33,6 +33,7 @@ def wheel(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_the_wheel_has_the_data_files_and_none_of_the_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
@@ -47,6 +48,7 @@ def test_the_wheel_has_the_data_files_and_none_of_the_tests(wheel):
     assert roots == {"schemas", "pipeline", "topologies", "load"}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_it_runs_from_another_folder_in_another_environment(wheel, tmp_path):
     environment = tmp_path / "environment"

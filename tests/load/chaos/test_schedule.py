@@ -44,6 +44,7 @@ def test_only_a_long_run_stops_the_broker_for_a_minute():
         assert (outage.lasts_s == OUTAGE_S) is (count == LONG_RUN)
 
 
+@pytest.mark.slow
 def test_poison_and_duplicates_are_part_of_the_messages_of_both_runs():
     planned = plan_faults(1, 100)
     first, second = (build_messages(1, planned, planned[-1].at_s) for _ in range(2))

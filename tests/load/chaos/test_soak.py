@@ -62,6 +62,7 @@ def test_the_report_names_the_quarters_by_step():
     assert content["problems"] == ["open_files grew to 3.0 times the second quarter"]
 
 
+@pytest.mark.slow
 def test_the_plot_is_a_picture():
     assert draw_soak(report_of()).startswith(b"\x89PNG")
 

@@ -11,6 +11,7 @@ from load.score.suites import recorded
 from tests.load.score.scenarios import SETTINGS
 
 
+@pytest.mark.slow
 def test_the_command_writes_its_figures_and_names_missing_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorded, "RECORDED_STREAMS", recorded.RECORDED_STREAMS[:1])
     path = tmp_path / "score.json"

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,6 +57,7 @@ INPUTS = st.sampled_from(list(CONTENTS)).flatmap(lambda topic: st.tuples(st.just
 CONTRACTS = {ALERTS: Incident, BASELINES: Relearn}
 
 
+@pytest.mark.slow
 @fuzz_settings
 @given(inputs=st.lists(INPUTS, min_size=1, max_size=12), replay=st.booleans())
 def test_any_message_is_used_or_becomes_one_dead_letter(inputs, replay):

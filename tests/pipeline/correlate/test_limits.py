@@ -1,5 +1,7 @@
 """Limits: what is dropped when a limit is hit, and what readers see."""
 
+import pytest
+
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
 from pipeline.state import CHUNK_BYTES_MAX
@@ -71,6 +73,7 @@ def test_deployments_and_shifts_beyond_their_limits_are_dropped():
     assert step.limits_hit == {"deployments_max": 3, "workload_shifts_max": 1}
 
 
+@pytest.mark.slow
 def test_the_largest_incident_fits_into_its_parts_and_its_message():
     label = "\U0001f525" * 180
     step = started(CorrelateSettings(drifts_max=60))

@@ -302,6 +302,7 @@ def test_a_state_restored_between_any_two_blocks_continues_to_the_bit(case):
         assert encoded_state(uninterrupted) == encoded_state(restored)
 
 
+@pytest.mark.slow
 @for_every_class()
 def test_a_state_does_not_grow_with_time(case):
     stateful = case.make()

@@ -105,6 +105,7 @@ def any_value(rng, number):
     return value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("replay", [False, True])
 @pytest.mark.parametrize("seed", range(4))
 def test_any_input_gives_the_same_output_in_any_batches(seed, replay):

@@ -83,6 +83,7 @@ def test_an_element_of_an_array_is_its_own_dead_letter_with_its_index():
     assert step.counts()["used"] == 1
 
 
+@pytest.mark.slow
 def test_every_dead_letter_of_an_array_holds_only_the_bytes_of_its_element():
     deep = b'{"note":' + b"[" * 300 + b"]" * 300 + b"}"
     array = b"[" + b",".join([deep] * 1000) + b"]"

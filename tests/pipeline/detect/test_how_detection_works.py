@@ -54,6 +54,7 @@ def statistics(evidence, threshold):
     return np.array(counted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Baseline", "Null boundary", "Threshold", "Bet", "Run", "Seeds"])
 def test_the_tables_of_the_example_are_what_the_code_computes(name):
     assert page_tables()[name] == tables()[name]

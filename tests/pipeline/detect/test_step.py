@@ -405,6 +405,7 @@ class TestManySubjects:
             values.append((as_json(fields), time_ms))
         return [message(number, value, time_ms) for number, (value, time_ms) in enumerate(values)]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("replay", [False, True])
     @pytest.mark.parametrize("seed", range(3))
     def test_eviction_does_not_depend_on_batches_or_restarts(self, seed, replay):

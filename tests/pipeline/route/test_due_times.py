@@ -167,6 +167,7 @@ def read_event(event, now, offset, revisions):
     return silence(offset, **fields, at=now - 3_600_000, until=now + 1000 * event["seconds"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wall_ms", [None, STARTED], ids=["replay", "live"])
 @fuzz_settings
 @given(

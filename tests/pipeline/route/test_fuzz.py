@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ SENT = Delivery("sent", "", 1, STARTED)
 FAILED = Delivery("failed", "the receiver answered 500", 5)
 
 
+@pytest.mark.slow
 @fuzz_settings
 @given(
     inputs=st.lists(INPUTS, min_size=1, max_size=12),

@@ -1,5 +1,6 @@
 """The messages of groups agree with a plain model on random incidents, routes and times."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,6 +130,7 @@ def build(groupings):
     )
 
 
+@pytest.mark.slow
 @fuzz_settings
 @given(default=GROUPING, outer=GROUPING, inner=GROUPING, events=EVENTS)
 def test_groups_agree_with_a_plain_model(default, outer, inner, events):

@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -339,6 +340,7 @@ def summary(notes):
     return sorted((note.incident_id, note.revision, note.receiver, note.outcome, note.reason_code) for note in notes)
 
 
+@pytest.mark.slow
 @fuzz_settings
 @given(
     tree=routes(1),

@@ -353,6 +353,7 @@ def play(
     return written, state
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_restarts_change_neither_outputs_nor_state(seed):
     messages = scenario(seed)

@@ -59,6 +59,7 @@ def learn(file, tmp_path, *more):
     return output, printed
 
 
+@pytest.mark.slow
 def test_a_file_of_records_becomes_a_baseline(file, tmp_path):
     output, printed = learn(file, tmp_path)
     baseline = Baseline.from_json(output.read_bytes())
@@ -70,6 +71,7 @@ def test_a_file_of_records_becomes_a_baseline(file, tmp_path):
     assert "unusable records: none" in printed
 
 
+@pytest.mark.slow
 def test_the_same_file_gives_the_same_baseline(file, tmp_path):
     first = learn(file, tmp_path)[0].read_bytes()
     assert learn(file, tmp_path)[0].read_bytes() == first
@@ -90,6 +92,7 @@ def test_too_short_a_period_is_refused_with_both_durations(file, tmp_path):
     assert not (tmp_path / "out.json").exists()
 
 
+@pytest.mark.slow
 def test_a_file_with_several_subjects_needs_a_subject(file, tmp_path):
     other = tmp_path / "other.ndjson"
     other.write_text("".join(json.dumps(record) + "\n" for record in records("search", seed=8)))
@@ -205,6 +208,7 @@ def learn_and_show(tmp_path, width, **world):
     return printed, result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [80, 120])
 def test_show_draws_the_hourly_profile_of_a_signal(tmp_path, width):
     def level(elapsed_ms):
@@ -218,6 +222,7 @@ def test_show_draws_the_hourly_profile_of_a_signal(tmp_path, width):
     assert max(map(len, output.splitlines())) <= width
 
 
+@pytest.mark.slow
 def test_learn_and_show_name_a_signal_that_was_still_moving(tmp_path):
     printed, output = learn_and_show(
         tmp_path, 160, count=6000, interval_ms=15_000, level=lambda elapsed_ms: 2.0 if elapsed_ms > 45_000_000 else 1.0

@@ -64,6 +64,7 @@ def mail_url(server):
     return f"mailto://127.0.0.1:{server.port}?from=driftwire@example.org&to=on-call@example.org"
 
 
+@pytest.mark.slow
 async def test_a_mail_arrives_with_its_subject_and_is_readable_as_html_and_as_text(smtp):
     delivery = await receiver(url=mail_url(smtp)).deliver(OPENED)
     assert delivery == Delivery("sent", OPENED.reason.text, 1, sent_at=int(NOW_S * 1000))
@@ -201,6 +202,7 @@ async def test_a_redirect_is_not_followed(endpoint):
     assert len(endpoint.requests) == 1
 
 
+@pytest.mark.slow
 def test_the_worker_starts_without_apprise():
     code = "import sys, topologies.route, topologies.receivers; sys.exit('apprise' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
+import pytest
 from aiohttp import web
 
 from pipeline.route import RouteSettings, RouteStep
@@ -91,6 +92,7 @@ class Route:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_receivers_that_were_away_are_told_the_newest_state_and_the_others_were_never_late(
     tmp_path: Path,
 ) -> None:

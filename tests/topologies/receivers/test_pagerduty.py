@@ -200,6 +200,7 @@ async def test_the_largest_incident_fits_and_says_what_is_missing(pagerduty):
     assert build_events(dispatch(revision), KEY) == build_events(dispatch(revision), KEY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("character", ["€", '"', "\U0001f600", "\\"])
 def test_every_event_fits_whatever_its_texts_are(character):
     text = character * 50_000

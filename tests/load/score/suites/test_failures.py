@@ -1,5 +1,7 @@
 """The failures suite: planted failures are found, and nothing else."""
 
+import pytest
+
 from load.score.simulation.baseline_source import BaselineSource
 from load.score.simulation.stream import generate_stream
 from load.score.suites.failures import run_failure
@@ -7,6 +9,7 @@ from load.score.suites.playing import play_stream
 from tests.load.score.scenarios import SEED, SETTINGS, find_scenario, shorten
 
 
+@pytest.mark.slow
 def test_a_planted_failure_is_found_in_its_tier_near_its_floor_and_start() -> None:
     run = run_failure(shorten("outputs_empty"), SEED, SETTINGS)
     assert (run.found, run.tier, run.false_pages, run.false_tickets) == (True, "page", 0, 0)
@@ -22,6 +25,7 @@ def test_a_failure_that_is_not_planted_is_not_found() -> None:
     assert (run.found, run.tier, run.delay_records) == (False, None, None)
 
 
+@pytest.mark.slow
 def test_a_failure_of_an_unexpected_signal_is_not_found() -> None:
     scenario = shorten("outputs_empty", signals=("refused",), also=(), touch=find_scenario("latency_x3").touch)
     run = run_failure(scenario, SEED, SETTINGS)
@@ -32,6 +36,7 @@ def test_a_failure_of_an_unexpected_signal_is_not_found() -> None:
     assert not run_failure(empty, SEED, SETTINGS).found
 
 
+@pytest.mark.slow
 def test_a_page_where_a_ticket_is_expected_is_the_wrong_tier() -> None:
     run = run_failure(shorten("outputs_empty", tier="ticket", clear=False), SEED, SETTINGS)
     assert not run.found or run.ticket_first

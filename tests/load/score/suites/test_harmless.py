@@ -14,6 +14,7 @@ def test_a_harmless_event_does_not_page(name: str) -> None:
     assert harmless.run_harmless(shorten(name), SEED, SETTINGS).pages == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rule"),
     [("absurd_value", ("three_sigma",)), ("duplicates", ("three_sigma",)), ("harmless_deploy", ()), ("clock_skew", ())],
@@ -31,10 +32,12 @@ def test_a_failure_that_is_called_harmless_is_counted_as_pages() -> None:
     assert harmless.build_row(failing, [run], [])["pages"] == len(run.pages)
 
 
+@pytest.mark.slow
 def test_a_record_from_the_year_2200_changes_nothing() -> None:
     assert harmless.is_unchanged_by_year_2200(shorten("year_2200"), SEED, SETTINGS)
 
 
+@pytest.mark.slow
 def test_duplicates_are_recognised() -> None:
     played = play_scenario(shorten("duplicates"), SEED, SETTINGS)
     assert played.counts["duplicates"] > 300

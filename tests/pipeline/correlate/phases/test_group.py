@@ -109,6 +109,7 @@ def restarted(step, stored, settings):
     return fresh
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(25))
 def test_any_commands_about_parents_are_safe_and_a_restart_changes_nothing(seed):
     random_ = random.Random(seed)

@@ -215,6 +215,7 @@ def test_an_earlier_start_in_the_hour_before_merges_one_parent_into_the_other():
     assert parent.incident_id == the_parent(first, *rest).incident_id
 
 
+@pytest.mark.slow
 def test_a_parent_is_dropped_after_its_children():
     few = CorrelateSettings(incidents_max=20)
     final = newest(*itertools.chain(*outage()), settings=few)

@@ -80,6 +80,7 @@ def test_a_reminder_is_a_revision_that_states_what_is_overdue():
     assert published[2].change.count("was due at 03:27Z") == 2
 
 
+@pytest.mark.slow
 def test_the_reminders_do_not_depend_on_the_interval_of_the_ticks():
     fine, coarse = only(EXPOSED, *ticks(5, every=SECOND)), only(EXPOSED, tick(START + 5 * HOUR))
     same = {"revision": 1, "change": ""}

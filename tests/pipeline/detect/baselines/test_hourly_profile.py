@@ -39,6 +39,7 @@ def test_a_daily_cycle_of_three_days_becomes_a_profile_and_the_band_is_narrower(
     assert cyclic.channels["location"].slice_deviation < 0.4 * two_days.channels["location"].slice_deviation
 
 
+@pytest.mark.slow
 def test_a_signal_without_a_cycle_has_no_profile():
     for seed in range(5):
         assert learned(latency_ms=latencies(seed, 4, amplitude=0.0)).signals["latency_ms"].profile is None

@@ -177,6 +177,7 @@ class TestInTheStep:
     def test_a_stream_that_does_not_change_has_no_drift(self, seed):
         assert self.firing_drifts(lambda *_: None, seed=seed)[1] == set()
 
+    @pytest.mark.slow
     def test_one_answer_for_everybody_pages(self):
         def break_record(fields, *_):
             fields["output"]["fingerprint"] = "same"
@@ -185,6 +186,7 @@ class TestInTheStep:
             ("repeated", "up", "ticket", "identical_output")
         }
 
+    @pytest.mark.slow
     def test_truncated_answers_are_a_ticket(self):
         def break_record(fields, number, rng):
             fields["output"]["finish_reason"] = "length" if rng.random() < 0.3 else "stop"
@@ -193,6 +195,7 @@ class TestInTheStep:
             ("finish_reason_usual", "down", "ticket", "context_window_misuse")
         }
 
+    @pytest.mark.slow
     def test_a_reason_never_seen_is_a_ticket(self):
         def break_record(fields, number, rng):
             fields["output"]["finish_reason"] = "content_filter" if rng.random() < 0.1 else "stop"
@@ -205,6 +208,7 @@ class TestInTheStep:
 
         assert ("embedding_similarity", "down", "page", "embedding_drift") in self.firing_drifts(break_record)[1]
 
+    @pytest.mark.slow
     def test_an_embedding_model_of_another_length_pages(self):
         def break_record(fields, *_):
             fields["data"]["embedding"] = fields["data"]["embedding"] * 2
@@ -220,6 +224,7 @@ class TestInTheStep:
         assert step.counts()["bad_fields"] >= 2499
 
 
+@pytest.mark.slow
 def test_after_a_relearn_embeddings_are_compared_with_those_of_the_new_model():
     rng = random.Random(5)
     step, checkpoint, outputs = DetectStep(0, RELEARNING, replay=True), Checkpoint(), []

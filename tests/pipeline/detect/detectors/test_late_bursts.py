@@ -53,6 +53,7 @@ def pages(monitor: Monitor, parts) -> list:
     return [finding for finding in findings if finding.tier == "page" and finding.state == "firing"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [50, 200])
 @pytest.mark.parametrize("late_s", [0.0, 1.0, 2.0])
 def test_a_burst_within_a_second_does_not_page_however_late_it_arrives(baseline, late_s, count):

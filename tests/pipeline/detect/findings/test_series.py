@@ -87,6 +87,7 @@ def test_a_version_that_serves_all_records_is_named_without_numbers(baseline):
     assert drift.traffic_share == 1.0
 
 
+@pytest.mark.slow
 def test_half_an_hour_after_the_last_record_of_the_old_version_only_the_new_one_is_left(baseline):
     minute_rows = 3000
     rows = (MINUTES_STORED + 8) * minute_rows
@@ -113,6 +114,7 @@ def test_a_kind_with_too_many_versions_in_long_runs_has_no_series(baseline):
     assert [series.version for series in drift.series] == [""]
 
 
+@pytest.mark.slow
 def test_a_version_that_no_record_names_any_more_is_dropped(baseline):
     minute_rows = 3000
     rows = (MINUTES_STORED + 8) * minute_rows

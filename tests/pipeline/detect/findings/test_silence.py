@@ -201,6 +201,7 @@ class TestOfAReplay:
         messages = [sent_message for pair in zip(records_at(*range(600)), slow, strict=True) for sent_message in pair]
         assert silences(step_of("bot", "search", replay=True).step(messages)) == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("seed", range(4))
     def test_batches_and_restarts_change_nothing(self, seed):
         rng = random.Random(seed)

@@ -82,6 +82,7 @@ def parse_one_by_one(values):
     return objects, rejections, array_indexes
 
 
+@pytest.mark.slow
 def test_any_three_messages_are_read_independently():
     for values in itertools.product(FRAGMENTS, repeat=3):
         assert parse(values) == parse_one_by_one(values), values

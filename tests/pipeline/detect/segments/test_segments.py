@@ -266,6 +266,7 @@ def test_exclusions_survive_a_night_with_one_tenant(baseline):
     assert monitor.excluded_tests() == [("tenant", "core", ("latency_ms", "location", "up"))]
 
 
+@pytest.mark.slow
 def test_a_gap_in_the_records_does_not_end_the_drift_of_a_version(baseline):
     world = normal_world(10, 8000)
     prompts = ["v41"] * 3000 + mix(5, 5000, v41=0.8, v42=0.2)
@@ -375,6 +376,7 @@ def test_a_probe_pages_in_a_few_records(baseline):
     assert min(finding.records for finding in findings if finding.tier == "page") < 10
 
 
+@pytest.mark.slow
 def test_the_drift_of_a_rolled_back_version_ends_after_one_minute_and_of_a_rare_one_after_ten(baseline):
     rows = 60_000
     for share, after_s in ((0.2, 60), (0.002, 600)):

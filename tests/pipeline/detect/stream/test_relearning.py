@@ -82,12 +82,14 @@ def test_signals_that_were_not_named_are_monitored_as_before():
     assert {drift.signal for drift in fired(outputs)} == {"refused"}
 
 
+@pytest.mark.slow
 def test_without_names_every_signal_is_relearned():
     accepted = baselines(run(DetectStep(0, SETTINGS, replay=True), stream(1), request=relearn(signals=())))[-1]
     assert {signal.learned_from for signal in accepted.signals.values()} != {None}
     assert all(signal.learned_from is not None for signal in accepted.signals.values())
 
 
+@pytest.mark.slow
 def test_after_relearning_another_shift_fires():
     messages = stream(1)
     rng = random.Random(2)
@@ -108,6 +110,7 @@ def test_a_request_older_than_the_baseline_is_ignored():
     assert len(baselines(outputs)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", range(SHIFT + 200, END, 1400))
 def test_a_restart_while_relearning_changes_nothing(cut):
     messages = stream(3)
@@ -124,6 +127,7 @@ def test_a_restart_while_relearning_changes_nothing(cut):
     assert outputs + restored.step(messages[cut:]) == expected
 
 
+@pytest.mark.slow
 def test_a_relearning_that_replaces_another_is_restored_without_parts_of_the_first():
     messages = stream(6)
     later = SHIFT + 800

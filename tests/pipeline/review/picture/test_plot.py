@@ -22,6 +22,7 @@ def texts(material=None):
     return ["".join(element.itertext()) for element in picture(material).iter(f"{SPACE}text")]
 
 
+@pytest.mark.slow
 def test_the_same_material_gives_the_same_bytes():
     assert draw_picture(world()) == draw_picture(world(drifts=drifts()[::-1], revisions=revisions()[::-1]))
 

@@ -4,6 +4,7 @@ what a plain reference finds in the revisions and in the notifications."""
 import copy
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -182,6 +183,7 @@ class Run:
         self.use(self.step.step([silence(self.offset, command_id=f"s-{name}", **fields)]))
 
 
+@pytest.mark.slow
 @fuzz_settings
 @given(start=st.sampled_from(STARTS), times=st.sampled_from(TIMES), events=EVENTS)
 def test_each_digest_with_content_is_sent_once_a_day_with_the_content_of_a_plain_reference(start, times, events):

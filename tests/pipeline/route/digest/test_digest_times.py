@@ -25,6 +25,7 @@ def times(**changes):
     return DigestTimes(DigestSettings.model_validate(fields | changes))
 
 
+@pytest.mark.slow
 @fuzz_settings
 @given(
     location=st.sampled_from(ZONES),
