@@ -8,9 +8,9 @@ _IMPACT_BY_MODE: Mapping[str, str] = {
     "pii_exposure": "may have shown personal data in its answers that should not have been there",
     "filter_disabled": "may have given answers that our safety checks should have stopped",
     "policy_violations": "has given answers that our rules do not allow",
-    "jailbreak_wave": "was the target of many attempts to obtain harmful answers, and some may have succeeded",
-    "prompt_injection_wave": "was the target of many attempts to make it act against its instructions, and some may have "
-    "succeeded",
+    "jailbreak_wave": "has been the target of many attempts to obtain harmful answers, and some may have succeeded",
+    "prompt_injection_wave": "has been the target of many attempts to make it act against its instructions, and some may "
+    "have succeeded",
     "filter_over_blocking": "has blocked requests that it should have answered",
     "outage": "has failed to answer some requests",
     "silence": "has not been answering",
