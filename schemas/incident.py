@@ -161,7 +161,7 @@ class Incident(Message):
     freeze_broken_by: list[Label] = Field(
         default_factory=list,
         max_length=ITEMS_MAX,
-        description="Newest deployments during the incident that are not its rollback.",
+        description="Newest deployments during the incident, without its rollbacks.",
     )
     merged_into: Label | None = Field(
         default=None, description="Incident into which this incident was merged, and which covers it."

@@ -197,7 +197,7 @@ async def disturbed_environment(
     run_s: float,
     disk_mib: int | None,
 ) -> AsyncIterator[Environment]:
-    """Run the topology of the disturbed run: two workers per step behind a proxy, and a receiver.
+    """Run the topology that is disturbed: two workers per step behind a proxy, and a receiver.
 
     Parameters
     ----------

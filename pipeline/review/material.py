@@ -139,7 +139,7 @@ class Material:
 
     @property
     def other_changes(self) -> int:
-        """The number of deployments during the incident that are not its rollback."""
+        """The number of deployments during the incident, without its rollbacks."""
         return sum(entry.event == "deployment" for entry in self.incident.log)
 
     def history(self, line: SignalEvidence) -> DriftHistory:

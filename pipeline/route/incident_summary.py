@@ -41,7 +41,7 @@ class IncidentSummary:
     suppressions: dict[str, LastSuppression] = field(default_factory=dict)
 
     def revise(self, incident: Incident, now: int) -> None:
-        """Take over a revision that is read at a time (Unix ms)."""
+        """Store the values of a revision that was read at a time (Unix ms)."""
         title = incident.title
         self.title = title if len(title) <= TITLE_LENGTH_MAX else f"{title[: TITLE_LENGTH_MAX - 1]}…"
         self.started_at = incident.started_at

@@ -325,7 +325,7 @@ class NotificationLog:
         return None if incident is None else _dump_message(incident.alert)
 
     def load_alert(self, incident_id: str, state: Mapping[str, Any]) -> None:
-        """Restore the alert of one incident from :meth:`dump_alert`, after the incident.
+        """Restore the alert of one incident from :meth:`dump_alert`. Restore the incident first.
 
         Raises
         ------

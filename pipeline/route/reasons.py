@@ -115,7 +115,7 @@ def end_of_obstacle(obstacle: Reason, news: Reason) -> Reason:
 
 
 def over_while_owed(status: IncidentStatus, problem: str) -> Reason:
-    """The incident is over, and the receiver could not be notified of it before."""
+    """The incident is over, and the receiver could not be notified while it was open."""
     return Reason("status_changed", f"{status} before the receiver was notified{f': {problem}' if problem else ''}")
 
 

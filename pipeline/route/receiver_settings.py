@@ -160,7 +160,7 @@ class AlertmanagerSettings(DestinationSettings):
         gt=0,
         le=3600,
         description="Seconds between two re-sends of all open incidents. Higher values send fewer requests, but an "
-        "Alertmanager that has restarted knows them later.",
+        "Alertmanager that has restarted learns of them later.",
     )
 
     @model_validator(mode="after")

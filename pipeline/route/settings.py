@@ -138,7 +138,7 @@ class EscalationSettings(BaseModel):
     after_s: float = Field(
         default=900.0,
         gt=0,
-        description="Seconds from the first notification, for which the incident is open and nobody acknowledges it. "
+        description="Seconds after the first notification until an incident that is open and not acknowledged is escalated. "
         "Higher values escalate later.",
     )
     receivers: tuple[str, ...] = Field(min_length=1, description="Receivers that are notified then.")

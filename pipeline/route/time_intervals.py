@@ -51,7 +51,7 @@ def _parse_name(text: str, names: tuple[str, ...]) -> int:
 
 def _parse_number(text: str, smallest: int, largest: int) -> int:
     if not re.fullmatch(r"-?\d{1,4}", text) or not smallest <= int(text) <= largest or int(text) == 0:
-        raise ValueError(f"{text!r} must be a number from {smallest} to {largest}, without 0")
+        raise ValueError(f"{text!r} must be a number from {smallest} to {largest} other than 0")
     return int(text)
 
 
@@ -89,7 +89,7 @@ def _check_order(text: str, found: Range) -> Range:
 
 
 def checked_by(parse: Callable[[str], object]) -> AfterValidator:
-    """Return a validator of a text that is kept as it is."""
+    """Return a validator that leaves the text unchanged."""
 
     def check(text: str) -> str:
         parse(text)

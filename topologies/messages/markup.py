@@ -46,7 +46,7 @@ def render_markdown(message: IncidentMessage) -> str:
 
 
 def render_html(message: IncidentMessage) -> str:
-    """Return the message without its headline as HTML, with tags that chat services know too."""
+    """Return the message without its headline as HTML that uses only tags that chat services support too."""
     parts = [f"<p><b>{_html(message.news)}</b></p>"] if message.news else []
     facts = "<br/>".join(f"<b>{fact.label}:</b> {_html(fact.text)}" for fact in message.facts)
     parts.append(f"<p>{facts}</p>")

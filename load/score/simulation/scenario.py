@@ -113,7 +113,7 @@ class Scenario(_ScenarioModel):
         default=False, description="Whether the failure is a slow drift that the ticket tier must find first."
     )
     design_delay: int | None = Field(
-        default=None, description="Delay in records that the design's table lists for an evidence of 25."
+        default=None, description="Delay in records, as listed in the design's table for evidence of 25."
     )
     hour: float = Field(default=10.0, ge=0, lt=24, description="Hour of the day of the change.")
     day: int = Field(default=1, ge=1, le=7, description="Days from the baseline's Monday to the change.")

@@ -113,7 +113,7 @@ class CauseResult:
 
     @property
     def is_right(self) -> bool:
-        """True if the first suspect is the cause or, for a cause that cannot be known, if no cause is guessed."""
+        """True if the first suspect is the cause, or if no cause is named where it cannot be known."""
         if self.cause == "inconclusive":
             return self.first != NO_INCIDENT and not self.guessed
         return self.first == self.expected

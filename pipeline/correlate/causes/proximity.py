@@ -9,7 +9,7 @@ HALF_PROXIMITY_S = 300
 """Seconds before the earliest possible start at which proximity is halved. Some changes take effect slowly."""
 
 PROXIMITY_AT_ERROR = 0.9
-"""Proximity of a change that precedes the start by exactly the error. Closer changes have a higher proximity."""
+"""Proximity of a change that precedes the start by exactly the error of the start. Closer changes have a higher proximity."""
 
 PROXIMITY_JUST_AFTER = 0.5
 """Proximity of a change that follows the start by exactly the error of the start."""

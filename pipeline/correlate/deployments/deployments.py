@@ -19,7 +19,7 @@ LABEL_LENGTH_MAX = 200
 """Maximum number of characters in a label of a record. Longer labels are truncated."""
 
 DECLARED_WITHIN_MS = 600_000
-"""Maximum time (ms) from a deployment to a first use of the same kind that it declares even without the version."""
+"""Maximum time (ms) from a deployment to a first use of its kind that it explains, even if it names no version."""
 
 _KINDS_BY_LABEL = {"provider_model": ("model", "provider_status"), "schema_id": ("data",)}
 """Kinds of deployment that change a label. Version labels are not listed: deployments of the version's kind change

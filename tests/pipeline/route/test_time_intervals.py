@@ -152,7 +152,7 @@ def test_each_field_restricts_the_interval_as_in_alertmanager(fields, inside, ou
         ({"weekdays": ["mondy"]}, "unknown name 'mondy'; did you mean \"monday\""),
         ({"weekdays": ["friday:monday"]}, "weeks begin on Sunday; write two ranges"),
         ({"weekdays": ["monday:"]}, "unknown name ''"),
-        ({"days_of_month": ["0"]}, "'0' must be a number from -31 to 31, without 0"),
+        ({"days_of_month": ["0"]}, "'0' must be a number from -31 to 31 other than 0"),
         ({"days_of_month": ["-1:5"]}, "ends before it begins; negative days count from the end"),
         ({"days_of_month": ["5:1"]}, "ends before it begins"),
         ({"months": ["13"]}, "'13' must be a number from 1 to 12"),
