@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-FORMAT = 4
+FORMAT = 5
 """Version of the format in which all steps write their state to a checkpoint.
 
 Increase it when the content of a part changes or a kind of part is added.

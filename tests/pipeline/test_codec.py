@@ -72,7 +72,7 @@ def test_a_value_that_a_state_cannot_contain_is_refused(value):
         (b"\x80\x04\x95", "not JSON"),
         (b"[]", "format None"),
         (b"{}", "format None"),
-        (b'{"format":5,"kind":"monitor","settings":{},"state":{}}', "format 5"),
+        (b'{"format":999,"kind":"monitor","settings":{},"state":{}}', "format 999"),
         (b'{"format":true,"kind":"monitor","settings":{},"state":{}}', "format True"),
         (b'{"format":1,"kind":"learner","settings":{},"state":{}}', "kind is learner, not monitor"),
         (b'{"format":1,"kind":"monitor","settings":{}}', "damaged"),

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import orjson
 
-from pipeline.route import RouteStep
-from tests.pipeline.route.samples import alert, incident
+from pipeline.route import Delivery, RouteSettings, RouteStep
+from tests.pipeline.route.samples import STARTED, alert, incident
 from tests.pipeline.route.test_step import SETTINGS, run
 
-FORMAT_2 = orjson.loads(Path(__file__).with_name("state_of_format_2.json").read_bytes())
+FORMAT_2, FORMAT_4 = (
+    orjson.loads(Path(__file__).with_name(f"state_of_format_{number}.json").read_bytes()) for number in (2, 4)
+)
 
 
 def restored() -> RouteStep:
@@ -35,3 +37,27 @@ def test_changes_are_sent_and_a_closed_incident_stays_closed():
 def test_silences_are_kept():
     held = run(restored(), alert(incident(incident_id="new", subject="search"), 3))
     assert {outcome for _, _, outcome, _ in held} == {"suppressed"}
+
+
+def test_what_is_owed_and_held_back_in_format_4_is_sent_with_groups_and_digests_configured():
+    settings = RouteSettings.model_validate(
+        {
+            "receivers": [{"name": "pager", "console": True}, {"name": "chat", "console": True}],
+            "default_receivers": ["pager", "chat"],
+            "escalations": [{"name": "late", "receivers": ["chat"]}],
+            "group_by": ["subject"],
+            "digests": [{"name": "morning", "receivers": ["chat"], "time": "09:00"}],
+        }
+    )
+    step = RouteStep(settings, STARTED + 2000)
+    assert list(step.restore((key.encode(), orjson.dumps(part)) for key, part in FORMAT_4["parts"].items())) == []
+    step.tick(STARTED + 5000)
+    (owed,) = step.take_pending()
+    assert (owed.receiver, owed.incident.incident_id) == ("chat", "inc-told")
+    step.record_delivery(owed, Delivery("sent", "", 1, STARTED))
+    step.tick(STARTED + 3_600_000)
+    step.tick(STARTED + 3_630_000)
+    held = [(sent.receiver, member.incident.incident_id) for sent in step.take_pending() for member in sent.members]
+    assert sorted(held) == [("chat", "inc-held"), ("pager", "inc-held")]
+    parts = {key for key, value in step.changed() if value is not None}
+    assert b"digest/morning" in parts
