@@ -79,7 +79,7 @@ def encode(state: dict[str, Any], *, kind: str, settings: Mapping[str, Any] | No
         If the state contains a value of another type.
 
     >>> encode({"sum": 0.5}, kind="learner", settings={"slices": 48})
-    b'{"format":4,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
+    b'{"format":5,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
     """
     # Every version writes the format first, so older versions can recognise a newer format.
     envelope = {"format": FORMAT, "kind": kind, "settings": dict(settings or {}), "state": _to_json(state)}
