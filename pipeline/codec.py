@@ -90,7 +90,7 @@ def read_format(value: bytes) -> int | None:
     """Return the format in which a state was encoded, or None if the bytes are not a state.
 
     >>> read_format(encode({}, kind="monitor")), read_format(b"?")
-    (4, None)
+    (5, None)
     """
     match = _FORMAT_PREFIX.match(value)
     return None if match is None else int(match[1])
