@@ -30,8 +30,9 @@ CHANGE_RECEIVER = ReceiverSettings(
     name="changes",
     pagerduty=PagerDutySettings(routing_key_file="/nowhere/key", change_events=True),
     give_up_after_s=0.001,
+    retry_interval_max_s=0.1,  # the topic also has the deployments for correlate, each of which must fail first
 )
-"""A receiver for which route reads deployments. It has no key, so it sends nothing and each deployment fails at once."""
+"""A receiver for which route reads deployments. It has no key, so it sends nothing and each deployment fails soon."""
 
 RECORD_INTERVAL_MS = 100
 LEARNED_RECORDS = 220
