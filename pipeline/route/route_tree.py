@@ -61,10 +61,11 @@ class RouteTree:
     def __init__(self, settings: RouteSettings) -> None:
         children = tuple(_build_node(route) for route in settings.routes)
         self._root = _Node(DEFAULT_ROUTE, (), settings.default_receivers, continues=False, children=children)
-        self._repeat_intervals_s = dict(_repeat_intervals(settings.routes, settings.repeat_interval_s))
-        self._repeat_intervals_s[DEFAULT_ROUTE] = settings.repeat_interval_s
-        outer = Grouping(_group_labels(settings.group_by), settings.group_wait_s, settings.group_interval_s)
-        self._groupings = {DEFAULT_ROUTE: outer, **dict(_groupings(settings.routes, outer))}
+        grouping = Grouping(_group_labels(settings.group_by), settings.group_wait_s, settings.group_interval_s)
+        outer = settings.repeat_interval_s, grouping
+        inherited = {DEFAULT_ROUTE: outer, **dict(_inherit(settings.routes, outer))}
+        self._repeat_intervals_s = {name: interval_s for name, (interval_s, _) in inherited.items()}
+        self._groupings = {name: grouping for name, (_, grouping) in inherited.items()}
         self.shortest_repeat_interval_s = min(self._repeat_intervals_s.values())
 
     def recipients(self, labels: Labels) -> dict[str, tuple[str, ...]]:
@@ -98,24 +99,21 @@ class RouteTree:
         return self._groupings.get(route, self._groupings[DEFAULT_ROUTE])
 
 
-def _repeat_intervals(routes: Iterable[Route], outer_s: float) -> Iterator[tuple[str, float]]:
-    """Yield the name of each route with its repeat interval in seconds, which nested routes inherit."""
-    for route in routes:
-        interval_s = outer_s if route.repeat_interval_s is None else route.repeat_interval_s
-        yield route.name, interval_s
-        yield from _repeat_intervals(route.routes, interval_s)
+def _inherit(routes: Iterable[Route], outer: tuple[float, Grouping]) -> Iterator[tuple[str, tuple[float, Grouping]]]:
+    """Yield the name of each route with its repeat interval in seconds and its grouping.
 
-
-def _groupings(routes: Iterable[Route], outer: Grouping) -> Iterator[tuple[str, Grouping]]:
-    """Yield the name of each route with its grouping. Nested routes inherit each part that they do not set."""
+    Nested routes inherit each part that they do not set.
+    """
+    outer_s, outer_grouping = outer
     for route in routes:
         grouping = Grouping(
-            outer.group_by if route.group_by is None else _group_labels(route.group_by),
-            outer.wait_s if route.group_wait_s is None else route.group_wait_s,
-            outer.interval_s if route.group_interval_s is None else route.group_interval_s,
+            outer_grouping.group_by if route.group_by is None else _group_labels(route.group_by),
+            outer_grouping.wait_s if route.group_wait_s is None else route.group_wait_s,
+            outer_grouping.interval_s if route.group_interval_s is None else route.group_interval_s,
         )
-        yield route.name, grouping
-        yield from _groupings(route.routes, grouping)
+        own = (outer_s if route.repeat_interval_s is None else route.repeat_interval_s), grouping
+        yield route.name, own
+        yield from _inherit(route.routes, own)
 
 
 def _group_labels(group_by: tuple[str, ...]) -> tuple[str, ...] | None:
