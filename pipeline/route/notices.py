@@ -6,18 +6,17 @@ share the back-off, the rate limit and the state of the receiver. A notice has n
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any, Literal
 
 from pipeline.dead_letters import NO_OFFSET, dead_letter
 from pipeline.route import reasons
 from pipeline.route.delivery import Delivery, DeliverySchedule, Owed
+from pipeline.route.idempotency_key import idempotency_key
 from pipeline.route.reasons import Reason
 from pipeline.route.settings import RouteSettings
 from pipeline.state import PartStore
 from pipeline.step import OutputMessage, RawMessage
 from schemas.notice import DeploymentChange, Digest, Notice
-from schemas.record import SUBJECT_LENGTH_MAX
 from schemas.topics import NOTIFICATIONS
 
 NoticeContent = Digest | DeploymentChange
@@ -41,8 +40,7 @@ class NoticeDispatch:
     @property
     def notification_id(self) -> str:
         """The idempotency key: the notice and the receiver, or a hash of them if the key is too long for a label."""
-        key = f"{self.notice_id}:{self.receiver}"
-        return key if len(key) <= SUBJECT_LENGTH_MAX else blake2b(key.encode(), digest_size=16).hexdigest()
+        return idempotency_key(self.notice_id, self.receiver)
 
     @property
     def message_id(self) -> str:

@@ -8,12 +8,12 @@ from typing import Literal, NamedTuple
 import orjson
 
 from pipeline.route.group import Group
+from pipeline.route.idempotency_key import idempotency_key
 from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
 from pipeline.step import InputMessage, OutputMessage
 from schemas.incident import CLOSED, Incident, IncidentStatus, Severity
 from schemas.notification import Notification
-from schemas.record import SUBJECT_LENGTH_MAX
 from schemas.topics import NOTIFICATIONS
 
 
@@ -181,8 +181,7 @@ def notification_id(incident: Incident, receiver: str, number: int) -> str:
     key. The number is part of the state, so a worker that crashes after sending uses the same key again.
     """
     revision = f"{incident.revision}.{number}" if number else f"{incident.revision}"
-    key = f"{incident.incident_id}:{revision}:{receiver}"
-    return key if len(key) <= SUBJECT_LENGTH_MAX else blake2b(key.encode(), digest_size=16).hexdigest()
+    return idempotency_key(incident.incident_id, revision, receiver)
 
 
 def notification_output(
