@@ -1,7 +1,7 @@
 """Decoding of Kafka messages. The result is a message of a contract, or the reason why the message cannot be used.
 
 Correlate, route and the readers of single topics use this module. Detect reads records in batches (see
-``detect/intake``). It uses only the check of times.
+``detect/admission``). It uses only the check of times.
 """
 
 import json

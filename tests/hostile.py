@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import orjson
 
-from pipeline.detect.intake.decode import ELEMENTS_MAX
+from pipeline.detect.admission.decode import ELEMENTS_MAX
 from schemas.dead_letter import DeadLetterReason
 from schemas.timestamp import format_timestamp
 

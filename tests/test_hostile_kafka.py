@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from load.harness.lag import wait_for_lag
-from pipeline.detect.intake.originals import split_array
+from pipeline.detect.admission.originals import split_array
 from pipeline.detect.step import DetectStep
 from schemas.dead_letter import DeadLetter
 from schemas.topics import RECORDS, topic

@@ -10,9 +10,9 @@ from operator import itemgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.admission import Admission, AdmittedBatch, PositionedOutput, Records, Watermark
 from pipeline.detect.baselines import BaselineStore
 from pipeline.detect.control import read_control
-from pipeline.detect.intake import Admission, AdmittedBatch, PositionedOutput, Records, Watermark
 from pipeline.detect.losses import DeadLetterMonitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed

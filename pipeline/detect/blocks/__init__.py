@@ -1,6 +1,6 @@
 """Turn admitted records into blocks: buffer the records, add the derived signals, and choose the columns.
 
-This package may import intake and signals.
+This package may import admission and signals.
 """
 
 from pipeline.detect.blocks.buffer import Buffer

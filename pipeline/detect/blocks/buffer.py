@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake import Records
+from pipeline.detect.admission import Records
 from pipeline.detect.settings import DetectSettings
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake import FaultReason, Records
+from pipeline.detect.admission import FaultReason, Records
 from pipeline.detect.signals import Block, Signal, catalogue
 from pipeline.lenient_json import BadValue
 from schemas.record import SUBJECT_LENGTH_MAX

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.detect.admission import Records
 from pipeline.detect.blocks.embeddings import EmbeddingSimilarity
 from pipeline.detect.blocks.throughput import ThroughputRatio
-from pipeline.detect.intake import Records
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import LabelCounts, catalogue
 from schemas.baseline import Baseline

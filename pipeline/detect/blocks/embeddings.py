@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake import FaultReason
+from pipeline.detect.admission import FaultReason
 
 SETTLING_EMBEDDINGS = 200
 """Number of embeddings whose mean direction becomes the centroid."""

@@ -1,7 +1,7 @@
 """Losses: shares of unusable fields, duplicates and dead letters, which are tested against a fixed limit.
 
 A loss needs no baseline: it is tested from the first record. This package may import detectors, findings, one-sided
-tests, intake and signals.
+tests, admission and signals.
 """
 
 from pipeline.detect.losses.dead_letter_monitor import DeadLetterMonitor

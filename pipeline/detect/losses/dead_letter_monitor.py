@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipeline.detect.intake import AdmittedBatch, PositionedOutput
+from pipeline.detect.admission import AdmittedBatch, PositionedOutput
 from pipeline.detect.losses.loss import Loss, share_tests
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, catalogue

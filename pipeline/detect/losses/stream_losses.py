@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.admission import PositionedOutput, Records
 from pipeline.detect.blocks import SignalColumns
 from pipeline.detect.findings import Finding
-from pipeline.detect.intake import PositionedOutput, Records
 from pipeline.detect.losses.loss import Loss, share_tests
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Signal, catalogue

@@ -135,7 +135,7 @@ EVENTS: tuple[Signal, ...] = (
     Signal("duplicates", DERIVED, "duplicates", "data", "rate", "up", "", "unusable_records", "tickets"),
     Signal("dead_letters", DERIVED, "dead_letters", "data", "rate", "up", "", "unusable_records", "pages"),
 )
-"""Signals that are not columns of a block: silences, the first appearance of a version, and losses of the intake."""
+"""Signals that are not columns of a block: silences, the first appearance of a version, and losses in admission."""
 
 
 def custom_signal(name: str, kind: SignalKind) -> Signal:

@@ -1,7 +1,7 @@
 """The kinds of parts of a stream's state, and the settings on which each kind depends."""
 
+from pipeline.detect.admission import Duplicates
 from pipeline.detect.baselines import Learner
-from pipeline.detect.intake import Duplicates
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.statistics import Statistics
 from pipeline.state import PartKind

@@ -7,7 +7,7 @@ at every pause that is long enough to be a silence. The result therefore does no
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.detect.intake import PositionedOutput, Records, Watermark
+from pipeline.detect.admission import PositionedOutput, Records, Watermark
 from pipeline.detect.stream.stream import Stream
 
 _SubjectOutputs = list[tuple[str, PositionedOutput]]

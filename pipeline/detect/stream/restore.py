@@ -6,8 +6,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.admission import Duplicates, Records
 from pipeline.detect.baselines import Learner, PublishedBaseline
-from pipeline.detect.intake import Duplicates, Records
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.relearning import Relearning

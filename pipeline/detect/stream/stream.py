@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.admission import Duplicates, EventTimeGuard, PositionedOutput, Records
 from pipeline.detect.baselines import Learner, nonstationary_signals
 from pipeline.detect.blocks import Buffer, DerivedSignals, SignalColumns
 from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
-from pipeline.detect.intake import Duplicates, EventTimeGuard, PositionedOutput, Records
 from pipeline.detect.losses import StreamLosses
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings

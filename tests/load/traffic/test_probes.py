@@ -11,8 +11,8 @@ import load.traffic
 from load.cli import command
 from load.traffic.probes import generate_probes
 from load.traffic.producer import ProduceResult
+from pipeline.detect.admission.reader import RecordReader
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from schemas.record import Record

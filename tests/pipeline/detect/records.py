@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.detect.intake.records import Records
+from pipeline.detect.admission.records import Records
 from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
 from tests.pipeline.detect.streams import START_MS, outcome, record
 

@@ -13,6 +13,7 @@ import pytest
 
 import pipeline.detect
 from pipeline.codec import decode, encode
+from pipeline.detect.admission.admission import Admission
 from pipeline.detect.baselines.learner import Learner
 from pipeline.detect.detectors.adwin import AdwinBank, AdwinChannel, TicketBoundary
 from pipeline.detect.detectors.cusum import Crossing
@@ -20,7 +21,6 @@ from pipeline.detect.detectors.page_hinkley import PageHinkleyBank
 from pipeline.detect.findings.first_seen import FirstSeen
 from pipeline.detect.findings.recent_values import RecentValues
 from pipeline.detect.findings.series import MinuteSeries
-from pipeline.detect.intake.admission import Admission
 from pipeline.detect.layout.grid_layout import GridLayout
 from pipeline.detect.losses.dead_letter_monitor import DeadLetterMonitor
 from pipeline.detect.monitor import Monitor

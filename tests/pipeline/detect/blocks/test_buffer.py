@@ -3,8 +3,8 @@ import random
 import numpy as np
 import pytest
 
+from pipeline.detect.admission.records import Records
 from pipeline.detect.blocks.buffer import Buffer
-from pipeline.detect.intake.records import Records
 from pipeline.detect.settings import DetectSettings
 
 SETTINGS = DetectSettings(block_records=64, flush_records=16, flush_after_s=4)

@@ -4,10 +4,10 @@ import random
 import numpy as np
 import pytest
 
+from pipeline.detect.admission.projection import CUSTOM_FIELDS_MAX, LABEL_FIELDS_MAX, project
+from pipeline.detect.admission.reader import RecordReader
+from pipeline.detect.admission.records import Records
 from pipeline.detect.blocks.columns import COUNTED_FIELDS_MAX, CUSTOM_NAME_LENGTH_MAX, SignalColumns
-from pipeline.detect.intake.projection import CUSTOM_FIELDS_MAX, LABEL_FIELDS_MAX, project
-from pipeline.detect.intake.reader import RecordReader
-from pipeline.detect.intake.records import Records
 from pipeline.detect.signals.catalogue import SIGNALS
 from tests.pipeline.detect.records import junk_record
 from tests.pipeline.detect.streams import START_MS, outcome, record
@@ -103,7 +103,7 @@ def test_clearing_the_shape_cache_changes_nothing(seed, monkeypatch):
     rng = random.Random(seed)
     records = [junk_record(rng) for _ in range(60)]
     expected = block_of(records)
-    monkeypatch.setattr("pipeline.detect.intake.shape.SHAPES_MAX", 1)
+    monkeypatch.setattr("pipeline.detect.admission.shape.SHAPES_MAX", 1)
     repeated = block_of(records)
     assert np.array_equal(repeated[1].values, expected[1].values, equal_nan=True)
     assert repeated[1].signals == expected[1].signals

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.codec import decode, encode
+from pipeline.detect.admission.reader import RecordReader
 from pipeline.detect.blocks.derived import REPETITION_RECORDS, SETTLING_RECORDS, DerivedSignals
-from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import DERIVED, SIGNAL_INDEX, SIGNALS
 from pipeline.detect.step import DetectStep

@@ -1,9 +1,9 @@
 import random
 
-from pipeline.detect.intake.batch import JOINED_MESSAGES, decode_batch
-from pipeline.detect.intake.decode import parse_messages
-from pipeline.detect.intake.duplicates import hash_contents
-from pipeline.detect.intake.reader import RecordReader
+from pipeline.detect.admission.batch import JOINED_MESSAGES, decode_batch
+from pipeline.detect.admission.decode import parse_messages
+from pipeline.detect.admission.duplicates import hash_contents
+from pipeline.detect.admission.reader import RecordReader
 from tests.hostile import kinds
 from tests.pipeline.detect.records import as_dicts, mixed_records
 from tests.pipeline.detect.streams import START_MS, as_json

@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.detect.intake.admission import Admission
-from pipeline.detect.intake.decode import message_index
+from pipeline.detect.admission.admission import Admission
+from pipeline.detect.admission.decode import message_index
 from pipeline.detect.settings import DetectSettings
 from schemas.dead_letter import DeadLetter
 from tests.pipeline.detect.streams import START_MS, as_json, message

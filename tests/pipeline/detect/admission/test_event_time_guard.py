@@ -3,10 +3,10 @@ import base64
 import numpy as np
 import pytest
 
-from pipeline.detect.intake.decode import record_position
-from pipeline.detect.intake.event_time_guard import GROUPS_MAX, EventTimeGuard
-from pipeline.detect.intake.originals import Originals
-from pipeline.detect.intake.reader import RecordReader
+from pipeline.detect.admission.decode import record_position
+from pipeline.detect.admission.event_time_guard import GROUPS_MAX, EventTimeGuard
+from pipeline.detect.admission.originals import Originals
+from pipeline.detect.admission.reader import RecordReader
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import SIGNALS
 from schemas.dead_letter import DeadLetter

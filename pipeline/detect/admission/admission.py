@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.batch import decode_batch
-from pipeline.detect.intake.originals import Originals, PositionedOutput
-from pipeline.detect.intake.reader import RecordReader
-from pipeline.detect.intake.records import Label, Records
-from pipeline.detect.intake.times import read_times
+from pipeline.detect.admission.batch import decode_batch
+from pipeline.detect.admission.originals import Originals, PositionedOutput
+from pipeline.detect.admission.reader import RecordReader
+from pipeline.detect.admission.records import Label, Records
+from pipeline.detect.admission.times import read_times
 from pipeline.detect.settings import DetectSettings
 from pipeline.lenient_json import BadValue
 from pipeline.step import InputMessage
@@ -91,7 +91,7 @@ class Admission:
         ``time_zone`` is the time zone of times without an offset.
     replay
         Whether the records are from the past. Event times are then not compared with the arrival time, but checked by
-        :class:`pipeline.detect.intake.event_time_guard.EventTimeGuard`.
+        :class:`pipeline.detect.admission.event_time_guard.EventTimeGuard`.
 
     Attributes
     ----------

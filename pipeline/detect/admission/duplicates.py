@@ -4,7 +4,7 @@ A duplicate has the same bytes as an earlier record of the stream, including its
 distinctive: a record that could not repeat by chance (see :func:`find_distinctive`). All other records count, even if
 they are equal: many gateways send an empty id, one id for all requests, or one id for all requests of a trace.
 
-This is the last step of the intake. All other records go on to ``pipeline/detect/blocks``.
+This is the last step of admission. All other records go on to ``pipeline/detect/blocks``.
 """
 
 import zlib
@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.records import Records
+from pipeline.detect.admission.records import Records
 from pipeline.detect.signals import catalogue
 
 CHUNKS = 8

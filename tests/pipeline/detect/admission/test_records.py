@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.codec import decode, encode
+from pipeline.detect.admission.reader import RecordReader
+from pipeline.detect.admission.records import Records
 from pipeline.detect.blocks.columns import SignalColumns
-from pipeline.detect.intake.reader import RecordReader
-from pipeline.detect.intake.records import Records
 from tests.pipeline.detect.records import as_dicts, mixed_records
 from tests.pipeline.detect.streams import START_MS
 

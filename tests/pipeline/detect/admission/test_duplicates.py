@@ -4,9 +4,9 @@ from collections import deque
 import numpy as np
 import pytest
 
-from pipeline.detect.intake.duplicates import CHUNKS, Duplicates, find_distinctive, hash_contents, identity_hashes
-from pipeline.detect.intake.reader import RecordReader
-from pipeline.detect.intake.times import read_times
+from pipeline.detect.admission.duplicates import CHUNKS, Duplicates, find_distinctive, hash_contents, identity_hashes
+from pipeline.detect.admission.reader import RecordReader
+from pipeline.detect.admission.times import read_times
 from tests.pipeline.detect.streams import START_MS
 
 

@@ -3,7 +3,7 @@ import random
 import orjson
 import pytest
 
-from pipeline.detect.intake.originals import split_array
+from pipeline.detect.admission.originals import split_array
 
 SEED = 7
 TEXTS = ('"', "\\", '\\"', "[", "]", "{", "}", ",", "],[", "a", "é", "\n", "")

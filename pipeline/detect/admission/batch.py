@@ -1,4 +1,4 @@
-"""Decode a batch of messages into records, a few messages at a time. The intake starts here.
+"""Decode a batch of messages into records, a few messages at a time. Admission starts here.
 
 A parsed record is far larger than the columns read from it. Parsing the full batch at once would fill the processor's
 cache and trigger Python's garbage collector.
@@ -7,10 +7,10 @@ cache and trigger Python's garbage collector.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.detect.intake.decode import Rejection, parse_messages
-from pipeline.detect.intake.duplicates import hash_contents
-from pipeline.detect.intake.reader import RecordReader
-from pipeline.detect.intake.records import Records
+from pipeline.detect.admission.decode import Rejection, parse_messages
+from pipeline.detect.admission.duplicates import hash_contents
+from pipeline.detect.admission.reader import RecordReader
+from pipeline.detect.admission.records import Records
 
 JOINED_MESSAGES = 64
 """Number of messages parsed in one call. Higher values save no time, and one bad message slows down the whole call."""

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from pipeline.detect.intake.reader import RecordReader
+from pipeline.detect.admission.reader import RecordReader
 from tests.pipeline.detect.records import as_dicts, mixed_records
 from tests.pipeline.detect.streams import START_MS, outcome, record
 

@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.detect.intake.watermark import TICK_MS, Watermark
+from pipeline.detect.admission.watermark import TICK_MS, Watermark
 from schemas.tick import Tick
 
 START_MS = 1_795_489_920_000

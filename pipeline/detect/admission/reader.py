@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.records import Fault, FaultReason, Label, Records
-from pipeline.detect.intake.shape import Column, FieldGroup, Shape, ShapeCache
+from pipeline.detect.admission.records import Fault, FaultReason, Label, Records
+from pipeline.detect.admission.shape import Column, FieldGroup, Shape, ShapeCache
 from pipeline.detect.signals import catalogue
 from pipeline.lenient_json import BadValue
 from schemas.record import SUBJECT_LENGTH_MAX

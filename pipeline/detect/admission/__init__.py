@@ -11,12 +11,12 @@ This package does not use baselines. It may import signals. To follow a record, 
 5. ``duplicates.py`` finds records that a producer sent more than once.
 """
 
-from pipeline.detect.intake.admission import Admission, AdmittedBatch
-from pipeline.detect.intake.duplicates import Duplicates
-from pipeline.detect.intake.event_time_guard import EventTimeGuard
-from pipeline.detect.intake.originals import PositionedOutput
-from pipeline.detect.intake.records import FaultReason, Records
-from pipeline.detect.intake.watermark import Watermark
+from pipeline.detect.admission.admission import Admission, AdmittedBatch
+from pipeline.detect.admission.duplicates import Duplicates
+from pipeline.detect.admission.event_time_guard import EventTimeGuard
+from pipeline.detect.admission.originals import PositionedOutput
+from pipeline.detect.admission.records import FaultReason, Records
+from pipeline.detect.admission.watermark import Watermark
 
 __all__ = [
     "Admission",

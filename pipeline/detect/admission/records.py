@@ -1,6 +1,6 @@
 """Records in columnar form, as they pass from the reader to the block.
 
-The modules of the intake fill, check and drop these columns.
+The modules of this package fill, check and drop these columns.
 """
 
 from bisect import bisect_left
@@ -76,7 +76,7 @@ class Records:
         For each field with a value of another type that was converted, such as a number sent as text: shape ``(R,)``,
         bool, True where the value was converted.
     positions
-        The position of each record in its batch, from :func:`pipeline.detect.intake.decode.record_position`.
+        The position of each record in its batch, from :func:`pipeline.detect.admission.decode.record_position`.
     times_ms
         Shape ``(R,)``, int64: event times, Unix milliseconds. Filled by admission.
     panes

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.originals import PositionedOutput
+from pipeline.detect.admission.originals import PositionedOutput
 from pipeline.step import OutputMessage
 from schemas.tick import Tick
 from schemas.topics import DRIFTS

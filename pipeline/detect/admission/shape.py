@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.projection import (
+from pipeline.detect.admission.projection import (
     CUSTOM_FIELDS_MAX,
     EMBEDDING_FIELD,
     LABEL_FIELDS_MAX,
@@ -23,7 +23,7 @@ from pipeline.detect.intake.projection import (
     SECTION_FIELDS,
     SECTIONS,
 )
-from pipeline.detect.intake.records import FaultReason
+from pipeline.detect.admission.records import FaultReason
 from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.projection import PROJECT_ABOVE_BYTES, project
+from pipeline.detect.admission.projection import PROJECT_ABOVE_BYTES, project
 from pipeline.lenient_json import BadValue, dump_json, parse_json
 from schemas.dead_letter import DeadLetterReason
 

@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from pipeline.detect.intake.times import VECTORISED_MIN, read_times
+from pipeline.detect.admission.times import VECTORISED_MIN, read_times
 from pipeline.lenient_json import NOT_FINITE
 from schemas.timestamp import format_timestamp, parse_timestamp
 from tests.pipeline.detect.streams import START_MS

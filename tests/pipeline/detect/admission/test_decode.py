@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from pipeline.detect.intake.decode import (
+from pipeline.detect.admission.decode import (
     ELEMENTS_MAX,
     element_index,
     message_index,

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.duplicates import hash_contents
-from pipeline.detect.intake.originals import Original, Originals, PositionedOutput
-from pipeline.detect.intake.reader import RecordReader
-from pipeline.detect.intake.records import Records
+from pipeline.detect.admission.duplicates import hash_contents
+from pipeline.detect.admission.originals import Original, Originals, PositionedOutput
+from pipeline.detect.admission.reader import RecordReader
+from pipeline.detect.admission.records import Records
 from pipeline.detect.settings import DetectSettings
 from schemas.dead_letter import DeadLetterReason
 
