@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from load.errors import LoadError
+from pipeline.conversion import convert_to_boolean, convert_to_number
 from pipeline.detect.signals import catalogue
 from schemas.timestamp import SECONDS, format_timestamp, parse_timestamp
 
@@ -183,7 +184,7 @@ def read_time(text: str, start_ms: int = CSV_START_MS) -> int:
     >>> read_time("2023-11-16 18:17:03.9799600"), read_time("1.5") - CSV_START_MS
     (1700158623979, 1500)
     """
-    number = catalogue.convert_to_number(text)
+    number = convert_to_number(text)
     if number is not None and 0 <= number < SECONDS.start:
         return start_ms + round(number * 1000)
     try:
@@ -200,7 +201,7 @@ def _read_number(text: str) -> float:
 
 
 def _read_rate(text: str) -> bool:
-    value = catalogue.convert_to_boolean(text)
+    value = convert_to_boolean(text)
     if value is None:
         raise ValueError(f"{text!r} is neither true nor false")
     return value

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.conversion import convert_to_boolean, convert_to_number
 from pipeline.detect.admission.records import Fault, FaultReason, Label, Records
 from pipeline.detect.admission.shape import Column, FieldGroup, Shape, ShapeCache
 from pipeline.detect.signals import catalogue
@@ -117,7 +118,7 @@ class _FieldReader:
             return
         flat, types = _flatten(columns[index] for index in group.columns)
         if not types <= _NUMBERS | {_NONE}:
-            flat = self._read_group(group, columns, _NUMBERS, catalogue.convert_to_number)
+            flat = self._read_group(group, columns, _NUMBERS, convert_to_number)
             types.add(_NONE)
         # numpy converts None to NaN.
         numbers = np.array(flat, dtype=np.float64) if _NONE in types else np.fromiter(flat, np.float64, len(flat))
@@ -136,7 +137,7 @@ class _FieldReader:
         if types <= {bool}:
             rates = np.frombuffer(bytes(flat), dtype=np.uint8)
         else:
-            flat = self._read_group(group, columns, frozenset({bool}), catalogue.convert_to_boolean)
+            flat = self._read_group(group, columns, frozenset({bool}), convert_to_boolean)
             rates = np.array(flat, dtype=np.float64)
         values[:, group.signals] = rates.reshape(len(group.columns), len(values)).T
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.conversion import convert_to_boolean, convert_to_number
 from pipeline.detect.admission import FaultReason, Records
 from pipeline.detect.signals import Block, Signal, catalogue
 from pipeline.lenient_json import BadValue
@@ -193,7 +194,7 @@ class SignalColumns:
                 index = self._custom_indexes.get(name)
                 value: Any = sent if type(sent) in _CUSTOM_TYPES else _convert(sent)
                 if index is not None and type(value) is not bool and self._custom_signals[index].kind == "rate":
-                    value = catalogue.convert_to_boolean(value)
+                    value = convert_to_boolean(value)
                 reason = self._find_custom_fault(name, value, index)
                 if reason is not None:
                     reason = sent.reason if isinstance(sent, BadValue) else reason
@@ -243,8 +244,8 @@ def _custom_kind(value: float) -> Literal["rate", "amount"]:
 
 def _convert(sent: Any) -> float | None:
     """Return the number or boolean that a string represents; None if it represents neither."""
-    number = catalogue.convert_to_number(sent)
-    return catalogue.convert_to_boolean(sent) if number is None else number
+    number = convert_to_number(sent)
+    return convert_to_boolean(sent) if number is None else number
 
 
 def _section_of(field: str) -> str:

@@ -4,9 +4,8 @@ To add a signal, add one row here, one field to ``schemas/record.py`` and one li
 """
 
 import math
-import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from schemas.baseline import SignalKind
 from schemas.drift import Layer
@@ -19,15 +18,6 @@ Role = Literal["pages", "tickets", "cause"]
 
 DERIVED = "derived"
 """The section of signals that are computed rather than sent."""
-
-NUMBER_TEXT_LENGTH_MAX = 64
-"""Maximum number of characters in a number or boolean that was sent as a string."""
-
-_NUMBER_TEXT = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?\s*", re.ASCII)
-_BOOLEAN_TEXTS = {
-    **dict.fromkeys(("true", "1", "1.0", "yes"), True),
-    **dict.fromkeys(("false", "0", "0.0", "no"), False),
-}
 
 AMOUNT_MAX = 1e15
 """Largest valid amount, in any unit. A larger number makes the field bad."""
@@ -142,28 +132,6 @@ def custom_signal(name: str, kind: SignalKind) -> Signal:
     """Return a user-defined signal of the section ``custom``. Both directions are treated as bad and raise tickets."""
     low, high = (0.0, 1.0) if kind == "rate" else (-AMOUNT_MAX, AMOUNT_MAX)
     return Signal(f"custom.{name}", "custom", name, "custom", kind, "both", "", "custom_signal", "tickets", low, high)
-
-
-def convert_to_number(value: Any) -> float | None:
-    """Return the number that a string contains; None if the value is not a decimal number as text.
-
-    >>> convert_to_number("812"), convert_to_number("8,12"), convert_to_number("nan")
-    (812.0, None, None)
-    """
-    if not isinstance(value, str) or len(value) > NUMBER_TEXT_LENGTH_MAX or not _NUMBER_TEXT.fullmatch(value):
-        return None
-    return float(value)
-
-
-def convert_to_boolean(value: Any) -> bool | None:
-    """Return the boolean that 0, 1 or a string represents; None if the value does not represent a boolean.
-
-    >>> convert_to_boolean(1), convert_to_boolean("False"), convert_to_boolean(2)
-    (True, False, None)
-    """
-    if isinstance(value, str):
-        return _BOOLEAN_TEXTS.get(value.strip().lower()) if len(value) <= NUMBER_TEXT_LENGTH_MAX else None
-    return bool(value) if isinstance(value, (int, float)) and value in (0, 1) else None
 
 
 def is_valid_value(signal: Signal, value: float) -> bool:
