@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from statistics import median
 from typing import Any
 
@@ -14,7 +15,7 @@ from schemas.record_fields import RECORD_FIELDS, RecordField
 from schemas.timestamp import format_timestamp, parse_timestamp
 
 EXAMPLES_MAX = 2
-"""Maximum number of example values of a column."""
+"""Maximum number of example values of a column. A time has one."""
 
 MEDIAN_MS_MIN, MEDIAN_MS_MAX = 20.0, 300_000.0
 """Median of a latency, in milliseconds, outside which its unit is suspicious."""
@@ -87,7 +88,12 @@ class ColumnGuess:
     examples: tuple[str, ...] = ()
     absent: float = 0.0
     unusable: float = 0.0
-    remarks: list[str] = field(default_factory=list)
+    remarks: list[str] = dataclass_field(default_factory=list)
+
+    @property
+    def is_signal(self) -> bool:
+        """Whether the field is a field of a section of the contract, whose name alone is unambiguous."""
+        return self.field.rpartition(".")[2] in RECORD_FIELDS
 
 
 @dataclass(slots=True)
@@ -98,9 +104,9 @@ class ColumnStatistics:
     target: RecordField
     has_unit: bool = False
     count: int = 0
-    unusable: Counter[str] = field(default_factory=Counter)
-    numbers: list[float] = field(default_factory=list)
-    examples: dict[str, None] = field(default_factory=dict)
+    unusable: Counter[str] = dataclass_field(default_factory=Counter)
+    numbers: list[float] = dataclass_field(default_factory=list)
+    examples: dict[str, None] = dataclass_field(default_factory=dict)
 
     def add(self, written: Any, value: Any, time_zone: str | None) -> None:
         """Add a value.
@@ -120,9 +126,13 @@ class ColumnStatistics:
             # Only numbers are shown, because other texts may be private.
             is_number = convert_to_number(str(written)) is not None
             self.unusable[str(written).strip() if is_number else ""] += 1
-        elif len(self.examples) < EXAMPLES_MAX and self.target.kind not in ("label", "numbers"):
+        elif self.target.kind not in ("label", "numbers") and len(self.examples) < self._examples_max:
             shown = str(written).strip()
             self.examples.setdefault(shown if shown.lower() == read else f"{shown} → {read}")
+
+    @property
+    def _examples_max(self) -> int:
+        return 1 if self.target.kind == "time" else EXAMPLES_MAX
 
     def _read(self, value: Any, time_zone: str | None) -> str | None:
         """Return the value that detect reads from a value, as text; None if it cannot be used."""
@@ -164,12 +174,12 @@ class ColumnStatistics:
             return ""
         (value, count), name = self.unusable.most_common(1)[0], self.target.path[-1]
         if not value:
-            return f"{count:,} values are not a {_NOUNS[self.target.kind]}"
+            return f"{'a value is' if count == 1 else f'{count:,} values are'} not a {_NOUNS[self.target.kind]}"
         number = float(value)
         if self.target.kind == "ratio" and 1 < number <= 100:
             return f"{value} is above 1: if the column is in percent, use --map {self.source}={name}:%"
         return (
-            f"{value} is outside the range of {name} ({count:,} rows): if it stands for no value, "
+            f"{value} is outside the range of {name}, and occurs {_times(count)}: if it stands for no value, "
             f"use --absent {name}={value}"
         )
 
@@ -184,6 +194,10 @@ class ColumnStatistics:
             f"{name} has a median of {format_number(middle)}: if the column is in {word}, "
             f"use --map {self.source}={name}:{unit}"
         )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 _NOUNS = {
@@ -225,8 +239,3 @@ def suggest_fields(unmapped: list[str], mapped: set[str]) -> list[str]:
 def is_source_column(column: str, sources: set[str]) -> bool:
     """Return whether a source is a column or a path within it."""
     return column in sources or any(source.startswith(f"{column}.") for source in sources)
-
-
-def find_columns(rows: list[dict[str, Any]]) -> list[str]:
-    """Return the keys of the rows, in the order of their first occurrence."""
-    return list(dict.fromkeys(name for row in rows for name in row))

@@ -62,9 +62,7 @@ def find_csv_dialect(path: Path) -> CsvDialect:
     if header is None:
         raise DriftwireError(f"{path} is empty: the first line of a CSV file must contain the names of its columns")
     if any(convert_to_number(cell) is not None for cell in header):
-        raise DriftwireError(
-            f"{path}: the first line contains numbers: it must contain the names of the columns"
-        )
+        raise DriftwireError(f"{path}: the first line contains numbers: it must contain the names of the columns")
     return CsvDialect(encoding, delimiter, _unique_names(header))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.intake import SourcePath
+from schemas.record_fields import find_record_field
 from schemas.timestamp import parse_timestamp
 
 RuleKind = Literal["value", "is", "is not", "is set", "length", "difference"]
@@ -190,9 +191,7 @@ EXPORTS: tuple[RecognizedExport, ...] = (
 
 def recognize_export(keys: Collection[str]) -> RecognizedExport | None:
     """Return the export to which the keys or columns of a file belong, or None."""
-    return next(
-        (export for export in EXPORTS if all(any(key in keys for key in group) for group in export.keys)), None
-    )
+    return next((export for export in EXPORTS if all(any(key in keys for key in group) for group in export.keys)), None)
 
 
 class ExportReader:
@@ -217,7 +216,7 @@ class ExportReader:
         self._rules = [
             (rule, name, paths)
             for rule in export.rules
-            if rule.field.partition(":")[0] not in taken
+            if _field_name(rule.field) not in taken
             for name, paths in [_find_sources(rule, rows)]
             if paths
         ]
@@ -270,3 +269,8 @@ def _find_sources(rule: ExportRule, rows: list[dict[str, Any]]) -> tuple[str, li
 
 def _contains(path: SourcePath, row: Mapping[str, Any]) -> bool:
     return path.text in row or path.find(row) is not None
+
+
+def _field_name(entry: str) -> str:
+    field = find_record_field(entry.partition(":")[0])
+    return entry if field is None else field.name

@@ -14,7 +14,7 @@ CHUNK_BYTES = 1024 * 1024
 """Bytes read at once from an array."""
 
 _BOM = b"\xef\xbb\xbf"
-_SPACE = re.compile(r"\s*|")
+_NO_SPACE = re.compile(r"\S|\Z")
 _DECODER = json.JSONDecoder()
 
 
@@ -106,8 +106,13 @@ def _find_end(text: str, start: int) -> int:
 
 def _skip_space(text: str, position: int, mark: str) -> int:
     """Return the position after spaces, with or without ``mark`` between them."""
-    position = _SPACE.match(text, position).end()
-    return _SPACE.match(text, position + 1).end() if text.startswith(mark, position) else position
+    position = _skip_white(text, position)
+    return _skip_white(text, position + 1) if text.startswith(mark, position) else position
+
+
+def _skip_white(text: str, position: int) -> int:
+    match = _NO_SPACE.search(text, position)
+    return len(text) if match is None else match.start()
 
 
 def _read_text(stream: IO[bytes]) -> str:

@@ -62,4 +62,6 @@ def open_bytes(path: Path) -> Iterator[IO[bytes]]:
             yield stream
     except (OSError, EOFError, zlib.error) as error:
         detail = getattr(error, "strerror", None) or error
-        raise DriftwireError(f"{path} cannot be read: {detail}: check the path, and that the file is complete") from error
+        raise DriftwireError(
+            f"{path} cannot be read: {detail}: check the path, and that the file is complete"
+        ) from error
