@@ -17,7 +17,12 @@ DecimalMark = Literal[".", ","]
 MISSING_WORDS = frozenset({"", "\\n", "n/a", "#n/a", "none", "null", "<na>", "<null>", "nan", "nat", "-"})
 """Words that databases, spreadsheets and libraries write for a missing value, in lower case."""
 
+_MISSING_LENGTH_MAX = max(map(len, MISSING_WORDS))
+
 _BOOLEAN_WORDS = {"t": True, "f": False, "y": True, "n": False}
+
+_EXACT_DIGITS = 15
+"""Digits of the integers that a float represents exactly."""
 
 _GROUP_SPACES = re.compile(r"(?<=\d)[ '\u2019\u00a0\u202f](?=\d{3}(?!\d))")
 
@@ -45,7 +50,7 @@ def read_word(cell: str) -> str | None:
     ('812', None, None, None)
     """
     text = cell.strip()
-    return None if text.lower() in MISSING_WORDS else text
+    return None if len(text) <= _MISSING_LENGTH_MAX and text.lower() in MISSING_WORDS else text
 
 
 def read_boolean(text: str) -> Any:
@@ -75,6 +80,8 @@ class NumberReading:
         >>> NumberReading(",").read("1.204,5"), NumberReading(".").read("1,204"), NumberReading(".").read("fast")
         (1204.5, 1204, 'fast')
         """
+        if text.isdecimal() and len(text) < _EXACT_DIGITS:
+            return int(text)
         text = _GROUP_SPACES.sub("", text)
         if self.thousands in text:
             whole, mark, fraction = text.partition(self.decimal)
@@ -85,7 +92,7 @@ class NumberReading:
         number = convert_to_number(text.replace(self.decimal, "."))
         if number is None:
             return text
-        return int(number) if number.is_integer() and abs(number) < 2**53 and "." not in text else number
+        return int(number) if number.is_integer() and abs(number) < 10**_EXACT_DIGITS and "." not in text else number
 
 
 def _is_grouped(whole: str, mark: str) -> bool:
