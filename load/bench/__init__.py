@@ -1,6 +1,6 @@
 """Benchmarks that compare driftwire with the reference pipeline.
 
-This package may import world, inputs, harness and traffic.
+This package may import world, harness and traffic.
 """
 
 from load.bench.detect_benchmark import DetectBenchmark, run_benchmark

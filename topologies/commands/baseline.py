@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
@@ -12,8 +13,19 @@ from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
 from topologies.commands.options import author_option, now_ms
 from topologies.commands.parameter_types import Duration, PastTime, PointInTime
+from topologies.commands.record_file_options import (
+    describe_unusable,
+    open_files,
+    read_messages,
+    record_file_options,
+    selected_subject,
+)
 from topologies.commands.running_options import bootstrap_option, config_option
 from topologies.terminal import echo
+
+if TYPE_CHECKING:
+    from pipeline.intake import MappingSettings
+    from topologies.record_files import ReadOptions
 
 
 @click.group("baseline", short_help="Learn, publish, show and accept baselines.")
@@ -26,7 +38,6 @@ def command() -> None:
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write."
 )
-@click.option("--subject", metavar="NAME", help="Subject to learn. Required if the files contain several subjects.")
 @click.option(
     "--ready-after",
     type=Duration(),
@@ -41,12 +52,14 @@ def command() -> None:
     "--from", "from_ms", type=PointInTime(), help="Use only records at or after this time: RFC 3339 or Unix ms."
 )
 @click.option("--to", "to_ms", type=PointInTime(), help="Use only records before this time.")
+@record_file_options
 @config_option
 def learn_command(
     *,
     files: tuple[Path, ...],
     output: Path,
-    subject: str | None,
+    mapping: "MappingSettings",
+    reading: "ReadOptions",
     from_ms: int | None,
     to_ms: int | None,
     ready_after: float | None,
@@ -55,19 +68,26 @@ def learn_command(
 ) -> None:
     """Learn a baseline from FILES of records.
 
-    The files are NDJSON, optionally gzipped (.gz), and must be given in time order.
+    The files are NDJSON, JSON, CSV or Parquet, optionally gzipped (.gz). They are merged by time, and each must be in
+    time order. If they name several subjects, select one with --subject. What was found in files that are mapped is
+    shown first.
     """
+    from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
+
     from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415
     from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.configuration import load_configuration  # noqa: PLC0415
     from topologies.errors import DriftwireError  # noqa: PLC0415
-    from topologies.ndjson import read_ndjson_lines  # noqa: PLC0415
 
     settings = load_configuration(config).detect
     settings = settings.model_copy(update=settings.readiness(ready_after, ready_records))
     if from_ms is not None and to_ms is not None and to_ms <= from_ms:
         raise click.UsageError("--to must be later than --from")
-    history = learn_history(read_ndjson_lines(files), settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
+    record_files = open_files(files, mapping, reading, time_zone=settings.time_zone, console=Console())
+    subject = selected_subject(mapping)
+    history = learn_history(read_messages(record_files), settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
+    for line in describe_unusable(record_files):
+        echo(line)
     refused = ", ".join(f"{reason} {count}" for reason, count in history.unusable.most_common()) or "none"
     if len(history.baselines) != 1:
         names = ", ".join(history.baselines)

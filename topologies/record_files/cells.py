@@ -80,7 +80,7 @@ class NumberReading:
         >>> NumberReading(",").read("1.204,5"), NumberReading(".").read("1,204"), NumberReading(".").read("fast")
         (1204.5, 1204, 'fast')
         """
-        if text.isdecimal() and len(text) < _EXACT_DIGITS:
+        if len(text) < _EXACT_DIGITS and text.isascii() and text.isdecimal():
             return int(text)
         text = _GROUP_SPACES.sub("", text)
         if self.thousands in text:

@@ -14,6 +14,7 @@ from schemas.timestamp import parse_timestamp
 from topologies.errors import DriftwireError
 from topologies.record_files.cells import describe_times
 from topologies.record_files.columns import ColumnGuess, ColumnStatistics, suggest_fields
+from topologies.record_files.exports import recognize_export
 from topologies.record_files.file_format import find_format
 from topologies.record_files.guesses import FileGuess
 from topologies.record_files.record_mapping import ReadOptions, RecordMapping
@@ -292,7 +293,7 @@ def _keep_own_subjects(settings: MappingSettings, objects: Sequence[dict[str, An
 
 def _is_own_form(settings: MappingSettings, objects: Sequence[dict[str, Any]]) -> bool:
     """Return whether JSON objects are records already, with signals in sections, and no mapping was given."""
-    if settings != MappingSettings():
+    if settings != MappingSettings() or recognize_export({name for content in objects for name in content}):
         return False
     flat = {name for name, target in RECORD_FIELDS.items() if len(target.path) > 1}
     return not any(flat & content.keys() for content in objects)

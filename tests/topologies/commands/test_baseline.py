@@ -77,6 +77,30 @@ def test_the_same_file_gives_the_same_baseline(file, tmp_path):
     assert learn(file, tmp_path)[0].read_bytes() == first
 
 
+@pytest.mark.slow
+def test_a_csv_file_is_mapped_and_what_was_found_is_shown_first(tmp_path):
+    path = tmp_path / "requests.csv"
+    rows = [
+        f"{format_timestamp(record['timestamp'])[:-1]};{record['infrastructure']['latency_ms'] / 1000:.3f}".replace(
+            ".", ","
+        )
+        + f";{'t' if record['output']['refused'] else 'f'}"
+        for record in records()
+    ]
+    rows.insert(100, "no cells")
+    path.write_text("at;took;refused\n" + "\n".join(rows))
+    mapping = ("--map", "at=timestamp", "--map", "took=latency_ms:s", "--subject", "bot", "--time-zone", "UTC")
+    output, printed = learn(path, tmp_path, *mapping)
+    baseline = Baseline.from_json(output.read_bytes())
+    assert (baseline.subject, baseline.records) == ("bot", RECORDS)
+    assert 300 < baseline.signals["latency_ms"].knots[256] < 600
+    found, _, learned = printed.partition("1 unusable row, first in line 102")
+    assert "CSV, semicolon, UTF-8" in found
+    assert "number with decimal comma" in found
+    assert "boolean f/t" in found
+    assert "unusable records: none" in learned
+
+
 def test_unusable_lines_are_counted_by_reason_and_skipped(file, tmp_path):
     bad = tmp_path / "bad.ndjson"
     bad.write_text('not json\n{"subject": "support-bot"}\n\n')
