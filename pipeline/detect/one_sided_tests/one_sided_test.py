@@ -30,6 +30,14 @@ affected tenants are also sufficient."""
 PROBE_SIGNALS = frozenset({"probe_blocked"})
 """Signals of deliberate probes. Probes are rare, so a page does not require a minimum number of records."""
 
+SAMPLED_BY_OUTCOME = "its records are sampled by outcome"
+"""Reason why a signal is not testable if the outcome of a request decides whether its record is kept."""
+
+TESTABLE_IF_SAMPLED = PROBE_SIGNALS | {"throughput_ratio"}
+"""Signals that are tested even if records are sampled by outcome, besides ages. A probe that is not blocked is a failure,
+however many blocked probes were left out. A throughput ratio exists only if the records carry their probabilities. The
+age of an index or feature is the same for all requests of a moment."""
+
 NONSTATIONARY = "its mean was still moving while the baseline was learned"
 """Reason why a channel that was not stationary in the baseline is not testable."""
 
@@ -219,12 +227,21 @@ class _Candidate(NamedTuple):
     learned: Channel
 
 
-def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[OneSidedTest], list[NotTestable]]:
+def derive_tests(
+    baseline: Baseline, settings: DetectSettings, *, is_sampled: bool = False
+) -> tuple[list[OneSidedTest], list[NotTestable]]:
     """Derive the tests of a baseline: the tests to run, and the tests that cannot be run.
 
     Both lists follow the order of the signals in the baseline, and then the order of the channels. Signals that are not
     in the catalogue and values without knots are skipped.
+
+    Parameters
+    ----------
+    is_sampled
+        Whether the records to test are sampled by outcome. If so, or if the records of the baseline were, signals that
+        depend on the outcome are not testable.
     """
+    is_sampled = is_sampled or baseline.sampled is not None
     candidates = _list_candidates(baseline)
     thresholds = _tier_thresholds(baseline, settings, candidates)
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
@@ -233,8 +250,10 @@ def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[One
     for signal, channel, direction, tier, learned in candidates:
         band = compute_band(learned, channel, tier, settings, test_count=len(candidates), span_s=span_s)
         rising = channels.mean_rises(channel, direction)
-        if learned.moving:
-            reason: str | None = NONSTATIONARY
+        if is_sampled and _depends_on_outcome(signal):
+            reason: str | None = SAMPLED_BY_OUTCOME
+        elif learned.moving:
+            reason = NONSTATIONARY
         else:
             reason = band.high_not_testable if rising else band.low_not_testable
         if reason is not None:
@@ -258,6 +277,10 @@ def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[One
             )
         )
     return tests, not_testable
+
+
+def _depends_on_outcome(signal: Signal) -> bool:
+    return signal.kind != "age" and signal.name not in TESTABLE_IF_SAMPLED
 
 
 def _list_candidates(baseline: Baseline) -> list[_Candidate]:
