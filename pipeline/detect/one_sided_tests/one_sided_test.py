@@ -33,11 +33,6 @@ PROBE_SIGNALS = frozenset({"probe_blocked"})
 SAMPLED_BY_OUTCOME = "its records are sampled by outcome"
 """Reason why a signal is not testable if the outcome of a request decides whether its record is kept."""
 
-TESTABLE_IF_SAMPLED = PROBE_SIGNALS | {"throughput_ratio"}
-"""Signals that are tested even if records are sampled by outcome, besides ages. A probe that is not blocked is a failure,
-however many blocked probes were left out. A throughput ratio exists only if the records carry their probabilities. The
-age of an index or feature is the same for all requests of a moment."""
-
 NONSTATIONARY = "its mean was still moving while the baseline was learned"
 """Reason why a channel that was not stationary in the baseline is not testable."""
 
@@ -250,7 +245,7 @@ def derive_tests(
     for signal, channel, direction, tier, learned in candidates:
         band = compute_band(learned, channel, tier, settings, test_count=len(candidates), span_s=span_s)
         rising = channels.mean_rises(channel, direction)
-        if is_sampled and _depends_on_outcome(signal):
+        if is_sampled and channels.depends_on_outcome(signal):
             reason: str | None = SAMPLED_BY_OUTCOME
         elif learned.moving:
             reason = NONSTATIONARY
@@ -277,10 +272,6 @@ def derive_tests(
             )
         )
     return tests, not_testable
-
-
-def _depends_on_outcome(signal: Signal) -> bool:
-    return signal.kind != "age" and signal.name not in TESTABLE_IF_SAMPLED
 
 
 def _list_candidates(baseline: Baseline) -> list[_Candidate]:

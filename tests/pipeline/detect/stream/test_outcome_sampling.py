@@ -143,3 +143,44 @@ def test_batches_and_restarts_change_nothing(seed):
         checkpoint.restored(step, rng)
     assert outputs == expected
     assert full_state(step) == full_state(unbroken)
+
+
+def kept_requests(probability, *, seed=4, before_s=3600, after_s=600, fields=None):
+    """Messages of a service with 20 requests a second that loses 60 % of them after an hour."""
+    rng = random.Random(seed)
+    messages = []
+    for second in range(before_s + after_s):
+        requests = 20 if second < before_s else 8
+        for number in range(requests):
+            if rng.random() < probability:
+                time_ms = START_MS + second * 1000 + number * 50
+                content = {"subject": "bot", "request_id": f"r-{len(messages)}", "timestamp": time_ms}
+                content |= {"infrastructure": {"error": False}} | (fields or {})
+                messages.append(message(len(messages), as_json(content), time_ms))
+    return messages
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("probability", "fields"),
+    [
+        (1.0, {}),
+        (0.1, {"sampling_probability": 0.1}),
+        (0.1, {"sampling_probability": 0.1, "sampled": "tail"}),
+    ],
+)
+def test_a_loss_of_requests_is_found_with_and_without_sampling(probability, fields):
+    settings = SETTINGS.model_copy(update={"ready_after_s": 3000, "ready_records": 200, "ready_records_rate": 200})
+    drifts = drifts_of(DetectStep(0, settings, replay=True).step(kept_requests(probability, fields=fields)))
+    losses = [drift for drift in drifts if drift.signal == "throughput_ratio" and drift.state == "firing"]
+    assert losses
+    detected_s = [(drift.detected_at - START_MS) / 1000 for drift in losses]
+    assert 3600 < min(detected_s) < 3900
+
+
+def test_a_loss_of_requests_is_not_judged_if_the_probabilities_are_unknown():
+    settings = SETTINGS.model_copy(update={"ready_after_s": 600, "ready_records": 100, "ready_records_rate": 200})
+    step = DetectStep(0, settings, replay=True)
+    outputs = step.step(kept_requests(0.5, before_s=1200, fields={"sampled": "tail"}))
+    assert fired(outputs) == set()
+    assert "throughput_ratio" not in {signal.name for signal in step.streams["bot"].columns.signals}
