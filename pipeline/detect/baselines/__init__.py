@@ -8,7 +8,7 @@ from pipeline.detect.baselines.baseline import baseline_version
 from pipeline.detect.baselines.learner import Learner
 from pipeline.detect.baselines.ranks import RankTable, RankTables
 from pipeline.detect.baselines.stationarity import nonstationary_signals
-from pipeline.detect.baselines.store import BaselineStore, PublishedBaseline, baseline_output
+from pipeline.detect.baselines.store import BaselineStore, PublishedBaseline
 
 __all__ = [
     "BaselineStore",
@@ -16,7 +16,6 @@ __all__ = [
     "PublishedBaseline",
     "RankTable",
     "RankTables",
-    "baseline_output",
     "baseline_version",
     "hourly_profile",
     "nonstationary_signals",

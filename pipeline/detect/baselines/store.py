@@ -3,10 +3,8 @@
 from collections.abc import Container
 from dataclasses import dataclass
 
-from pipeline.step import OutputMessage
 from schemas.baseline import Baseline
 from schemas.relearn import Relearn
-from schemas.topics import BASELINES
 
 VERSIONS_MAX = 64
 """Maximum number of baselines per subject. Before the state is restored, the limit applies to all baselines.
@@ -93,8 +91,3 @@ def _add_needed(stored: list[PublishedBaseline], published: PublishedBaseline) -
     if not published.effective_at:
         return [published]
     return [*stored, published][-VERSIONS_MAX:]
-
-
-def baseline_output(baseline: Baseline) -> OutputMessage:
-    """Return the message that publishes a baseline. Compaction retains the newest message per version."""
-    return OutputMessage(BASELINES, f"{baseline.subject}/{baseline.baseline_version}".encode(), baseline.to_json())

@@ -12,7 +12,7 @@ from pipeline.detect.findings.baseline_values import baseline_median
 from pipeline.detect.findings.effect import effect_size
 from pipeline.detect.findings.finding import Detector, Finding, round_significant
 from pipeline.detect.findings.sentence import describe_finding, describe_gone_segment
-from pipeline.detect.one_sided_tests import SAMPLED_BY_OUTCOME, NotTestable, OneSidedTest
+from pipeline.detect.one_sided_tests import NotTestable, OneSidedTest
 from pipeline.detect.signals import PANE_MS
 from schemas.baseline import SignalBaseline
 from schemas.drift import DriftState, Tier
@@ -188,8 +188,8 @@ class Latch:
     @classmethod
     def untested_reason(cls, test: OneSidedTest | NotTestable) -> str:
         """Return the reason to give when a drift ends because its test no longer runs."""
-        is_sampled = isinstance(test, NotTestable) and test.reason == SAMPLED_BY_OUTCOME
-        return SAMPLED_BY_OUTCOME if is_sampled else cls.UNTESTED
+        is_sampled = isinstance(test, NotTestable) and test.reason == NotTestable.SAMPLED_BY_OUTCOME
+        return NotTestable.SAMPLED_BY_OUTCOME if is_sampled else cls.UNTESTED
 
     def dump(self, test: OneSidedTest | NotTestable) -> dict[str, Any]:
         """Return the state as plain values. The key of the test replaces its index, which depends on the settings."""

@@ -7,7 +7,6 @@ from pipeline.detect.one_sided_tests.bets import BETS, rate_evidence
 from pipeline.detect.one_sided_tests.one_sided_test import (
     PAGE_RECORDS,
     PROBE_SIGNALS,
-    SAMPLED_BY_OUTCOME,
     CrossingKey,
     NotTestable,
     OneSidedTest,
@@ -18,7 +17,6 @@ __all__ = [
     "BETS",
     "PAGE_RECORDS",
     "PROBE_SIGNALS",
-    "SAMPLED_BY_OUTCOME",
     "CrossingKey",
     "NotTestable",
     "OneSidedTest",

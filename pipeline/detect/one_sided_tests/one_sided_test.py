@@ -30,9 +30,6 @@ affected tenants are also sufficient."""
 PROBE_SIGNALS = frozenset({"probe_blocked"})
 """Signals of deliberate probes. Probes are rare, so a page does not require a minimum number of records."""
 
-SAMPLED_BY_OUTCOME = "its records are sampled by outcome"
-"""Reason why a signal is not testable if the outcome of a request decides whether its record is kept."""
-
 NONSTATIONARY = "its mean was still moving while the baseline was learned"
 """Reason why a channel that was not stationary in the baseline is not testable."""
 
@@ -202,6 +199,9 @@ class OneSidedTest:
 class NotTestable:
     """A test that does not run, with the reason."""
 
+    SAMPLED_BY_OUTCOME: ClassVar = "its records are sampled by outcome"
+    """Reason if the outcome of a request decides whether its record is kept, and the signal depends on the outcome."""
+
     signal: Signal
     channel: ChannelName
     direction: Direction
@@ -246,7 +246,7 @@ def derive_tests(
         band = compute_band(learned, channel, tier, settings, test_count=len(candidates), span_s=span_s)
         rising = channels.mean_rises(channel, direction)
         if is_sampled and channels.depends_on_outcome(signal):
-            reason: str | None = SAMPLED_BY_OUTCOME
+            reason: str | None = NotTestable.SAMPLED_BY_OUTCOME
         elif learned.moving:
             reason = NONSTATIONARY
         else:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.admission import Duplicates, EventTimeGuard, PositionedOutput, Records
-from pipeline.detect.baselines import Learner, baseline_output, nonstationary_signals
+from pipeline.detect.baselines import Learner, nonstationary_signals
 from pipeline.detect.blocks import Buffer, DerivedSignals, SignalColumns
 from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
 from pipeline.detect.losses import StreamLosses
@@ -15,6 +15,7 @@ from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
 from pipeline.detect.statistics import Statistics
+from pipeline.detect.stream.baseline_output import baseline_output
 from pipeline.detect.stream.monitored_count import MonitoredCount
 from pipeline.detect.stream.outcome_sampling import OutcomeSampling
 from pipeline.detect.stream.relearning import Relearning

@@ -37,8 +37,8 @@ def monitoring_state(signal: str, material: Material) -> MonitoringState:
         return "not reported"
     if known.channels and all(channel.moving or not channel.count for channel in known.channels.values()):
         return "not testable"
-    catalogue_signal = channels.signal_by_name(signal, known.kind)
-    if baseline.sampled and catalogue_signal is not None and channels.depends_on_outcome(catalogue_signal):
+    index = catalogue.SIGNAL_INDEX.get(signal)
+    if baseline.sampled and index is not None and channels.depends_on_outcome(catalogue.SIGNALS[index]):
         return "sampled"
     return "steady" if material.drifts else "monitored"
 

@@ -6,8 +6,8 @@ import pytest
 from pipeline.correlate.severity.table import SeverityTable
 from pipeline.detect.one_sided_tests.one_sided_test import (
     NEVER_DEMOTED,
-    SAMPLED_BY_OUTCOME,
     YEAR_S,
+    NotTestable,
     compute_threshold,
     derive_tests,
     fleet_updates_per_s,
@@ -127,7 +127,7 @@ def test_signals_that_depend_on_the_outcome_are_not_testable_if_records_are_samp
     sampled = whole.model_copy(update={"sampled": "tail"}) if of_baseline else whole
     tests, not_testable = derive_tests(sampled, REPLAY, is_sampled=not of_baseline)
     assert {test.signal.name for test in tests} == {"index_age_s", "probe_blocked", "throughput_ratio"}
-    excluded = {test.key for test in not_testable if test.reason == SAMPLED_BY_OUTCOME}
+    excluded = {test.key for test in not_testable if test.reason == NotTestable.SAMPLED_BY_OUTCOME}
     before, never_testable = derive_tests(whole, REPLAY)
     assert {key[0] for key in excluded} == normal_world(1, 1).keys()
     # The false-alarm budget is shared by the same tests, so thresholds do not change.

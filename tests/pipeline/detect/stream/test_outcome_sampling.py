@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipeline.detect.one_sided_tests import SAMPLED_BY_OUTCOME
+from pipeline.detect.one_sided_tests import NotTestable
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.detect.stream.outcome_sampling import UNMARKED_MS
@@ -65,7 +65,7 @@ def test_another_share_of_kept_requests_pages_only_if_the_sampling_is_not_declar
     assert fired(declared) == set()
     [baseline] = published(declared)
     assert baseline.sampled == "tail"
-    assert {test.reason for test in step.streams["bot"].monitor.not_testable} == {SAMPLED_BY_OUTCOME}
+    assert {test.reason for test in step.streams["bot"].monitor.not_testable} == {NotTestable.SAMPLED_BY_OUTCOME}
     assert {test.signal.name for test in step.streams["bot"].monitor.tests} == {"index_age_s"}
 
 
@@ -96,7 +96,7 @@ def test_open_drifts_end_when_a_stream_turns_sampled():
     ended = [drift for drift in drifts if drift.state == "recovered"]
     assert open_drifts
     assert {drift.drift_id for drift in ended} == open_drifts
-    assert {drift.sentence.split(" has ended: ")[1] for drift in ended} == {SAMPLED_BY_OUTCOME}
+    assert {drift.sentence.split(" has ended: ")[1] for drift in ended} == {NotTestable.SAMPLED_BY_OUTCOME}
     assert max(drift.updated_at for drift in drifts) < CHANGE_MS + 130_000
 
 
