@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.message import ITEMS_MAX, Message, Natural
-from schemas.record import Label, Subject
+from schemas.record import Label, Sampled, Subject
 from schemas.timestamp import Timestamp
 
 SignalKind = Literal["rate", "amount", "ratio", "age", "category"]
@@ -88,6 +88,11 @@ class Baseline(Message):
     signals: dict[Label, SignalBaseline] = Field(max_length=ITEMS_MAX)
     centroid: list[float] | None = Field(
         default=None, max_length=ITEMS_MAX, description="Mean direction of the embeddings, a unit vector."
+    )
+    sampled: Sampled | None = Field(
+        default=None,
+        description="tail: records from which it was learned were sampled by outcome. Signals that depend on the "
+        "outcome are not monitored.",
     )
     dropped_slices: list[Timestamp] = Field(
         default_factory=list, max_length=ITEMS_MAX, description="Slices that were excluded as outliers."

@@ -10,12 +10,16 @@ from schemas.timestamp import Timestamp
 SUBJECT_LENGTH_MAX = 200
 """Maximum number of characters in a subject or any other label."""
 
+SAMPLING_PROBABILITY_MIN = 1e-4
+"""Smallest valid sampling probability. A request with this probability counts as 10,000 requests."""
+
 SUBJECT_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 """Regular expression of a subject. A subject has no control characters."""
 
 Subject = Annotated[str, Field(min_length=1, max_length=SUBJECT_LENGTH_MAX, pattern=SUBJECT_PATTERN)]
 Label = Annotated[str, Field(max_length=SUBJECT_LENGTH_MAX)]
 LabelValue = Label | bool | int
+Sampled = Literal["tail"]
 Amount = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -95,6 +99,16 @@ class Record(Message):
     timestamp: Timestamp = Field(description="End of the request.")
     versions: dict[Label, LabelValue] = Field(
         default_factory=dict, description="Versions of model, prompt, index, flag:NAME, ..."
+    )
+    sampled: Sampled | None = Field(
+        default=None,
+        description="tail: the outcome of a request decided whether its record was kept, for example all errors and "
+        "one in ten of the other requests.",
+    )
+    sampling_probability: Annotated[float, Field(ge=SAMPLING_PROBABILITY_MIN, le=1)] | None = Field(
+        default=None,
+        description="Probability with which the record of this request was kept. The request counts as 1 / "
+        "probability requests in the throughput.",
     )
     environment: Label | None = None
     segment: dict[Label, LabelValue] = Field(

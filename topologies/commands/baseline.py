@@ -118,6 +118,11 @@ def learn_command(
         f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
         f"{baseline.records} records over {duration(span_s)}; unusable records: {refused}"
     )
+    if baseline.sampled:
+        echo(
+            "records are sampled by outcome, so signals that depend on the outcome are not monitored: "
+            "show the baseline for a list, or learn from records that are not sampled"
+        )
     moving = nonstationary_signals(baseline)
     if moving:
         echo(

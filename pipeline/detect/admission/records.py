@@ -64,6 +64,9 @@ class Records:
         ``R`` values as sent. Admission checks the subjects and turns the timestamps into ``times_ms``.
     content_hashes
         Shape ``(R,)``, int64: 32 bits of a hash of each record's bytes.
+    sampling_probabilities
+        Shape ``(R,)``: the probability with which each record was kept, NaN where a record does not carry it. The
+        attribute is None if no record carries it.
     custom_fields
         ``R`` ``custom`` objects as sent; None for a record without this section. The attribute is None if no record has
         the section.
@@ -95,6 +98,7 @@ class Records:
     subjects: Sequence[Any] = ()
     timestamps: Sequence[Any] = ()
     content_hashes: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
+    sampling_probabilities: NDArray[np.float64] | None = None
     custom_fields: Sequence[dict[str, Any] | None] | None = None
     embeddings: Sequence[Any] | None = None
     faults: Sequence[Fault] = ()
@@ -128,6 +132,7 @@ class Records:
             subjects=_chain([part.subjects for part in parts], length),
             timestamps=_chain([part.timestamps for part in parts], length),
             content_hashes=_concatenate([part.content_hashes for part in parts], length),
+            sampling_probabilities=_concatenate_some([part.sampling_probabilities for part in parts], lengths),
             custom_fields=_chain_some([part.custom_fields for part in parts], lengths),
             embeddings=_chain_some([part.embeddings for part in parts], lengths),
             faults=[
@@ -157,6 +162,7 @@ class Records:
             subjects=_pick(self.subjects, rows),
             timestamps=_pick(self.timestamps, rows),
             content_hashes=self.content_hashes[index] if len(self.content_hashes) else self.content_hashes,
+            sampling_probabilities=None if self.sampling_probabilities is None else self.sampling_probabilities[index],
             custom_fields=None if self.custom_fields is None else _pick(self.custom_fields, rows),
             embeddings=None if self.embeddings is None else _pick(self.embeddings, rows),
             faults=faults,
@@ -185,6 +191,7 @@ class Records:
             subjects=self.subjects[part],
             timestamps=self.timestamps[part],
             content_hashes=self.content_hashes[part],
+            sampling_probabilities=None if self.sampling_probabilities is None else self.sampling_probabilities[part],
             custom_fields=None if self.custom_fields is None else self.custom_fields[part],
             embeddings=None if self.embeddings is None else self.embeddings[part],
             faults=faults,
@@ -277,6 +284,17 @@ def _chain_some(columns: Sequence[Sequence[Any] | None], lengths: Sequence[int])
     for column, length in zip(columns, lengths, strict=True):
         chained += [None] * length if column is None else column
     return chained
+
+
+def _concatenate_some(
+    columns: Sequence[NDArray[np.float64] | None], lengths: Sequence[int]
+) -> NDArray[np.float64] | None:
+    """Join columns. Records of a part without the column get NaN. Return None if no part has the column."""
+    if all(column is None for column in columns):
+        return None
+    return np.concatenate(
+        [np.full(length, np.nan) if column is None else column for column, length in zip(columns, lengths, strict=True)]
+    )
 
 
 def _concatenate(columns: Sequence[NDArray[np.int64]], length: int) -> NDArray[np.int64]:

@@ -57,6 +57,7 @@ class Learner:
         self._records = 0
         self._gap_panes = 0
         self._ready_after_factor = 1
+        self._is_sampled = False
         self._totals: dict[int, NDArray[np.float64]] = {}
         self._bursts: dict[tuple[int, int], Burst] = {}
         self._label_counts: dict[str, LabelCounts] = {}
@@ -74,6 +75,7 @@ class Learner:
         self._gap_panes = max(self._gap_panes, int(np.diff(block.panes).max(initial=0)) - 1)
         self._end_ms = (int(block.panes[-1]) + 1) * PANE_MS
         self._records += block.panes.size
+        self._is_sampled = self._is_sampled or block.is_sampled
         while (self._end_ms - 1 - self._origin_ms) // self._width_ms >= 2 * self._settings.slices:
             self._double_width()
         quarters = (block.panes * PANE_MS - self._origin_ms) * BURSTS_PER_SLICE // self._width_ms
@@ -132,6 +134,7 @@ class Learner:
             longest_gap_s=self._gap_panes * PANE_MS / 1000,
             quietest_per_s=self._quietest_per_s(count),
             centroid=centroid,
+            is_sampled=self._is_sampled,
         )
         return build_baseline(self._subject, learned, source, self._settings)
 
@@ -189,6 +192,7 @@ class Learner:
             "records": self._records,
             "gap_panes": self._gap_panes,
             "ready_after_factor": self._ready_after_factor,
+            "is_sampled": self._is_sampled,
             "signals": [[signal.name, signal.kind] for signal in self._signals],
             "categories": {name: dict(labels.counts) for name, labels in self._label_counts.items()},
         }
@@ -203,6 +207,8 @@ class Learner:
         self._origin_ms, self._end_ms = state["origin_ms"], state["end_ms"]
         self._records, self._gap_panes = state["records"], state["gap_panes"]
         self._ready_after_factor = state["ready_after_factor"]
+        # Checkpoints of earlier versions do not contain this mark.
+        self._is_sampled = state.get("is_sampled", False)
         limit = self._settings.categories_max
         self._label_counts = {name: LabelCounts(limit, counts) for name, counts in state["categories"].items()}
 

@@ -101,6 +101,8 @@ class SignalColumns:
             return ~np.isnan(records.values[:, index])
         if field in _SECTIONS:
             return np.ones(len(records), dtype=np.bool_)
+        if field == "sampling_probability" and records.sampling_probabilities is not None:
+            return ~np.isnan(records.sampling_probabilities)
         columns: dict[str, Sequence[Any] | None] = {
             "data.embedding": records.embeddings,
             "request_id": records.request_ids,
@@ -153,6 +155,7 @@ class SignalColumns:
                 for name, column in labels.items()
                 if name.startswith(_VERSIONS) and _newest(column) is not None
             },
+            is_sampled=_newest(labels.get("sampled")) is not None,
         )
 
     def dump(self) -> dict[str, Any]:

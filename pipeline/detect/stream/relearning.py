@@ -110,12 +110,15 @@ def merge_baselines(baseline: Baseline, learned: Baseline, names: set[str]) -> B
         )
         for name in sorted(names)
     }
+    # Signals that are not relearned may still come from records that were sampled by outcome.
+    sampled = learned.sampled if names >= set(baseline.signals) else learned.sampled or baseline.sampled
     merged = baseline.model_copy(
         update={
             "source": "accepted",
             "learned_to": learned.learned_to,
             "signals": baseline.signals | signals,
             "centroid": learned.centroid if "embedding_similarity" in names else baseline.centroid,
+            "sampled": sampled,
             "effective_at": None,
         }
     )

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,27 +15,17 @@ from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
 from pipeline.detect.statistics import Statistics
+from pipeline.detect.stream.baseline_output import baseline_output
+from pipeline.detect.stream.monitored_count import MonitoredCount
+from pipeline.detect.stream.outcome_sampling import OutcomeSampling
 from pipeline.detect.stream.relearning import Relearning
 from pipeline.state import Part, State
 from pipeline.step import OutputMessage
 from schemas.baseline import Baseline
 from schemas.relearn import Relearn
-from schemas.topics import BASELINES
 
 PENDING_MAX = 4
 """Maximum number of scheduled baselines. Beyond this number, a new baseline replaces the oldest baseline."""
-
-
-@dataclass(frozen=True, slots=True)
-class MonitoredCount:
-    """Number of finite signal values, and number of these values that a monitor tested."""
-
-    seen: int = 0
-    monitored: int = 0
-
-    def __add__(self, other: "MonitoredCount") -> "MonitoredCount":
-        """Return the sum of two counts."""
-        return MonitoredCount(self.seen + other.seen, self.monitored + other.monitored)
 
 
 class Stream:
@@ -71,6 +60,8 @@ class Stream:
         Version of the last baseline that was offered.
     silence_after_s
         Seconds without a record after which the subject is silent, or None without a baseline.
+    sampling
+        Whether the records are sampled by outcome.
     relearning
         The signals that are being relearned, if any. Their drifts are muted.
     monitored_before
@@ -98,6 +89,7 @@ class Stream:
         self.first_seen = FirstSeen()
         self.silence = SilenceTracker()
         self.losses = StreamLosses(subject, partition, settings)
+        self.sampling = OutcomeSampling()
         self.silence_after_s: float | None = None
         self.baseline_version: str | None = None
         self.pending_baselines: list[Baseline] = []
@@ -122,6 +114,7 @@ class Stream:
             "first_seen": self.first_seen.dump(),
             "silence": self.silence.dump(),
             "losses": self.losses.dump(),
+            "sampled": self.sampling.dump(),
             "last_offered_version": self.last_offered_version,
             "baseline_version": self.baseline_version,
             "pending_versions": [baseline.baseline_version for baseline in self.pending_baselines],
@@ -139,6 +132,7 @@ class Stream:
         self.first_seen.load(state["first_seen"])
         self.silence.load(state["silence"])
         self.losses.load(state.get("losses"))
+        self.sampling.load(state.get("sampled"))
         self.last_offered_version = state["last_offered_version"]
 
     def mark_all(self) -> None:
@@ -262,7 +256,7 @@ class Stream:
         """Start a monitor with a baseline, and stop learning. Return the monitor."""
         self.relearning = None
         self.monitored_before = self.monitored
-        self.monitor = Monitor(baseline, self._settings)
+        self.monitor = Monitor(baseline, self._settings, is_sampled=self.sampling.is_active)
         self.baseline_version = baseline.baseline_version
         self.derived.apply_baseline(baseline)
         self.first_seen.follow(baseline)
@@ -332,6 +326,7 @@ class Stream:
         self.evidence_changed = True
         silences = self._find_silences(block)
         self.statistics.observe(block)
+        ended = self._follow_sampling(block)
         if self.monitor is not None and self.baseline_version is not None:
             findings = [
                 finding
@@ -340,7 +335,7 @@ class Stream:
             ]
             found = (*silences, *self.first_seen.observe(block), *findings)
             drifts = [self._drift_output(finding) for finding in found]
-            return drifts + self._relearn_from(block, self.monitor.baseline)
+            return ended + drifts + self._relearn_from(block, self.monitor.baseline)
         self.first_seen.observe(block)
         seen = int(np.count_nonzero(np.isfinite(block.values)))
         self.monitored_before += MonitoredCount(seen)
@@ -362,13 +357,23 @@ class Stream:
             provider=self.columns.provider,
         )
 
+    def _follow_sampling(self, block: Block) -> list[OutputMessage]:
+        """Select the tests again if a block starts or ends sampling by outcome. End the drifts of excluded tests."""
+        if not self.sampling.update(block) or self.monitor is None:
+            return []
+        history = self.monitor.dump()["monitor"]
+        self.monitor = Monitor(self.monitor.baseline, self._settings, is_sampled=self.sampling.is_active)
+        self.monitor.load({"monitor": history})
+        return self._end_drifts(self.monitor.end_untested(int(block.times_ms[0])))
+
     def _close_drifts(self, now_ms: int) -> list[OutputMessage]:
         """End all published drifts because another baseline is applied."""
-        if self.monitor is None:
-            return []
+        return [] if self.monitor is None else self._end_drifts(self.monitor.close_drifts(now_ms))
+
+    def _end_drifts(self, ended: list[Finding]) -> list[OutputMessage]:
         return [
             self._drift_output(finding)
-            for finding in self.monitor.close_drifts(now_ms)
+            for finding in ended
             if self.relearning is None or self.relearning.was_published(finding)
         ]
 
@@ -393,8 +398,3 @@ class Stream:
             return []
         self.replace_monitor(baseline)
         return [baseline_output(baseline)]
-
-
-def baseline_output(baseline: Baseline) -> OutputMessage:
-    """Return the message that publishes a baseline. Compaction retains the newest message per version."""
-    return OutputMessage(BASELINES, f"{baseline.subject}/{baseline.baseline_version}".encode(), baseline.to_json())

@@ -25,7 +25,7 @@ RECORDS = 3000
 INTERVAL_MS = 1000
 
 
-def records(subject="support-bot", count=RECORDS, seed=7, interval_ms=INTERVAL_MS, level=lambda _: 1.0):
+def records(subject="support-bot", count=RECORDS, seed=7, interval_ms=INTERVAL_MS, level=lambda _: 1.0, sampled=None):
     world = random.Random(seed)
     for number in range(count):
         yield {
@@ -34,6 +34,7 @@ def records(subject="support-bot", count=RECORDS, seed=7, interval_ms=INTERVAL_M
             "timestamp": START_MS + number * interval_ms,
             "infrastructure": {"latency_ms": world.lognormvariate(6, 0.5) * level(number * interval_ms)},
             "output": {"refused": world.random() < 0.01, "finish_reason": "stop"},
+            "sampled": sampled,
         }
 
 
@@ -253,3 +254,10 @@ def test_learn_and_show_name_a_signal_that_was_still_moving(tmp_path):
     )
     assert "not monitored, because the second half of the records differs from the first: latency_ms;" in printed
     assert "still moving" in output
+
+
+@pytest.mark.slow
+def test_learn_and_show_say_that_rates_of_sampled_records_are_not_monitored(tmp_path):
+    printed, output = learn_and_show(tmp_path, 160, count=6000, interval_ms=15_000, sampled="tail")
+    assert "records are sampled by outcome, so signals that depend on the outcome are not monitored" in printed
+    assert "up: not testable, its records are sampled by" in output

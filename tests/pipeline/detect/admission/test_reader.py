@@ -1,5 +1,6 @@
 import random
 
+import numpy as np
 import pytest
 
 from pipeline.detect.admission.reader import RecordReader
@@ -73,6 +74,25 @@ def test_a_fault_has_its_row_its_field_and_its_reason():
         (3, "request_id", "wrong_type"),
     ]
     assert [fields["values"] for fields in as_dicts(records)] == [{"length": 3.0, "confidence": 0.5}, {}, {}, {}]
+
+
+def test_only_the_defined_kind_of_sampling_is_read():
+    records = read(*({"subject": "bot", "sampled": value} for value in ("tail", None, "head", ["tail"], True, "")))
+    assert records.labels["sampled"] == ["tail", None, None, "tail", None, None]
+    assert records.faults == [
+        (2, "sampled", "out_of_bounds"),
+        (4, "sampled", "wrong_type"),
+        (5, "sampled", "out_of_bounds"),
+    ]
+
+
+def test_a_sampling_probability_is_above_a_limit_and_at_most_one():
+    values = (0.25, 1, "0.5", None, 1e-4, 9e-5, 0, -0.1, 1.01, True, "often")
+    records = read(*({"subject": "bot", "sampling_probability": value} for value in values))
+    assert np.nan_to_num(records.sampling_probabilities, nan=-1).tolist() == [0.25, 1, 0.5, -1, 1e-4, *[-1] * 6]
+    reasons = ["out_of_bounds"] * 4 + ["wrong_type"] * 2
+    assert records.faults == [(row, "sampling_probability", reason) for row, reason in enumerate(reasons, 5)]
+    assert np.flatnonzero(records.converted["sampling_probability"]).tolist() == [2]
 
 
 BLANK_IDS = [

@@ -71,6 +71,15 @@ class TestUnusableFields:
         assert "of the values of infrastructure.latency_ms cannot be used (wrong_type)" in drift.sentence
         assert "fast" not in drift.sentence
 
+    @pytest.mark.parametrize(("period", "fields"), [(50, []), (3, ["field=sampling_probability"])])
+    def test_unusable_probabilities_are_judged_as_a_share_of_all(self, period, fields):
+        messages = []
+        for number in range(3000):
+            at = START_MS + number * 20
+            probability = 0 if number % period == 0 else 0.5
+            messages.append(message(number, as_json(fields_of(number, at) | {"sampling_probability": probability}), at))
+        assert [drift.segment for drift in losses_of(messages) if drift.state == "firing"] == fields
+
     def test_a_low_rate_of_records_is_enough(self):
         drifts = losses_of(stream(600, 1, unusable=0.3))
         assert drifts[0].detected_at < START_MS + 600_000
