@@ -15,7 +15,7 @@ from pipeline.detect.baselines import BaselineStore
 from pipeline.detect.control import read_control
 from pipeline.detect.losses import DeadLetterMonitor
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
+from pipeline.detect.stream import STREAM_KINDS, BlockObserver, MonitoredCount, Stream, StreamRestorer, push_replayed
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from schemas.relearn import Relearn
@@ -51,12 +51,17 @@ class DetectStep:
     replay
         Whether the records are from the past. A replay has no wall clock: several records must agree on a time jump,
         and ticks follow event time.
+    block_observer
+        Receives each block of the streams that start after construction, before it is tested.
     """
 
-    def __init__(self, partition: int, settings: DetectSettings, *, replay: bool) -> None:
+    def __init__(
+        self, partition: int, settings: DetectSettings, *, replay: bool, block_observer: BlockObserver | None = None
+    ) -> None:
         self._partition = partition
         self._settings = settings
         self._replay = replay
+        self._block_observer = block_observer
         self._admission = Admission(settings, replay=replay)
         self._streams: dict[str, Stream] = {}
         self._baselines = BaselineStore(settings.subjects_max)
@@ -300,6 +305,7 @@ class DetectStep:
 
     def _add_stream(self, subject: str) -> None:
         stream = Stream(subject, self._partition, self._settings)
+        stream.block_observer = self._block_observer
         for published in self._baselines.baselines_of(subject):
             stream.offer_baseline(published.read())
         self._streams[subject] = stream
