@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -96,16 +95,18 @@ async def _find_address(browser: asyncio.subprocess.Process) -> str:
     raise AssertionError("the browser ended before it listened")
 
 
-async def open_page(path: Path, width: int, *, dark: bool = False) -> OpenedPage:
-    """Open a file at a width in pixels, and return what was seen."""
+async def open_page(address: str, width: int, *, dark: bool = False) -> OpenedPage:
+    """Open an address at a width in pixels, and return what was seen."""
     async with devtools() as page:
-        await page.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        await page.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await page.call("Emulation.setEmulatedMedia", features=[scheme])
         for domain in ("Page", "Runtime", "Log", "Network"):
             await page.call(f"{domain}.enable")
         page.events.clear()
-        await page.call("Page.navigate", url=path.absolute().as_uri())
+        await page.call("Page.navigate", url=address)
         await page.wait_for("Page.loadEventFired")
         measured = await page.call("Runtime.evaluate", expression=MEASURE, returnByValue=True)
         opened = OpenedPage(**measured["result"]["value"])

@@ -30,7 +30,10 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]], **attributes: obje
     body = [
         element(
             "tr",
-            *(element("td", cell and element("div", cell), data_label=name) for name, cell in zip(head, row, strict=True)),
+            *(
+                element("td", cell and element("div", cell), data_label=name)
+                for name, cell in zip(head, row, strict=True)
+            ),
         )
         for row in rows
     ]

@@ -1,10 +1,12 @@
 """What a backtest found, in a few lines for a terminal and as JSON for a build server."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pipeline.backtest import BacktestIncident, BacktestResult
 from pipeline.wording import percent
-from schemas.incident import Incident
+from schemas.drift import Tier
+from schemas.incident import Incident, SignalEvidence
 from schemas.timestamp import date_time, format_timestamp, time_on_day
 
 INCIDENT_LINES_MAX = 20
@@ -34,8 +36,8 @@ def render_summary(result: BacktestResult) -> list[str]:
     lines = [
         f"{describe_verdict(result)}.",
         f"{describe_learning(result)}.",
-        f"{result.records_used:,} records used, {result.records_unusable:,} unusable, "
-        f"{result.duplicates:,} duplicates; {percent(result.judged_share)} of the values after learning were judged.",
+        f"{result.records_used:,} records used, {result.records_unusable:,} unusable, {result.duplicates:,} duplicates.",
+        f"{percent(result.judged_share)} of the values after learning were judged.",
     ]
     for one in result.incidents[:INCIDENT_LINES_MAX]:
         suspect = first_suspect(one.shown)
@@ -75,7 +77,17 @@ def _incident_json(one: BacktestIncident) -> dict[str, Any]:
         "detected_at": format_timestamp(incident.detected_at),
         "first_suspect": first_suspect(incident),
         "paged": one.is_page,
+        "signals": [{"signal": signal, "tier": tier} for signal, tier in _tiers(incident.evidence).items()],
     }
+
+
+def _tiers(evidence: Iterable[SignalEvidence]) -> dict[str, Tier]:
+    """Return the highest tier of each signal."""
+    tiers: dict[str, Tier] = {}
+    for line in evidence:
+        if tiers.get(line.signal) != "page":
+            tiers[line.signal] = line.tier
+    return tiers
 
 
 def _times(count: int) -> str:
