@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 
 from pipeline.detect.settings import DetectSettings
+from schemas.deployment import Deployment
 
 START_MS = 1_795_000_000_000
 STEP_MS = 100
@@ -38,7 +39,7 @@ def time_of(number: int) -> int:
     return START_MS + number * STEP_MS
 
 
-def deployment(number: int = CHANGE, **fields) -> bytes:
+def deployment(number: int = CHANGE, **fields) -> Deployment:
     """Return the deployment of the prompt that begins to refuse."""
     content = {
         "deployment_id": "d-1",
@@ -48,4 +49,4 @@ def deployment(number: int = CHANGE, **fields) -> bytes:
         "to_version": "v2",
         "timestamp": time_of(number),
     }
-    return json.dumps(content | fields).encode()
+    return Deployment.model_validate(content | fields)

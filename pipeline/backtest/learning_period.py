@@ -1,16 +1,14 @@
 """The learning period of a backtest: the first part of the records, from which baselines are learned."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from pipeline.lenient_json import parse_json
 from pipeline.wording import duration
-from schemas.timestamp import date_time, parse_timestamp
+from schemas.timestamp import date_time
 
 SAMPLES_MAX = 20_000
-"""Maximum number of stored times. Beyond it, every second time is dropped, and half as many messages are read."""
+"""Maximum number of stored times. Beyond it, every second time is dropped, and half as many are added."""
 
 OUTLIER_SHARE = 0.001
 """Share of the earliest and of the latest times that is ignored, because clocks of senders can be wrong."""
@@ -22,25 +20,22 @@ class RecordTimes:
 
     Attributes
     ----------
-    messages
-        Number of messages that were added.
+    records
+        Number of records that were added.
     """
 
-    time_zone: str | None = None
-    messages: int = 0
+    records: int = 0
     _stride: int = 1
     _times_ms: list[int] = field(default_factory=list)
 
-    def add(self, message: bytes) -> None:
-        """Add a message value: a record, or an array of records."""
-        if self.messages % self._stride == 0:
-            time_ms = _read_time(message, self.time_zone)
-            if time_ms is not None:
-                self._times_ms.append(time_ms)
+    def add(self, time_ms: int) -> None:
+        """Add the time of a record in Unix ms. 0 stands for an unknown time."""
+        if time_ms and self.records % self._stride == 0:
+            self._times_ms.append(time_ms)
             if len(self._times_ms) > SAMPLES_MAX:
                 del self._times_ms[1::2]
                 self._stride *= 2
-        self.messages += 1
+        self.records += 1
 
     def span(self) -> tuple[int, int] | None:
         """Return the first and the last time in Unix ms, without outliers, or None if no record has a time."""
@@ -88,12 +83,3 @@ class LearningPeriod:
         if half_s < ready_after_s:
             return cls(first + round(half_s * 1000), f"the first half of the time, {duration(half_s)}")
         return cls(first + round(ready_after_s * 1000), f"the first {duration(ready_after_s)}")
-
-
-def _read_time(message: bytes, time_zone: str | None) -> int | None:
-    try:
-        content: Any = parse_json(message)
-        record = content[0] if isinstance(content, list) else content
-        return parse_timestamp(record["timestamp"], time_zone=time_zone)
-    except (ValueError, TypeError, KeyError, IndexError):
-        return None

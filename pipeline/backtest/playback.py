@@ -13,7 +13,6 @@ from pipeline.backtest.signal_result import NOW_SHARE, build_signal_results
 from pipeline.backtest.signal_series import SignalSeries
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
-from pipeline.decoding import Unreadable, decode_contract
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.detect.stream import MonitoredCount, Stream
@@ -24,7 +23,7 @@ from schemas.dead_letter import DeadLetter
 from schemas.deployment import Deployment
 from schemas.incident import Incident
 from schemas.notification import Notification
-from schemas.topics import ALERTS, BASELINES, DEAD_LETTERS, DEPLOYMENTS, DRIFTS, MEBIBYTE, NOTIFICATIONS, RECORDS
+from schemas.topics import ALERTS, BASELINES, DEAD_LETTERS, DEPLOYMENTS, DRIFTS, NOTIFICATIONS, RECORDS
 
 BATCH_MESSAGES = 1_000
 LEARNING_BATCH_MESSAGES = 100
@@ -55,7 +54,7 @@ class Playback:
     baselines
         Baselines that apply from the first record.
     deployments
-        Message values of deployments, as a pipeline sends them.
+        Deployments in any order.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class Playback:
         learning: LearningPeriod,
         *,
         baselines: Iterable[Baseline] = (),
-        deployments: Iterable[bytes] = (),
+        deployments: Iterable[Deployment] = (),
     ) -> None:
         self._settings, self._learning = settings, learning
         self._series = SignalSeries()
@@ -80,8 +79,8 @@ class Playback:
         self._details: dict[tuple[str, str], str] = {}
         self._offsets: Counter[str] = Counter()
         self._first_ms: dict[str, int] = {}
-        self._deployments: list[Deployment] = []
-        self._waiting = self._sort_deployments(deployments)
+        self._deployments = sorted(deployments, key=lambda one: (one.timestamp, one.deployment_id))
+        self._sent_deployments = 0
         for baseline in baselines:
             self._detect.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
 
@@ -127,8 +126,11 @@ class Playback:
                 self._count_dead_letter(output)
 
     def _send_deployments(self, until_ms: float) -> None:
-        while self._waiting and self._waiting[0][0] <= until_ms:
-            self._pass_to_correlate(DEPLOYMENTS, None, self._waiting.pop(0)[1])
+        for deployment in self._deployments[self._sent_deployments :]:
+            if deployment.timestamp > until_ms:
+                break
+            self._sent_deployments += 1
+            self._pass_to_correlate(DEPLOYMENTS, None, deployment.to_json())
 
     def _pass_to_correlate(self, topic: str, key: bytes | None, value: bytes) -> None:
         message = RawMessage(topic, 0, self._next_offset(topic), self._now_ms(), key, value)
@@ -166,19 +168,6 @@ class Playback:
         what = "deployments" if letter.topic == DEPLOYMENTS else "records"
         self._unusable[what, letter.reason] += 1
         self._details.setdefault((what, letter.reason), letter.detail)
-
-    def _sort_deployments(self, values: Iterable[bytes]) -> list[tuple[int, bytes]]:
-        waiting = []
-        for value in values:
-            decoded = decode_contract(value, Deployment.read, "deployment", bytes_max=MEBIBYTE)
-            if isinstance(decoded, Unreadable):
-                self._unusable["deployments", decoded.reason] += 1
-                self._details.setdefault(("deployments", decoded.reason), decoded.detail)
-            elif decoded:
-                waiting.append((min(deployment.timestamp for deployment in decoded), value))
-                self._deployments += decoded
-        self._deployments.sort(key=lambda deployment: (deployment.timestamp, deployment.deployment_id))
-        return sorted(waiting)
 
     def _build_result(self) -> BacktestResult:
         streams = {subject: stream for subject, stream in self._detect.streams.items() if stream.counts["used"]}

@@ -1,7 +1,7 @@
 """The result of a backtest: incidents, subjects with their signals, and the data that could not be used."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from pipeline.backtest.incident_history import BacktestIncident
 from pipeline.backtest.learning_period import LearningPeriod
@@ -69,6 +69,8 @@ class BacktestResult:
         Number of records. Duplicates are in neither number.
     deployments
         All deployments, in order of time.
+    unusable, dropped_values
+        Counts of records by reason, and of values that the mapping of a file could not use.
     dropped_incidents, dropped_drifts
         Number of incidents and drift messages beyond the limits.
     """
@@ -85,6 +87,7 @@ class BacktestResult:
     subjects: list[SubjectResult]
     deployments: list[Deployment] = field(default_factory=list)
     unusable: list[UnusableCount] = field(default_factory=list)
+    dropped_values: list[UnusableCount] = field(default_factory=list)
     dropped_incidents: int = 0
     dropped_drifts: int = 0
 
@@ -103,11 +106,17 @@ class BacktestResult:
         """Whether anything was compared with a baseline."""
         return self.judged_share > 0
 
+    def add_unusable_rows(self, rows: Mapping[str, int], values: Mapping[tuple[str, str], int]) -> "BacktestResult":
+        """Return the result with rows of files that gave no record, by problem, and values that were dropped."""
+        counted = [UnusableCount("rows", problem, count) for problem, count in rows.items()]
+        dropped = [UnusableCount(name, reason, count) for (name, reason), count in values.items()]
+        return replace(
+            self,
+            unusable=sorted([*self.unusable, *counted], key=lambda one: -one.count),
+            dropped_values=dropped,
+            records_unusable=self.records_unusable + sum(rows.values()),
+        )
+
     def at_least(self, severity: Severity) -> list[BacktestIncident]:
         """Return the incidents with a severity or a worse one."""
         return [incident for incident in self.incidents if incident.severity <= severity]
-
-
-def most_learned_records(subjects: Iterable[SubjectResult]) -> int:
-    """Return the largest number of records from which a subject was learned."""
-    return max((subject.learned_records for subject in subjects), default=0)

@@ -151,6 +151,10 @@ def _write_data(result: BacktestResult) -> str:
         (escape(one.what), escape(one.reason), escape(f"{one.count:,}"), escape(one.detail)) for one in result.unusable
     ]
     fields = [
+        ("", escape(bad.what), escape(bad.reason.replace("_", " ")), escape(f"{bad.count:,}"))
+        for bad in result.dropped_values
+    ]
+    fields += [
         (escape(subject.subject), escape(bad.what), escape(bad.reason.replace("_", " ")), escape(f"{bad.count:,}"))
         for subject in result.subjects
         for bad in subject.bad_fields

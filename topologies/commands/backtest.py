@@ -1,6 +1,7 @@
 """``driftwire backtest``: show what driftwire would have found in past records."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -9,6 +10,7 @@ import click
 
 from schemas.incident import Severity
 from topologies.command_line import EXIT_FOUND
+from topologies.commands.mapping_options import mapping_options
 from topologies.commands.parameter_types import Duration, PointInTime
 from topologies.commands.running_options import config_option
 from topologies.errors import DriftwireError
@@ -16,11 +18,16 @@ from topologies.terminal import echo
 
 if TYPE_CHECKING:
     from pipeline.backtest import BacktestResult, LearningPeriod
+    from pipeline.intake import MappingSettings
     from pipeline.route import RouteSettings
     from topologies.configuration import Configuration
+    from topologies.record_files import RecordLine
 
 READY_RECORDS_MIN = 100
 """Smallest value of --ready-records."""
+
+PROBLEMS_MAX = 50
+"""Maximum number of different problems of rows. Rarer ones are counted together."""
 
 _EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -69,10 +76,12 @@ _EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     type=click.Choice(["P1", "P2", "P3", "P4"]),
     help="Exit with status 3 if there was an incident of this severity or a worse one.",
 )
+@mapping_options
 @config_option
 def command(
     *,
     files: tuple[Path, ...],
+    mapping: "MappingSettings",
     report: Path | None,
     deployments_file: Path | None,
     baseline_files: tuple[Path, ...],
@@ -88,27 +97,40 @@ def command(
     Needs no Kafka and sends nothing. Baselines are learned from the first part of the records, and the rest runs through
     the same steps as in the workers, at full speed. All subjects in the files are included.
 
-    The files are NDJSON, optionally gzipped (.gz), and must be given in time order. With routes in the configuration,
-    the report also shows which receivers would have been notified.
+    The files are NDJSON, JSON, CSV or Parquet, optionally gzipped (.gz), and are merged by event time. Exports of
+    Langfuse, Phoenix, LiteLLM and OpenAI batches are recognised. Rows of other files are mapped to records with --map.
+    With routes in the configuration, the report also shows which receivers would have been notified.
     """
-    from pipeline.backtest import BacktestSettings, Playback  # noqa: PLC0415  slow to import and not needed for --help
+    from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
+
+    from pipeline.backtest import BacktestSettings, Playback  # noqa: PLC0415
     from topologies.backtest_page import incidents_json, render_summary, write_page  # noqa: PLC0415
     from topologies.baselines import read_baseline_file  # noqa: PLC0415
     from topologies.configuration import load_configuration  # noqa: PLC0415
-    from topologies.ndjson import read_ndjson_lines  # noqa: PLC0415
+    from topologies.record_files import (  # noqa: PLC0415
+        merge_by_event_time,
+        open_records,
+        read_deployments,
+        render_guesses,
+    )
 
     if sum((bool(baseline_files), until_ms is not None, ready_after is not None)) > 1:
         raise click.UsageError("give only one of --baseline, --baseline-until and --ready-after")
     configuration = load_configuration(config)
     detect = configuration.detect.model_copy(update=configuration.detect.readiness(None, ready_records))
     baselines = [read_baseline_file(path) for path in baseline_files]
-    learning, messages = _choose_learning(
-        files, configuration, is_given=bool(baselines), until_ms=until_ms, ready_after=ready_after
+    deployments = [] if deployments_file is None else read_deployments(deployments_file)
+    records = open_records(files, mapping, time_zone=detect.time_zone or None)
+    Console().print(render_guesses([file.guess for file in records]))
+    learning, rows = _choose_learning(
+        merge_by_event_time(records), detect.ready_after_s, bool(baselines), ready_after, until_ms
     )
     settings = BacktestSettings(detect, configuration.correlate, _find_routes(configuration))
-    deployments = [] if deployments_file is None else read_ndjson_lines((deployments_file,))
     playback = Playback(settings, learning, baselines=baselines, deployments=deployments)
-    result = playback.play(_show_progress(read_ndjson_lines(files), "playing", messages))
+    unread: Counter[str] = Counter()
+    result = playback.play(_read_values(_show_progress(merge_by_event_time(records), "playing", rows), unread))
+    dropped = sum((file.dropped for file in records), Counter[tuple[str, str]]())
+    result = result.add_unusable_rows(unread, dropped)
     if not result.records_used:
         reasons = ", ".join(f"{one.reason} {one.count:,}" for one in result.unusable) or "the files are empty"
         raise DriftwireError(f"the files contain no usable records: {reasons}")
@@ -127,27 +149,33 @@ def command(
 
 
 def _choose_learning(
-    files: tuple[Path, ...],
-    configuration: "Configuration",
-    *,
+    lines: "Iterable[RecordLine]",
+    ready_after_s: float,
     is_given: bool,
+    given_after_s: float | None,
     until_ms: int | None,
-    ready_after: float | None,
 ) -> "tuple[LearningPeriod, int]":
-    """Read the times of the records, and return the period to learn from and the number of messages."""
+    """Read the times of the records, and return the period to learn from and the number of rows."""
     from pipeline.backtest import LearningPeriod, RecordTimes  # noqa: PLC0415  slow to import, as above
-    from topologies.ndjson import read_ndjson_lines  # noqa: PLC0415
 
-    times = RecordTimes(configuration.detect.time_zone or None)
-    for message in _show_progress(read_ndjson_lines(files), "reading the times", None):
-        times.add(message)
+    times = RecordTimes()
+    for line in _show_progress(lines, "reading the times", None):
+        times.add(line.time_ms)
     span = times.span()
     if is_given or span is None:
-        return LearningPeriod(None, "no learning period"), times.messages
-    learning = LearningPeriod.choose(
-        span, configuration.detect.ready_after_s, given_after_s=ready_after, until_ms=until_ms
-    )
-    return learning, times.messages
+        return LearningPeriod(None, "no record has a time" if span is None else "as given"), times.records
+    period = LearningPeriod.choose(span, ready_after_s, given_after_s=given_after_s, until_ms=until_ms)
+    return period, times.records
+
+
+def _read_values(lines: "Iterable[RecordLine]", unread: Counter[str]) -> Iterator[bytes]:
+    """Yield the messages, and count the rows that give none by their problem."""
+    for line in lines:
+        if line.value is not None:
+            yield line.value
+        else:
+            is_counted = line.problem in unread or len(unread) < PROBLEMS_MAX
+            unread[line.problem if is_counted else "other problems"] += 1
 
 
 def _find_routes(configuration: "Configuration") -> "RouteSettings | None":
@@ -159,15 +187,15 @@ def _find_routes(configuration: "Configuration") -> "RouteSettings | None":
     return None if is_default else configuration.route
 
 
-def _show_progress(messages: Iterable[bytes], task: str, total: int | None) -> Iterator[bytes]:
-    """Yield the messages, and show how many have been read if standard error is a terminal."""
+def _show_progress(lines: "Iterable[RecordLine]", task: str, total: int | None) -> "Iterator[RecordLine]":
+    """Yield the rows, and show how many have been read if standard error is a terminal."""
     from rich.console import Console  # noqa: PLC0415  slow to import, as above
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:<18}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield from progress.track(messages, total=total, description=task)
+        yield from progress.track(lines, total=total, description=task)
 
 
 def _advise(result: "BacktestResult", ready_records: int) -> str:

@@ -30,10 +30,10 @@ def failing(tmp_path_factory):
 
 def test_it_says_what_would_have_happened_and_writes_the_page_and_the_json(tmp_path, failing):
     changes = tmp_path / "deployments.ndjson"
-    changes.write_bytes(deployment())
+    changes.write_bytes(deployment().to_json())
     report, found = tmp_path / "report.html", tmp_path / "found.json"
     output = backtest(failing, *READY, "--deployments", changes, "--report", report, "--json", found)
-    assert output.startswith("driftwire would have paged once and raised no ticket.\n")
+    assert "\ndriftwire would have paged once and raised no ticket.\n" in output
     assert "the first half of the time" in output
     assert "Refusal spike in bot; suspect: prompt v1 -> v2" in output
     assert f"{report}: the report" in output
@@ -60,7 +60,7 @@ def test_nothing_judged_is_said_loudly_with_what_to_type(tmp_path):
     path = tmp_path / "few.ndjson"
     path.write_bytes(b"\n".join(past_records(count=900)))
     output = backtest(path)
-    assert output.startswith("Nothing was judged")
+    assert "\nNothing was judged, so" in output
     assert "WARNING: nothing was judged" in output
     assert "--ready-records 500" in output
     assert "Nothing was judged" not in backtest(path, "--ready-records", "500")
@@ -73,6 +73,21 @@ def test_the_end_of_the_baseline_can_be_given(failing):
     assert "as given" in output
     assert "paged once" in output
     assert "give only one of" in backtest(failing, "--baseline-until", time_of(2500), "--ready-after", "2m", status=2)
+
+
+def test_a_table_of_another_service_is_mapped(tmp_path):
+    rows = ["when,app,took"]
+    for number, line in enumerate(past_records(count=4000)):
+        took_s = json.loads(line)["infrastructure"]["latency_ms"] / 1000 * (4 if number >= 3000 else 1)
+        rows.append(f"{format_timestamp(time_of(number))},shop,{took_s:.3f}")
+    rows[50] = "no time,shop,1"
+    path, report = tmp_path / "table.csv", tmp_path / "report.html"
+    path.write_text("\n".join(rows) + "\n")
+    mapping = ("--map", "when=timestamp", "--map", "app=subject", "--map", "took=latency_ms:s")
+    output = backtest(path, *mapping, *READY, "--report", report)
+    assert "Latency degradation in shop" in output
+    assert "3,999 records used, 1 unusable" in output
+    assert "rows" in report.read_text()
 
 
 def test_files_without_a_usable_record_are_an_error(tmp_path):
