@@ -4,7 +4,7 @@ A batch passes through these stages: decode -> admit -> limit -> push -> order.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -15,7 +15,8 @@ from pipeline.detect.baselines import BaselineStore
 from pipeline.detect.control import read_control
 from pipeline.detect.losses import DeadLetterMonitor
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.stream import STREAM_KINDS, BlockObserver, MonitoredCount, Stream, StreamRestorer, push_replayed
+from pipeline.detect.signals import Block
+from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from schemas.relearn import Relearn
@@ -52,11 +53,16 @@ class DetectStep:
         Whether the records are from the past. A replay has no wall clock: several records must agree on a time jump,
         and ticks follow event time.
     block_observer
-        Receives each block of the streams that start after construction, before it is tested.
+        Receives the subject and each block before it is tested. Restored streams are not observed.
     """
 
     def __init__(
-        self, partition: int, settings: DetectSettings, *, replay: bool, block_observer: BlockObserver | None = None
+        self,
+        partition: int,
+        settings: DetectSettings,
+        *,
+        replay: bool,
+        block_observer: Callable[[str, Block], None] | None = None,
     ) -> None:
         self._partition = partition
         self._settings = settings

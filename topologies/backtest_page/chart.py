@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from schemas.timestamp import clock_time, date_minute
-from topologies.backtest_page.markup import element, escape
+from topologies.backtest_page.elements import element, escape
 
 WIDTH, HEIGHT = 1000, 100
 """Size of the drawing in its own units. The page sets the size on the screen."""

@@ -8,7 +8,7 @@ from pipeline.wording import quantity, signal_name
 from schemas.incident import SignalEvidence
 from schemas.timestamp import date_time, time_on_day
 from topologies.backtest_page.chart import Chart, ChartLine, ChartMark, draw_chart
-from topologies.backtest_page.markup import element, escape, table
+from topologies.backtest_page.elements import element, escape, table
 from topologies.console import card_rows, evidence_cells, order_evidence
 
 CHARTS_MAX = 4

@@ -1,10 +1,11 @@
 """The section of one subject: a row per signal with its normal level, its newest level, and what would be visible."""
 
 from pipeline.backtest import BacktestResult, SignalResult, SubjectResult
+from pipeline.detect.offline import SmallestChange
 from pipeline.wording import duration, quantity
 from schemas.timestamp import date_time
 from topologies.backtest_page.chart import Chart, ChartLine, draw_sparkline
-from topologies.backtest_page.markup import element, escape, table
+from topologies.backtest_page.elements import element, escape, table
 from topologies.baseline_wording import NONE, describe_changes, describe_normal
 
 OPEN_SUBJECTS_MAX = 3
@@ -41,12 +42,8 @@ def _write_row(row: SignalResult, subject: SubjectResult, result: BacktestResult
     now = NONE if row.now is None else quantity(row.now, "", channel)
     unit = element("small", escape(row.signal.unit)) if row.signal.unit else ""
     visible = [change for change in row.changes if change.size is not None]
-    pages, tickets = (
-        NONE
-        if row.baseline is None
-        else describe_changes(row.signal.name, row.baseline, [change for change in visible if is_page(change.tier)])
-        for is_page in (lambda tier: tier == "page", lambda tier: tier != "page")
-    )
+    pages = _describe_changes(row, [change for change in visible if change.tier == "page"])
+    tickets = _describe_changes(row, [change for change in visible if change.tier != "page"])
     if row.signal.role == "cause" and tickets != NONE:
         tickets = f"never alerts; explains others from {tickets}"
     return (
@@ -58,6 +55,10 @@ def _write_row(row: SignalResult, subject: SubjectResult, result: BacktestResult
         escape(tickets),
         element("span", escape(row.not_judged), class_="reason") if row.not_judged else "",
     )
+
+
+def _describe_changes(row: SignalResult, changes: list[SmallestChange]) -> str:
+    return NONE if row.baseline is None else describe_changes(row.signal.name, row.baseline, changes)
 
 
 def _draw_row(row: SignalResult, subject: SubjectResult, result: BacktestResult) -> str:

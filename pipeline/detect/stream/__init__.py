@@ -6,6 +6,6 @@ This package may import all packages of detect, but not the step.
 from pipeline.detect.stream.part_kinds import STREAM_KINDS
 from pipeline.detect.stream.replay import push_replayed
 from pipeline.detect.stream.restore import StreamRestorer
-from pipeline.detect.stream.stream import BlockObserver, MonitoredCount, Stream
+from pipeline.detect.stream.stream import MonitoredCount, Stream
 
-__all__ = ["STREAM_KINDS", "BlockObserver", "MonitoredCount", "Stream", "StreamRestorer", "push_replayed"]
+__all__ = ["STREAM_KINDS", "MonitoredCount", "Stream", "StreamRestorer", "push_replayed"]

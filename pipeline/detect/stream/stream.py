@@ -27,10 +27,6 @@ PENDING_MAX = 4
 """Maximum number of scheduled baselines. Beyond this number, a new baseline replaces the oldest baseline."""
 
 
-BlockObserver = Callable[[str, Block], None]
-"""Function that receives the subject and each block of a stream before the block is tested."""
-
-
 @dataclass(frozen=True, slots=True)
 class MonitoredCount:
     """Number of finite signal values, and number of these values that a monitor tested."""
@@ -85,7 +81,7 @@ class Stream:
     discarded_kinds
         Kinds of parts that the next :meth:`dump_changed` call removes before it writes new parts.
     block_observer
-        Observer of the blocks, if any. It is not part of the state.
+        Receives the subject and each block before it is tested, if set. It is not part of the state.
     """
 
     def __init__(self, subject: str, partition: int, settings: DetectSettings) -> None:
@@ -113,7 +109,7 @@ class Stream:
         self.relearning: Relearning | None = None
         self.changed = self.evidence_changed = False
         self.discarded_kinds: set[str] = set()
-        self.block_observer: BlockObserver | None = None
+        self.block_observer: Callable[[str, Block], None] | None = None
 
     def dump(self) -> State:
         """Return the state of the part ``stream``. It refers to baselines by version; the restorer looks them up."""

@@ -1,6 +1,7 @@
-"""Markup of the page: escaped elements. Names from records stay names."""
+"""Elements of the page, with escaped texts. Names from records stay names."""
 
 import html
+from collections.abc import Sequence
 
 from pipeline.plain_text import plain_text
 
@@ -24,7 +25,7 @@ def element(tag: str, *contents: str, **attributes: object) -> str:
     return f"<{tag}{named}>{''.join(contents)}</{tag}>"
 
 
-def table(head: tuple[str, ...], rows: list[tuple[str, ...]], **attributes: object) -> str:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], **attributes: object) -> str:
     """Return a table. Cells are markup. On a narrow screen, each row becomes a block with the head as labels."""
     head_cells = "".join(element("th", escape(name), scope="col") for name in head)
     body = [
