@@ -8,8 +8,8 @@ from pipeline.correlate.deployments import describe_change
 from pipeline.wording import duration, percent
 from schemas.timestamp import date_time
 from topologies.backtest_page.chart import Chart, ChartMark, draw_timeline
-from topologies.backtest_page.incident_section import write_incident
 from topologies.backtest_page.elements import element, escape, table
+from topologies.backtest_page.incident_section import write_incident
 from topologies.backtest_page.signal_section import OPEN_SUBJECTS_MAX, write_subject
 from topologies.backtest_page.summary import describe_learning, describe_verdict
 

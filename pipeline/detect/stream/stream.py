@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
 from pipeline.detect.statistics import Statistics
+from pipeline.detect.stream.monitored_count import MonitoredCount
 from pipeline.detect.stream.relearning import Relearning
 from pipeline.state import Part, State
 from pipeline.step import OutputMessage
@@ -25,18 +25,6 @@ from schemas.topics import BASELINES
 
 PENDING_MAX = 4
 """Maximum number of scheduled baselines. Beyond this number, a new baseline replaces the oldest baseline."""
-
-
-@dataclass(frozen=True, slots=True)
-class MonitoredCount:
-    """Number of finite signal values, and number of these values that a monitor tested."""
-
-    seen: int = 0
-    monitored: int = 0
-
-    def __add__(self, other: "MonitoredCount") -> "MonitoredCount":
-        """Return the sum of two counts."""
-        return MonitoredCount(self.seen + other.seen, self.monitored + other.monitored)
 
 
 class Stream:
