@@ -16,6 +16,7 @@ COMMANDS = {
     "notifications": "Show who was notified of an incident.",
     "deployed": "Record a deployment.",
     "baseline": "Learn, publish, show and accept baselines.",
+    "backtest": "Show what driftwire would have found in past records.",
     "explain": "Show the evidence of every channel over files of records.",
     "topics": "Add partitions to the records topic.",
     "check": "Check a configuration file.",

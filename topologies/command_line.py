@@ -17,6 +17,9 @@ PRIVATE_UMASK = 0o077
 """File mode mask that makes new files and folders accessible only to their owner."""
 
 EXIT_FAILURE = 1
+EXIT_FOUND = 3
+"""Exit status of a check that worked and found what it was asked to find."""
+
 EXIT_INTERRUPTED = 130
 
 
@@ -58,7 +61,10 @@ class LazyGroup(click.Group):
 
 
 def run_command_line(command: click.Command, name: str) -> None:
-    """Run a command line. The exit status is 1 after a failure, 2 after a usage error, and 130 after Ctrl-C."""
+    """Run a command line.
+
+    The exit status is 1 after a failure, 2 after a usage error, 3 if a check found something, and 130 after Ctrl-C.
+    """
     # Records, incidents and settings can be confidential. Child processes inherit the mask.
     os.umask(PRIVATE_UMASK)
     hide_client_lines()

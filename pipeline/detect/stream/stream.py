@@ -1,7 +1,7 @@
 """The stream of one subject in one partition. It turns records into drifts and baselines."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,8 @@ class Stream:
         statistics, monitor or learners.
     discarded_kinds
         Kinds of parts that the next :meth:`dump_changed` call removes before it writes new parts.
+    block_observer
+        Receives the subject and each block before it is tested, if set. It is not part of the state.
     """
 
     def __init__(self, subject: str, partition: int, settings: DetectSettings) -> None:
@@ -99,6 +101,7 @@ class Stream:
         self.relearning: Relearning | None = None
         self.changed = self.evidence_changed = False
         self.discarded_kinds: set[str] = set()
+        self.block_observer: Callable[[str, Block], None] | None = None
 
     def dump(self) -> State:
         """Return the state of the part ``stream``. It refers to baselines by version; the restorer looks them up."""
@@ -323,6 +326,8 @@ class Stream:
     def _observe(self, records: Records) -> list[OutputMessage]:
         """Pass one block to the statistics, the monitor and the learners."""
         block = self.columns.build_block(records)
+        if self.block_observer is not None:
+            self.block_observer(self.subject, block)
         self.evidence_changed = True
         silences = self._find_silences(block)
         self.statistics.observe(block)
