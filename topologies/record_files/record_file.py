@@ -64,7 +64,7 @@ class RecordFile:
     rows
         Rows that the latest iteration has read.
     unusable
-        Rows of the latest iteration that gave no record, by problem.
+        Rows of the latest iteration with a problem, by problem.
     first_lines
         The first line with each problem.
     dropped
@@ -74,7 +74,6 @@ class RecordFile:
     def __init__(self, path: Path, settings: MappingSettings, options: ReadOptions, time_zone: str | None) -> None:
         self.path = path
         self._form = find_format(path)
-        self._is_text = self._form.delimiter is not None
         self._time_zone = time_zone
         rows, is_whole_file = self._form.read_sample()
         self._start_counts()
@@ -129,7 +128,7 @@ class RecordFile:
         if problem:
             yield RecordLine(row.line, newest_ms, None, problem=problem)
         for content in contents:
-            mapped = self._mapping.read(content, is_text=self._is_text)
+            mapped = self._mapping.read(content)
             self.dropped.update((value.field, value.reason) for value in mapped.dropped)
             yield _record_line(row.line, mapped, newest_ms)
 
@@ -182,7 +181,7 @@ class RecordFile:
         first_times: dict[str, Any] = {}
         reasons: Counter[str] = Counter()
         for written in objects:
-            source = mapping.read_source(written, is_text=self._is_text)
+            source = mapping.read_source(written)
             for value in mapping.fields.values(source):
                 if value.field.is_absent(value.value):
                     continue

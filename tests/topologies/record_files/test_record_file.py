@@ -75,6 +75,16 @@ class TestOwnForm:
         assert records(lines) == objects
         assert lines[-1].line == text.count("\n") - 1
 
+    def test_an_array_on_one_line_of_a_json_file_is_one_message_per_record(self, tmp_path: Path) -> None:
+        lines = read(write(tmp_path, "records.json", f"[{FIRST},{SECOND}]\n"))
+        assert [line.value.decode() for line in lines] == [FIRST, SECOND]
+
+    def test_text_after_an_array_is_not_lost_in_silence(self, tmp_path: Path) -> None:
+        lines = read(write(tmp_path, "records.json", f"[\n{FIRST}\n]\n{SECOND}\n"))
+        assert [line.problem for line in lines] == ["", "text after the end of the array"]
+        lines = read(write(tmp_path, "records.json", f"[{FIRST}]\n[{SECOND}]\n"))
+        assert [line.subject for line in lines] == ["a", "b"]
+
     def test_what_follows_a_broken_element_of_an_array_is_one_unusable_row(self, tmp_path: Path) -> None:
         lines = read(write(tmp_path, "records.json", f"[\n{FIRST},\n{SECOND},\n{{]\n]"))
         assert [line.value is None for line in lines] == [False, False, True]
