@@ -16,6 +16,9 @@ WIDTH, HEIGHT = 1000, 100
 POINTS_MAX = 600
 """Maximum number of points of a line."""
 
+SPARKLINE_POINTS_MAX = 120
+"""Maximum number of points of a line without axes."""
+
 CHIP_GAP = 0.055
 """Minimum distance of two numbers in one row, as a share of the width of a narrow screen."""
 
@@ -84,7 +87,7 @@ def draw_chart(chart: Chart, label: str) -> str:
 def draw_sparkline(chart: Chart, label: str) -> str:
     """Return a chart without axes, for a row of a table."""
     low, high = _range(chart)
-    return element("div", _draw_svg(chart, low, high, label), class_="spark")
+    return element("div", _draw_svg(chart, low, high, label, SPARKLINE_POINTS_MAX), class_="spark")
 
 
 def draw_timeline(chart: Chart, label: str, *, has_numbers: bool) -> str:
@@ -107,7 +110,7 @@ def _range(chart: Chart) -> tuple[float, float]:
     return low, min(1.0, high) if chart.is_share and high > 0.9 else high
 
 
-def _draw_svg(chart: Chart, low: float, high: float, label: str) -> str:
+def _draw_svg(chart: Chart, low: float, high: float, label: str, points_max: int = POINTS_MAX) -> str:
     first, last = chart.span
 
     def x(at: float) -> float:
@@ -130,7 +133,7 @@ def _draw_svg(chart: Chart, low: float, high: float, label: str) -> str:
         parts.append(f'<path class="normal" d="M0 {level}H{WIDTH}"/>')
     # Versions come first, so that the line for all records is on top.
     for index, line in reversed(list(enumerate(chart.lines))):
-        data = _path([(x(at), y(value)) for at, value in _downsample(line)])
+        data = _path([(x(at), y(value)) for at, value in _downsample(line, points_max)])
         parts.append(f'<path class="line line{index}" d="{data}"/>')
     parts += [f'<path class="mark {mark.kind}" d="M{x(mark.at_ms)} 0V{HEIGHT}"/>' for mark in chart.marks]
     return (
@@ -154,9 +157,9 @@ def _path(points: Sequence[tuple[float, float]]) -> str:
     return "".join(data)
 
 
-def _downsample(line: ChartLine) -> list[tuple[int, float]]:
-    """Return at most :data:`POINTS_MAX` points: the means of equal groups of consecutive points."""
-    size = -(-len(line.times_ms) // POINTS_MAX)
+def _downsample(line: ChartLine, points_max: int) -> list[tuple[int, float]]:
+    """Return at most ``points_max`` points: the means of equal groups of consecutive points."""
+    size = -(-len(line.times_ms) // points_max)
     if size <= 1:
         return list(zip(line.times_ms, line.values, strict=True))
     points = []

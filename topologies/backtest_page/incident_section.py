@@ -99,6 +99,7 @@ def _write_chart(
 ) -> str:
     lines = _find_lines(signal, material, result, span)
     recovered_at = material.history(signal).recovered_at if signal.state == "recovered" else None
+    off_until = recovered_at or (span[1] if material.is_open else material.end)
     is_silence = signal.channel == "silence"
 
     def show(value: float) -> str:
@@ -114,12 +115,13 @@ def _write_chart(
         lines=lines,
         normal=None if is_silence else signal.normal,
         format_value=show_tick,
-        spans=[(signal.started_at, recovered_at or material.end if not material.is_open else span[1], "off")],
+        spans=[(signal.started_at, off_until, "off")],
         marks=marks,
         is_share=signal.channel == "rate",
     )
     name = "records per minute" if is_silence else signal_name(signal)
-    values = "" if is_silence else f"{show(signal.normal)} → {show(signal.now)}"
+    worst = material.history(signal).worst
+    values = "" if is_silence else f"{show(signal.normal)} → {show(signal.now if worst is None else worst.now)}"
     caption = element(
         "figcaption", element("b", escape(name)), element("span", escape(values), class_="values"), _name_lines(lines)
     )
@@ -138,7 +140,7 @@ def _find_lines(
     ]
     versions = [line for line in by_minute if line.name][:VERSIONS_MAX]
     whole = _find_level(signal, material.incident.subject, result)
-    if whole is not None and signal.channel in ("rate", "location") and not any(signal.segments):
+    if whole is not None and signal.channel != "silence" and not any(signal.segments):
         points = [point for point in zip(whole.times_ms, whole.levels, strict=True) if span[0] <= point[0] <= span[1]]
         if len(points) >= POINTS_MIN:
             return [ChartLine("", [at for at, _ in points], [value for _, value in points]), *versions]
@@ -184,5 +186,6 @@ def _write_notifications(incident: BacktestIncident) -> str:
             escape(one.reason),
         )
         for one in incident.notifications
+        if one.reason_code != "no_change"
     ]
     return element("h4", "Who would have been notified") + table(("at", "receiver", "outcome", "why"), rows)
