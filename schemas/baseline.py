@@ -89,6 +89,12 @@ class Baseline(Message):
     centroid: list[float] | None = Field(
         default=None, max_length=ITEMS_MAX, description="Mean direction of the embeddings, a unit vector."
     )
+    expected_fields: list[Label] = Field(
+        default_factory=list,
+        max_length=ITEMS_MAX,
+        description="Fields that at least 99 % of the requests without an error carried in each hour of the day. A "
+        "drift reports their absence.",
+    )
     sampled: Sampled | None = Field(
         default=None,
         description="tail: records from which it was learned were sampled by outcome. Signals that depend on the "

@@ -92,6 +92,10 @@ class Drift(Message):
     evidence: float = Field(description="Log evidence against the baseline's band. Compare with threshold.")
     threshold: float
     sentence: Text = Field(description="The finding as a sentence for people.")
+    fault: Label = Field(
+        default="",
+        description="Why the values of a field cannot be used, such as is_text or absent. Empty for other signals.",
+    )
     demote: bool = Field(
         default=False, description="Whether the test pages often. If so, a ticket and a new baseline are proposed."
     )

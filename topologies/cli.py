@@ -14,6 +14,8 @@ COMMANDS = {
     "route": "Show and test the routes of incidents.",
     "receiver": "Test the receivers of notifications.",
     "notifications": "Show who was notified of an incident.",
+    "records": "Check records for problems.",
+    "dead-letters": "Show dead letters, and send them again.",
     "deployed": "Record a deployment.",
     "baseline": "Learn, publish, show and accept baselines.",
     "backtest": "Show what driftwire would have found in past records.",

@@ -29,7 +29,8 @@ class LazyGroup(click.Group):
     Parameters
     ----------
     package
-        Package with one module per command. The module has the name of the command and defines ``command``.
+        Package with one module per command. The module has the name of the command, with underscores, and defines
+        ``command``.
     help_lines
         One line of help for each command.
     """
@@ -45,7 +46,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in self._help_lines:
             return None
-        command: click.Command = importlib.import_module(f"{self._package}.{cmd_name}").command
+        module = cmd_name.replace("-", "_")
+        command: click.Command = importlib.import_module(f"{self._package}.{module}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -76,6 +76,7 @@ def learn_command(
 
     from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415
     from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import and not needed for --help
+    from pipeline.detect.record_check import describe_bad_fields, describe_look_alikes  # noqa: PLC0415  as above
     from topologies.configuration import load_configuration  # noqa: PLC0415
     from topologies.errors import DriftwireError  # noqa: PLC0415
 
@@ -118,6 +119,9 @@ def learn_command(
         f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
         f"{baseline.records} records over {duration(span_s)}; unusable records: {refused}"
     )
+    fields = describe_bad_fields(history.bad_fields[baseline.subject])
+    for line in fields + describe_look_alikes(history.look_alikes[baseline.subject]):
+        echo(line)
     if baseline.sampled:
         echo(
             "records are sampled by outcome, so signals that depend on the outcome are not monitored: "

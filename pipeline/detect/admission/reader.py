@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.conversion import convert_to_boolean, convert_to_number
-from pipeline.detect.admission.records import Fault, FaultReason, Label, Records
+from pipeline.detect.admission.records import Fault, Label, Records
 from pipeline.detect.admission.shape import Column, FieldGroup, Shape, ShapeCache
+from pipeline.detect.fields import FaultReason, find_type_fault
 from pipeline.detect.signals import catalogue
-from pipeline.lenient_json import BadValue
 from schemas.record import SAMPLING_PROBABILITY_MIN, SUBJECT_LENGTH_MAX
 
 _NONE = type(None)
@@ -29,15 +29,13 @@ _BLANK_IDS = frozenset({"", "none", "null", "nil", "undefined", "unknown", "nan"
 _BLANK_CHARACTERS = " \t\r\n0-"
 """An id that consists only of these characters counts as missing. So does an id that is a placeholder word."""
 
-_PATHS = {row.name: f"{row.section}.{row.field}" for row in catalogue.CATEGORIES if row.section}
-
 
 class RecordReader:
     """Reader of JSON objects with arbitrary fields.
 
     >>> records = RecordReader().read([{"subject": "bot", "output": {"length": 3}}, {"output": {"length": "long"}}])
     >>> records.subjects, records.faults
-    (['bot', None], [(1, 'output.length', 'wrong_type')])
+    (['bot', None], [(1, 'output.length', 'is_text')])
     """
 
     def __init__(self) -> None:
@@ -67,7 +65,10 @@ def _read_shape(shape: Shape, columns: list[Column], length: int) -> Records:
     values = np.full((length, Records.WIDTH), np.nan)
     fields.read_numbers(values, shape.numbers, columns)
     fields.read_rates(values, shape.rates, columns)
-    labels = {name: fields.read_labels(columns[index], _PATHS.get(name, name)) for name, index in shape.labels}
+    labels = {
+        name: fields.read_labels(columns[index], catalogue.CATEGORY_PATHS.get(name, name))
+        for name, index in shape.labels
+    }
     labels |= {name: fields.read_sender_labels(columns[index], name) for name, index in shape.sender_labels}
     if "sampled" in labels:
         labels["sampled"] = fields.drop_unknown_labels(labels["sampled"], "sampled", _SAMPLED)
@@ -91,6 +92,7 @@ def _read_shape(shape: Shape, columns: list[Column], length: int) -> Records:
         embeddings=embeddings,
         faults=sorted(fields.faults),
         converted=fields.converted,
+        look_alikes={path: np.ones(length, dtype=np.bool_) for path in shape.look_alikes},
     )
 
 
@@ -206,7 +208,7 @@ class _FieldReader:
             if value is not None and type(value) not in types:
                 checked[row] = convert(value)
                 if checked[row] is None:
-                    self._drop(row, path, value.reason if isinstance(value, BadValue) else "wrong_type")
+                    self._drop(row, path, find_type_fault(value))
                 else:
                     self.converted.setdefault(path, np.zeros(self._length, dtype=np.bool_))[row] = True
         return checked

@@ -8,27 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.fields import FaultReason
 from pipeline.detect.signals import catalogue
 
 Label = str | None
-
-FaultReason = Literal[
-    "wrong_type",
-    "out_of_bounds",
-    "too_long",
-    "not_an_object",
-    "too_many_fields",
-    "bad_name",
-    "too_many",
-    "not_json",
-    "not_utf8",
-]
-"""Reason why a field is dropped. The record is still used."""
 
 Fault = tuple[int, str, FaultReason]
 """A dropped field: row of the record, name of the field, and reason."""
@@ -78,6 +66,8 @@ class Records:
     converted
         For each field with a value of another type that was converted, such as a number sent as text: shape ``(R,)``,
         bool, True where the value was converted.
+    look_alikes
+        For each unknown field that looks like a known one: shape ``(R,)``, bool, True where the record has it.
     positions
         The position of each record in its batch, from :func:`pipeline.detect.admission.decode.record_position`.
     times_ms
@@ -103,6 +93,7 @@ class Records:
     embeddings: Sequence[Any] | None = None
     faults: Sequence[Fault] = ()
     converted: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    look_alikes: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     positions: Sequence[int] = ()
     times_ms: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
     panes: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
@@ -141,6 +132,7 @@ class Records:
                 for row, name, reason in part.faults
             ],
             converted=_concatenate_masks([part.converted for part in parts], lengths),
+            look_alikes=_concatenate_masks([part.look_alikes for part in parts], lengths),
             positions=_chain([part.positions for part in parts], length),
             times_ms=_concatenate([part.times_ms for part in parts], length),
             panes=_concatenate([part.panes for part in parts], length),
@@ -167,6 +159,7 @@ class Records:
             embeddings=None if self.embeddings is None else _pick(self.embeddings, rows),
             faults=faults,
             converted={name: mask[index] for name, mask in self.converted.items()},
+            look_alikes={name: mask[index] for name, mask in self.look_alikes.items()},
             positions=_pick(self.positions, rows),
             times_ms=self.times_ms[index] if len(self.times_ms) else self.times_ms,
             panes=self.panes[index] if len(self.panes) else self.panes,
@@ -196,6 +189,7 @@ class Records:
             embeddings=None if self.embeddings is None else self.embeddings[part],
             faults=faults,
             converted={name: mask[part] for name, mask in self.converted.items()},
+            look_alikes={name: mask[part] for name, mask in self.look_alikes.items()},
             positions=self.positions[part],
             times_ms=self.times_ms[part],
             panes=self.panes[part],

@@ -82,7 +82,8 @@ class LearnedColumn:
 class LearnedData:
     """The data that a learner stored for a subject: signals, labels of categories, and times in Unix milliseconds.
 
-    ``longest_gap_s``, ``quietest_per_s`` and ``centroid`` have the same meaning as in ``schemas.baseline.Baseline``.
+    ``longest_gap_s``, ``quietest_per_s``, ``centroid`` and ``expected_fields`` have the same meaning as in
+    ``schemas.baseline.Baseline``.
     ``is_sampled`` is whether any record was sampled by outcome.
     """
 
@@ -95,6 +96,7 @@ class LearnedData:
     longest_gap_s: float = 0.0
     quietest_per_s: float = 0.0
     centroid: list[float] | None = None
+    expected_fields: Sequence[str] = ()
     is_sampled: bool = False
 
     @property
@@ -134,6 +136,7 @@ def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, s
         longest_gap_s=learned.longest_gap_s,
         quietest_per_s=learned.quietest_per_s,
         centroid=learned.centroid,
+        expected_fields=list(learned.expected_fields),
         signals=signals,
         sampled="tail" if learned.is_sampled else None,
         dropped_slices=[learned.slice_starts_ms[index] for index in np.flatnonzero(dropped).tolist()],

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.baselines.baseline import BaselineSource, LearnedColumn, LearnedData, build_baseline
 from pipeline.detect.baselines.burst import Burst
+from pipeline.detect.baselines.field_presence import FieldPresence
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal, channels
 from schemas.baseline import Baseline
@@ -61,6 +62,7 @@ class Learner:
         self._totals: dict[int, NDArray[np.float64]] = {}
         self._bursts: dict[tuple[int, int], Burst] = {}
         self._label_counts: dict[str, LabelCounts] = {}
+        self._presence = FieldPresence()
         self._changed: set[str] = set()
 
     def observe(self, block: Block) -> None:
@@ -86,6 +88,7 @@ class Learner:
             if name not in self._label_counts:
                 self._label_counts[name] = LabelCounts(self._settings.categories_max)
             self._label_counts[name].add(labels)
+        self._presence.observe(block)
         self._changed.add("head")
 
     def is_ready(self) -> bool:
@@ -134,6 +137,7 @@ class Learner:
             longest_gap_s=self._gap_panes * PANE_MS / 1000,
             quietest_per_s=self._quietest_per_s(count),
             centroid=centroid,
+            expected_fields=self._presence.expected_fields(),
             is_sampled=self._is_sampled,
         )
         return build_baseline(self._subject, learned, source, self._settings)
@@ -195,6 +199,7 @@ class Learner:
             "is_sampled": self._is_sampled,
             "signals": [[signal.name, signal.kind] for signal in self._signals],
             "categories": {name: dict(labels.counts) for name, labels in self._label_counts.items()},
+            "presence": self._presence.dump(),
         }
 
     def _load_head(self, state: dict[str, Any]) -> None:
@@ -211,6 +216,8 @@ class Learner:
         self._is_sampled = state.get("is_sampled", False)
         limit = self._settings.categories_max
         self._label_counts = {name: LabelCounts(limit, counts) for name, counts in state["categories"].items()}
+        if "presence" in state:  # Checkpoints of formats before 6 do not contain it.
+            self._presence.load(state["presence"])
 
     def _accept_width(self, width_ms: int) -> bool:
         """Return whether a part has the current slice width.

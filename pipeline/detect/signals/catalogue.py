@@ -118,6 +118,9 @@ CATEGORIES: tuple[Signal, ...] = (
     Signal("provider_model", "", "provider_model", "derived", "category", "both", "", "undeclared_change", "cause"),
 )
 
+CATEGORY_PATHS = {row.name: f"{row.section}.{row.field}" if row.section else row.name for row in CATEGORIES}
+"""The field of each category, as in error reports."""
+
 EVENTS: tuple[Signal, ...] = (
     Signal("silence", DERIVED, "silence", "derived", "rate", "up", "", "silence", "pages"),
     Signal("versions", DERIVED, "versions", "derived", "category", "both", "", "undeclared_change", "cause"),

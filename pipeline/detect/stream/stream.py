@@ -263,6 +263,7 @@ class Stream:
         self.baseline_version = baseline.baseline_version
         self.derived.apply_baseline(baseline)
         self.first_seen.follow(baseline)
+        self.losses.apply_baseline(baseline)
         self.silence_after_s = SilenceTracker.threshold_s(baseline, self._settings)
         self.learner = None
         self.changed = self.evidence_changed = True
@@ -373,7 +374,10 @@ class Stream:
 
     def _close_drifts(self, now_ms: int) -> list[OutputMessage]:
         """End all published drifts because another baseline is applied."""
-        return [] if self.monitor is None else self._end_drifts(self.monitor.close_drifts(now_ms))
+        if self.monitor is None:
+            return []
+        ended = self._end_drifts(self.monitor.close_drifts(now_ms))
+        return ended + self.losses.end_absences(self.columns.environment)
 
     def _end_drifts(self, ended: list[Finding]) -> list[OutputMessage]:
         return [

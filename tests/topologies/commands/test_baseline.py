@@ -256,6 +256,17 @@ def test_learn_and_show_name_a_signal_that_was_still_moving(tmp_path):
     assert "still moving" in output
 
 
+def test_learn_prints_the_fields_that_could_not_be_used_and_look_alikes(tmp_path):
+    path = tmp_path / "records.ndjson"
+    objects = list(records())
+    for content in objects[::10]:
+        content["output"] |= {"refused": "by policy", "refusal": True}
+    path.write_text("\n".join(map(json.dumps, objects)))
+    _, printed = learn(path, tmp_path)
+    assert f"output.refused is text in {len(objects[::10]):,} records" in printed
+    assert "output.refusal is not a field of a record and is ignored: did you mean output.refused?" in printed
+
+
 @pytest.mark.slow
 def test_learn_and_show_say_that_rates_of_sampled_records_are_not_monitored(tmp_path):
     printed, output = learn_and_show(tmp_path, 160, count=6000, interval_ms=15_000, sampled="tail")

@@ -67,11 +67,11 @@ def test_a_fault_has_its_row_its_field_and_its_reason():
     )
     assert records.faults == [
         (1, "output.confidence", "out_of_bounds"),
-        (1, "output.length", "wrong_type"),
-        (2, "output.length", "wrong_type"),
+        (1, "output.length", "is_text"),
+        (2, "output.length", "is_boolean"),
         (3, "environment", "too_long"),
         (3, "output", "not_an_object"),
-        (3, "request_id", "wrong_type"),
+        (3, "request_id", "is_number"),
     ]
     assert [fields["values"] for fields in as_dicts(records)] == [{"length": 3.0, "confidence": 0.5}, {}, {}, {}]
 
@@ -121,9 +121,17 @@ def test_a_record_with_a_blank_or_bad_id_has_no_id_and_is_a_request(blank):
 
 def test_text_that_only_looks_like_a_number_or_boolean_is_a_bad_field():
     for text in ("", " ", "nan", "inf", "-Infinity", "1_000", "1,204", "812,5", "0x10", "1e", "٣", "1" * 65, "1e9999"):
-        assert read({"output": {"length": text}}).faults == [(0, "output.length", "wrong_type")], text
-    for value in ("", "truth", "2", "t" * 100_000, 2, -1, 0.5, [True], {}):
-        assert read({"output": {"refused": value}}).faults == [(0, "output.refused", "wrong_type")], value
+        assert read({"output": {"length": text}}).faults == [(0, "output.length", "is_text")], text
+    for value in ("", "truth", "2", "t" * 100_000):
+        assert read({"output": {"refused": value}}).faults == [(0, "output.refused", "is_text")], value
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [(2, "is_number"), (-1, "is_number"), (0.5, "is_number"), ([True], "is_list"), ({}, "is_object")],
+)
+def test_a_fault_names_the_type_that_was_found(value, fault):
+    assert read({"output": {"refused": value}}).faults == [(0, "output.refused", fault)]
 
 
 def test_a_converted_value_out_of_bounds_is_not_counted_as_converted():
