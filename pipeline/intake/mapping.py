@@ -55,7 +55,8 @@ class MappedRecord:
     reason, problem
         Reason why there is no record, as a code and as a sentence without text of the source; None if there is one.
     dropped
-        Values that cannot be used. The record does not contain them.
+        Values that cannot be used. In the record, an empty object stands for each of them, which detect counts as a bad
+        field.
     """
 
     record: dict[str, Any]
@@ -176,9 +177,8 @@ class FieldMapping:
             if mapped.is_absent(value):
                 continue
             converted, reason = mapped.convert(value)
-            if reason is None:
-                mapped.store(record, converted)
-            else:
+            mapped.store(record, converted if reason is None else {})
+            if reason is not None:
                 mapped_record.dropped.append(DroppedValue(mapped.name, path, reason))
         for constant, value in self._constants:
             constant.store(record, value)
