@@ -1,7 +1,8 @@
 """Reading of a message that is a JSON object or an array of objects, with a reason for everything else."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from pipeline.lenient_json import BadValue, dump_json, parse_json
 from schemas.dead_letter import DeadLetterReason
@@ -13,7 +14,8 @@ BLANK = b" \t\r\n"
 """Whitespace characters in JSON."""
 
 
-class Element(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Element:
     """A message, or one element of a message that is an array.
 
     Attributes

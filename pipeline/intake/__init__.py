@@ -4,7 +4,16 @@ This package may import nothing of the other steps.
 """
 
 from pipeline.intake.mapping import DroppedValue, FieldMapping, MappedRecord
-from pipeline.intake.settings import MappingSettings
-from pipeline.intake.source_path import SourcePath
+from pipeline.intake.settings import IntakeSettings, MappingSettings, TopicSettings
+from pipeline.intake.step import IntakeStep, TopicMapping
 
-__all__ = ["DroppedValue", "FieldMapping", "MappedRecord", "MappingSettings", "SourcePath"]
+__all__ = [
+    "DroppedValue",
+    "FieldMapping",
+    "IntakeSettings",
+    "IntakeStep",
+    "MappedRecord",
+    "MappingSettings",
+    "TopicMapping",
+    "TopicSettings",
+]
