@@ -16,6 +16,7 @@ COMMANDS = {
     "notifications": "Show who was notified of an incident.",
     "deployed": "Record a deployment.",
     "baseline": "Learn, publish, show and accept baselines.",
+    "intake": "Show how messages of another service would be read.",
     "explain": "Show the evidence of every channel over files of records.",
     "topics": "Add partitions to the records topic.",
     "check": "Check a configuration file.",

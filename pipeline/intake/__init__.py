@@ -3,17 +3,18 @@
 This package may import nothing of the other steps.
 """
 
-from pipeline.intake.mapping import DroppedValue, FieldMapping, MappedRecord
-from pipeline.intake.settings import IntakeSettings, MappingSettings, TopicSettings
-from pipeline.intake.step import IntakeStep, TopicMapping
+from pipeline.intake.mapping import FieldMapping, MappedRecord
+from pipeline.intake.preview import Preview, PreviewedObject, preview_messages
+from pipeline.intake.settings import IntakeSettings, MappingSettings
+from pipeline.intake.step import IntakeStep
 
 __all__ = [
-    "DroppedValue",
     "FieldMapping",
     "IntakeSettings",
     "IntakeStep",
     "MappedRecord",
     "MappingSettings",
-    "TopicMapping",
-    "TopicSettings",
+    "Preview",
+    "PreviewedObject",
+    "preview_messages",
 ]

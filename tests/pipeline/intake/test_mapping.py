@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from pipeline.detect.admission import Admission
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import catalogue
-from pipeline.intake import DroppedValue, FieldMapping, MappingSettings
+from pipeline.intake import FieldMapping, MappingSettings
+from pipeline.intake.mapping import DroppedValue
 from pipeline.lenient_json import NOT_FINITE, dump_json
 from pipeline.step import RawMessage
 from schemas.record_fields import RECORD_FIELDS
