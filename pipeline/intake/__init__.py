@@ -4,8 +4,9 @@ This package may import nothing of the other steps.
 """
 
 from pipeline.intake.mapping import FieldMapping, MappedRecord
-from pipeline.intake.preview import Preview, PreviewedObject, preview_messages
+from pipeline.intake.preview import Preview, preview_messages
 from pipeline.intake.settings import IntakeSettings, MappingSettings
+from pipeline.intake.source_path import SourcePath
 from pipeline.intake.step import IntakeStep
 
 __all__ = [
@@ -15,6 +16,6 @@ __all__ = [
     "MappedRecord",
     "MappingSettings",
     "Preview",
-    "PreviewedObject",
+    "SourcePath",
     "preview_messages",
 ]

@@ -34,6 +34,14 @@ class DroppedValue(NamedTuple):
     reason: DropReason
 
 
+class MappedValue(NamedTuple):
+    """A value of the source, before any conversion, with its field and its path."""
+
+    field: "MappedField"
+    source: str
+    value: Any
+
+
 @dataclass(slots=True)
 class MappedRecord:
     """The result of a mapping.
@@ -141,15 +149,15 @@ class FieldMapping:
         rule = self._subject_rule.sources if self._subject_rule else ()
         return frozenset((*(source.text for source, _ in self._mapped), *rule))
 
-    def values(self, source: Mapping[str, Any]) -> Iterator[tuple["MappedField", str, Any]]:
+    def values(self, source: Mapping[str, Any]) -> Iterator[MappedValue]:
         """Yield the field, the path and the value of everything that is mapped, before any conversion."""
         for path, mapped in self._mapped:
             if (value := path.find(source)) is not None:
-                yield mapped, path.text, value
+                yield MappedValue(mapped, path.text, value)
         for name, value in source.items():
             named = self._by_name.get(name)
             if named is not None:
-                yield named, name, value
+                yield MappedValue(named, name, value)
             elif isinstance(value, dict):
                 yield from self._values_of_section(name, value)
 
@@ -180,19 +188,19 @@ class FieldMapping:
         _check_subject(mapped_record)
         return mapped_record
 
-    def _values_of_section(self, section: str, content: dict[str, Any]) -> Iterator[tuple["MappedField", str, Any]]:
+    def _values_of_section(self, section: str, content: dict[str, Any]) -> Iterator[MappedValue]:
         """Yield the values of an object that is a section of a record."""
         if section in _SECTIONS:
             for name, value in content.items():
                 named = self._by_name.get(name)
                 if named is not None and named.target.path[0] == section:
-                    yield named, named.name, value
+                    yield MappedValue(named, named.name, value)
         elif section in LABEL_SECTIONS or section == CUSTOM_SECTION:
             for name, value in content.items():
                 target = find_record_field(f"{section}.{name}")
                 if target is not None and target.name not in self._taken:
                     mapped = MappedField(target, None, self._absent.get(target.name, []))
-                    yield mapped, target.name, value
+                    yield MappedValue(mapped, target.name, value)
 
     def _check_time(self, mapped: MappedRecord, default_time_ms: int | None) -> None:
         sent = mapped.record["timestamp"]

@@ -11,7 +11,7 @@ from topologies.commands.running_options import configuration_options
 from topologies.terminal import echo
 
 if TYPE_CHECKING:
-    from pipeline.intake import IntakeSettings, MappingSettings, Preview, PreviewedObject
+    from pipeline.intake import IntakeSettings, MappingSettings, Preview
     from pipeline.step import InputMessage
     from topologies.configuration import Configuration
 
@@ -74,8 +74,7 @@ def _find_settings(topic: str, mapping: "MappingSettings", configuration: "Confi
 
 
 def _print(topic: str, message_count: int, preview: "Preview") -> None:
-    for shown in preview.objects:
-        _print_object(shown)
+    _print_objects(preview)
     if preview.left_out:
         echo("Left out, because no entry of the mapping names it:")
         width = max(map(len, preview.left_out))
@@ -88,20 +87,21 @@ def _print(topic: str, message_count: int, preview: "Preview") -> None:
         echo(f"{without} would become dead letters: see the reasons above")
 
 
-def _print_object(shown: "PreviewedObject") -> None:
-    place = f"partition {shown.message.partition}, offset {shown.message.offset}"
-    place += "" if shown.index is None else f", element {shown.index}"
-    if shown.problem or shown.mapped is None:
-        echo(f"{place}: no record: {shown.problem}")
-    else:
-        record = shown.mapped.record
-        echo(f"{place}: record of {record['subject']} at {record['timestamp']}")
-    width = max((len(source) for source, *_ in (*shown.values, *shown.unusable)), default=0)
-    for source, name, value in shown.values:
-        echo(f"  {source:<{width}}  {name} = {_short(value)}")
-    for source, name, reason, description in shown.unusable:
-        echo(f"  {source:<{width}}  {name} cannot be used ({reason}): {description}")
-    echo("")
+def _print_objects(preview: "Preview") -> None:
+    for shown in preview.objects:
+        place = f"partition {shown.message.partition}, offset {shown.message.offset}"
+        place += "" if shown.index is None else f", element {shown.index}"
+        if shown.problem or shown.mapped is None:
+            echo(f"{place}: no record: {shown.problem}")
+        else:
+            record = shown.mapped.record
+            echo(f"{place}: record of {record['subject']} at {record['timestamp']}")
+        width = max((len(source) for source, *_ in (*shown.values, *shown.unusable)), default=0)
+        for source, name, value in shown.values:
+            echo(f"  {source:<{width}}  {name} = {_short(value)}")
+        for source, name, reason, description in shown.unusable:
+            echo(f"  {source:<{width}}  {name} cannot be used ({reason}): {description}")
+        echo("")
 
 
 def _short(value: Any) -> str:
