@@ -42,7 +42,7 @@ class DeadLetter(Message):
 
     version: Literal[1] = 1
     dead_letter_id: Label
-    step: Literal["detect", "correlate", "route"]
+    step: Literal["intake", "detect", "correlate", "route"]
     reason: DeadLetterReason
     detail: Text
     topic: Label

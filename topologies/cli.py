@@ -19,6 +19,7 @@ COMMANDS = {
     "deployed": "Record a deployment.",
     "baseline": "Learn, publish, show and accept baselines.",
     "backtest": "Show what driftwire would have found in past records.",
+    "intake": "Show how messages of another service would be read.",
     "explain": "Show the evidence of every channel over files of records.",
     "topics": "Add partitions to the records topic.",
     "check": "Check a configuration file.",

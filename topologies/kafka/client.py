@@ -6,6 +6,7 @@ closes its own connection.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 
@@ -30,6 +31,9 @@ from topologies.kafka.record_batches import UnreadableBatch
 
 PROGRESS_TIMEOUT_S = 30.0
 """Maximum seconds without a new message while a topic is read to its end."""
+
+OFFSETS_PER_MESSAGE = 4
+"""Offsets that are read for each of the latest messages of a partition."""
 
 FOLLOW_POLL_MS = 500
 """Maximum milliseconds of a fetch without new messages. An interrupted reader stops within this time."""
@@ -65,7 +69,7 @@ class WriteRefused(DriftwireError):
     """The broker answers but does not accept the message."""
 
 
-async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]:
+async def read_topic(cluster: Cluster, topic: str, *, latest: int | None = None) -> AsyncGenerator[RawMessage]:
     """Yield all committed messages in a topic at the time of the call, oldest first within a partition.
 
     Parameters
@@ -74,6 +78,8 @@ async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]
         The Kafka cluster.
     topic
         Name of the topic.
+    latest
+        Yield at most this number of messages: the latest by their timestamps over all partitions.
 
     Raises
     ------
@@ -88,7 +94,7 @@ async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]
     """
     async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())
-        records = read_to_end(consumer, partitions)
+        records = read_to_end(consumer, partitions) if latest is None else _read_latest(consumer, partitions, latest)
         try:
             while True:
                 # The limit covers every request, not only fetches, because any of them can wait for an answer that
@@ -189,6 +195,23 @@ async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: 
         raise WriteRefused(f"Kafka at {cluster} did not accept the message for {topic}: {error}") from error
     finally:
         await producer.stop()
+
+
+async def _read_latest(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], count: int
+) -> AsyncGenerator[ConsumerRecord | UnreadableBatch]:
+    found: list[ConsumerRecord | UnreadableBatch] = []
+    for partition in partitions:
+        log_end = (await consumer.end_offsets([partition]))[partition]
+        log_start = (await consumer.beginning_offsets([partition]))[partition]
+        # Markers of transactions use offsets too, so a partition can have fewer messages than offsets.
+        start = max(log_start, log_end - OFFSETS_PER_MESSAGE * count)
+        latest: deque[ConsumerRecord | UnreadableBatch] = deque(maxlen=count)
+        async for record in read_to_end(consumer, [partition], start=start):
+            latest.append(record)
+        found += latest
+    for record in sorted(found, key=lambda record: record.timestamp)[-count:]:
+        yield record
 
 
 @asynccontextmanager
