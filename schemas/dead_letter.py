@@ -45,7 +45,7 @@ class DeadLetter(Message):
     dead_letter_id: Label = Field(description="Id of the dead letter, which is the same if the message is read again.")
     step: Literal["detect", "correlate", "route"] = Field(description="Step that could not use the message.")
     reason: DeadLetterReason = Field(description="Reason from a closed set, as listed in the documentation of topics.")
-    detail: Text = Field(description="The reason as a sentence, with the place in the message.")
+    detail: Text = Field(description="The reason as a sentence.")
     topic: Label = Field(description="Topic of the message.")
     partition: Position = Field(description="Partition of the message.")
     offset: Position = Field(description="Offset of the message, or -1 for a message that a step could not write.")

@@ -96,8 +96,8 @@ class _Subjects(Message):
 class Deployment(Message):
     """Change that affects a ``subject``, or all subjects of an ``environment`` or ``provider``, or everything.
 
-    A message may have a list of subjects: :meth:`read` returns one deployment per subject. Numbers and booleans are
-    read as text, a kind in any case, and long texts are cut.
+    A message may have a list of subjects, which is read as one deployment per subject. Numbers and booleans are read as
+    text, a kind in any case, and long texts are cut.
     """
 
     version: Version = 1

@@ -17,6 +17,9 @@ SAMPLING_PROBABILITY_MIN = 1e-4
 SUBJECT_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 """Regular expression of a subject. A subject has no control characters."""
 
+ELEMENTS_MAX = 16_384
+"""Maximum number of records per message. A longer array becomes a dead letter, so it cannot flood a partition."""
+
 Subject = Annotated[str, Field(min_length=1, max_length=SUBJECT_LENGTH_MAX, pattern=SUBJECT_PATTERN)]
 Label = Annotated[str, Field(max_length=SUBJECT_LENGTH_MAX)]
 LabelValue = Label | bool | int
