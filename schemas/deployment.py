@@ -84,7 +84,12 @@ _SUBJECT_SCHEMA = {
         {"type": "null"},
         {"type": ["number", "boolean"]},
         _ONE_SUBJECT,
-        {"type": "array", "items": _ONE_SUBJECT, "minItems": 1, "maxItems": SUBJECTS_MAX},
+        {
+            "type": "array",
+            "items": {"anyOf": [{"type": ["number", "boolean"]}, _ONE_SUBJECT]},
+            "minItems": 1,
+            "maxItems": SUBJECTS_MAX,
+        },
     ]
 }
 

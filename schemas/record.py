@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.message import Message, Version
+from schemas.message import Integer, Message, Version
 from schemas.timestamp import Timestamp
 from schemas.unit import SIGNAL_UNIT, Unit
 
@@ -20,17 +20,21 @@ SUBJECT_PATTERN = r"^[^\x00-\x1f\x7f]+$"
 ELEMENTS_MAX = 16_384
 """Maximum number of records per message. A longer array becomes a dead letter, so it cannot flood a partition."""
 
+AMOUNT_MAX = 1e15
+"""Largest valid amount, in any unit. A larger number makes the field bad."""
+
 Subject = Annotated[str, Field(min_length=1, max_length=SUBJECT_LENGTH_MAX, pattern=SUBJECT_PATTERN)]
 Label = Annotated[str, Field(max_length=SUBJECT_LENGTH_MAX)]
-LabelValue = Label | bool | int
+LabelValue = Label | bool | Integer
 Sampled = Literal["tail"]
-Amount = Annotated[float, Field(ge=0)]
+Amount = Annotated[float, Field(ge=0, le=AMOUNT_MAX)]
 Milliseconds = Annotated[Amount, Unit("ms")]
 Seconds = Annotated[Amount, Unit("s")]
 Tokens = Annotated[Amount, Unit("{tokens}")]
 Characters = Annotated[Amount, Unit("{characters}")]
 Number = Annotated[float, Unit("1")]
 SignalValue = Annotated[float, Unit(SIGNAL_UNIT)]
+_SIGNED = Field(ge=-AMOUNT_MAX, le=AMOUNT_MAX)
 Ratio = Annotated[Number, Field(ge=0, le=1)]
 Rate = bool
 
@@ -85,7 +89,7 @@ class Output(Message):
 class Data(Message):
     """The input: retrieval, features, schema."""
 
-    retrieval_score: Number | None = Field(
+    retrieval_score: Annotated[Number, _SIGNED] | None = Field(
         default=None, description="Score of the retrieved documents, on any scale on which more is better."
     )
     retrieved_documents: Annotated[Amount, Unit("{documents}")] | None = Field(
@@ -161,6 +165,6 @@ class Record(Message):
     output: Output | None = Field(default=None, description="The output, and how users reacted to it.")
     data: Data | None = Field(default=None, description="The input: retrieval, features and schema.")
     safety: Safety | None = Field(default=None, description="Results of filters and policies.")
-    custom: dict[Label, SignalValue | bool] = Field(
+    custom: dict[Label, Annotated[SignalValue, _SIGNED] | bool] = Field(
         default_factory=dict, description="Your own signals by name, in units of your choice."
     )
