@@ -38,12 +38,21 @@ def is_other_time(problem):
     try:
         return bool(parse_timestamp(problem.instance))
     except ValueError:
-        return False
+        alternatives = {inner.schema_path[0] for inner in problem.context}
+        return any(
+            all(is_other_time(inner) for inner in problem.context if inner.schema_path[0] == alternative)
+            for alternative in alternatives
+        )
 
 
 def is_too_early(problem):
     """Whether the contract refuses a time before 1973, which fits the format of the schema."""
     return isinstance(problem["input"], str) and bool(BEFORE_1973.fullmatch(problem["input"]))
+
+
+def ends_in_a_newline(problem):
+    """Whether a pattern refuses a newline at the end. JSON Schema refuses it too, but Python's ``$`` allows it."""
+    return problem["type"] == "string_pattern_mismatch" and problem["input"].endswith("\n")
 
 
 def violations(name, content):
@@ -62,7 +71,7 @@ def test_a_message_fits_both_its_contract_and_its_schema_or_neither(name, data):
     refused, violated = list(validators(name).iter_errors(content)), violations(name, content)
     if bool(refused) != bool(violated):
         assert all(is_other_time(problem) for problem in refused), refused
-        assert all(is_too_early(problem) for problem in violated), violated
+        assert all(is_too_early(problem) or ends_in_a_newline(problem) for problem in violated), violated
 
 
 @pytest.mark.parametrize(
