@@ -188,9 +188,7 @@ class _FieldReader:
 
     def read_probabilities(self, column: Column, path: str) -> NDArray[np.float64]:
         """Return probabilities, with NaN where a record has none that can be used."""
-        probabilities = np.array(
-            self.read_column(column, path, _NUMBERS, catalogue.convert_to_number), dtype=np.float64
-        )
+        probabilities = np.array(self.read_column(column, path, _NUMBERS, convert_to_number), dtype=np.float64)
         is_invalid = (probabilities < SAMPLING_PROBABILITY_MIN) | (probabilities > 1.0)
         for row in np.flatnonzero(is_invalid).tolist():
             self._drop(row, path, "out_of_bounds")
