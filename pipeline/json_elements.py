@@ -6,9 +6,7 @@ from typing import Any
 
 from pipeline.lenient_json import BadValue, dump_json, parse_json
 from schemas.dead_letter import DeadLetterReason
-
-ELEMENTS_MAX = 16_384
-"""Maximum number of records per message. A longer array becomes a dead letter, so it cannot flood a partition."""
+from schemas.record import ELEMENTS_MAX
 
 BLANK = b" \t\r\n"
 """Whitespace characters in JSON."""

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import orjson
 
-from pipeline.detect.admission.decode import ELEMENTS_MAX
 from schemas.dead_letter import DeadLetterReason
+from schemas.record import ELEMENTS_MAX
 from schemas.timestamp import format_timestamp
 
 SUBJECT = "hostile-bot"

@@ -23,7 +23,7 @@ COMMANDS = {
     "explain": "Show the evidence of every channel over files of records.",
     "topics": "Add partitions to the records topic.",
     "check": "Check a configuration file.",
-    "schema": "Export the message contracts as JSON Schemas.",
+    "schema": "Export the message contracts as JSON Schemas or AsyncAPI.",
 }
 """Help line of each command. The module of the same name in ``topologies/commands`` defines ``command``."""
 

@@ -18,8 +18,9 @@ import orjson
 from numpy.typing import NDArray
 
 from pipeline.detect.admission.projection import PROJECT_ABOVE_BYTES, project
-from pipeline.json_elements import ELEMENTS_MAX, read_elements
+from pipeline.json_elements import read_elements
 from schemas.dead_letter import DeadLetterReason
+from schemas.record import ELEMENTS_MAX
 
 _SENTINEL = 9_007_199_254_740_993
 """Separator between two messages. An integer has one spelling in JSON, and no float equals 2**53 + 1."""
