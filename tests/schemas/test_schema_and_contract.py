@@ -21,7 +21,9 @@ validators = cache(validator)
 
 
 def examples(name):
-    return [content for file in FILES if file.parent.name == name for content in contents(file)]
+    """Examples without notices of a deployment, which has the schema of an input only where it is an input."""
+    messages = [content for file in FILES if file.parent.name == name for content in contents(file)]
+    return [content for content in messages if name != "notice" or "change" not in content]
 
 
 def is_json(content):
