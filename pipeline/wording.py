@@ -33,6 +33,7 @@ _FAULTS = {
     "too_long": "is too long",
     "too_many": "has more signals than the limit",
     "too_many_fields": "has too many fields",
+    "wrong_type": "has the wrong type",
 }
 
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60

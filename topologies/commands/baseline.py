@@ -1,6 +1,7 @@
 """``driftwire baseline``: learn, publish and show baselines, and accept a new normal."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -8,6 +9,7 @@ from uuid import uuid4
 import click
 
 from pipeline.wording import duration
+from schemas.baseline import Baseline
 from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
@@ -74,9 +76,7 @@ def learn_command(
     """
     from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
 
-    from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415
     from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import and not needed for --help
-    from pipeline.detect.record_check import describe_bad_fields, describe_look_alikes  # noqa: PLC0415  as above
     from topologies.configuration import load_configuration  # noqa: PLC0415
     from topologies.errors import DriftwireError  # noqa: PLC0415
 
@@ -119,9 +119,14 @@ def learn_command(
         f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
         f"{baseline.records} records over {duration(span_s)}; unusable records: {refused}"
     )
-    fields = describe_bad_fields(history.bad_fields[baseline.subject])
-    for line in fields + describe_look_alikes(history.look_alikes[baseline.subject]):
-        echo(line)
+    _print_field_problems(history.bad_fields[baseline.subject], history.look_alikes[baseline.subject])
+    _print_unmonitored(baseline)
+
+
+def _print_unmonitored(baseline: Baseline) -> None:
+    """Print which signals of a baseline are not monitored, and why."""
+    from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415  slow to import
+
     if baseline.sampled:
         echo(
             "records are sampled by outcome, so signals that depend on the outcome are not monitored: "
@@ -133,6 +138,14 @@ def learn_command(
             f"not monitored, because the second half of the records differs from the first: {', '.join(moving)}; "
             "choose a steadier period with --from and --to, or learn from more days"
         )
+
+
+def _print_field_problems(bad_fields: Counter[tuple[str, str]], look_alikes: set[str]) -> None:
+    """Print the fields that could not be used, and unknown fields that look like a known one."""
+    from pipeline.detect.record_check import describe_bad_fields, describe_look_alikes  # noqa: PLC0415  slow to import
+
+    for line in describe_bad_fields(bad_fields) + describe_look_alikes(look_alikes):
+        echo(line)
 
 
 @command.command("publish")

@@ -180,13 +180,7 @@ class Stream:
         return self.monitored_before + MonitoredCount(self.monitor.finite_values, self.monitor.monitored_values)
 
     def push(self, records: Records) -> list[PositionedOutput]:
-        """Process admitted records.
-
-        Parameters
-        ----------
-        records
-            At least one record, in order of arrival.
-        """
+        """Process at least one admitted record, in order of arrival."""
         self.changed = True
         watermarks = np.maximum.accumulate(np.maximum(records.times_ms, self.watermark))
         outputs: list[PositionedOutput] = []
@@ -374,17 +368,12 @@ class Stream:
 
     def _close_drifts(self, now_ms: int) -> list[OutputMessage]:
         """End all published drifts because another baseline is applied."""
-        if self.monitor is None:
-            return []
-        ended = self._end_drifts(self.monitor.close_drifts(now_ms))
-        return ended + self.losses.end_absences(self.columns.environment)
+        monitored = [] if self.monitor is None else self._end_drifts(self.monitor.close_drifts(now_ms))
+        return monitored + self.losses.end_absences(self.columns.environment)
 
     def _end_drifts(self, ended: list[Finding]) -> list[OutputMessage]:
-        return [
-            self._drift_output(finding)
-            for finding in ended
-            if self.relearning is None or self.relearning.was_published(finding)
-        ]
+        was_published = self.relearning.was_published if self.relearning is not None else None
+        return [self._drift_output(finding) for finding in ended if was_published is None or was_published(finding)]
 
     def _relearn_from(self, block: Block, baseline: Baseline) -> list[OutputMessage]:
         if self.relearning is None:

@@ -81,7 +81,7 @@ def test_only_the_defined_kind_of_sampling_is_read():
     assert records.labels["sampled"] == ["tail", None, None, "tail", None, None]
     assert records.faults == [
         (2, "sampled", "out_of_bounds"),
-        (4, "sampled", "wrong_type"),
+        (4, "sampled", "is_boolean"),
         (5, "sampled", "out_of_bounds"),
     ]
 
@@ -90,7 +90,7 @@ def test_a_sampling_probability_is_above_a_limit_and_at_most_one():
     values = (0.25, 1, "0.5", None, 1e-4, 9e-5, 0, -0.1, 1.01, True, "often")
     records = read(*({"subject": "bot", "sampling_probability": value} for value in values))
     assert np.nan_to_num(records.sampling_probabilities, nan=-1).tolist() == [0.25, 1, 0.5, -1, 1e-4, *[-1] * 6]
-    reasons = ["out_of_bounds"] * 4 + ["wrong_type"] * 2
+    reasons = [*["out_of_bounds"] * 4, "is_boolean", "is_text"]
     assert records.faults == [(row, "sampling_probability", reason) for row, reason in enumerate(reasons, 5)]
     assert np.flatnonzero(records.converted["sampling_probability"]).tolist() == [2]
 
