@@ -212,9 +212,7 @@ class Replay:
             If a file, the cluster or the topology fails.
         """
         files = self.open()
-        guesses = [file.guess for file in files if file.guess.is_mapped]
-        if guesses:
-            console.print(render_guesses(guesses))
+        console.print(render_guesses([file.guess for file in files]))
         span = self.measure(files)
         deployments = [deployment for path in self.deployments for deployment in read_deployments(path)]
         baselines = [read_baseline_file(path) for path in self.baselines]

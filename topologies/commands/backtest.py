@@ -10,8 +10,8 @@ import click
 
 from schemas.incident import Severity
 from topologies.command_line import EXIT_FOUND
-from topologies.commands.mapping_options import mapping_options
 from topologies.commands.parameter_types import Duration, PointInTime
+from topologies.commands.record_file_options import open_files, record_file_options
 from topologies.commands.running_options import config_option
 from topologies.errors import DriftwireError
 from topologies.terminal import echo
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.intake import MappingSettings
     from pipeline.route import RouteSettings
     from topologies.configuration import Configuration
-    from topologies.record_files import RecordLine
+    from topologies.record_files import ReadOptions, RecordLine
 
 READY_RECORDS_MIN = 100
 """Smallest value of --ready-records."""
@@ -76,12 +76,13 @@ _EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     type=click.Choice(["P1", "P2", "P3", "P4"]),
     help="Exit with status 3 if there was an incident of this severity or a worse one.",
 )
-@mapping_options
+@record_file_options
 @config_option
 def command(
     *,
     files: tuple[Path, ...],
     mapping: "MappingSettings",
+    reading: "ReadOptions",
     report: Path | None,
     deployments_file: Path | None,
     baseline_files: tuple[Path, ...],
@@ -107,12 +108,7 @@ def command(
     from topologies.backtest_page import incidents_json, render_summary, write_page  # noqa: PLC0415
     from topologies.baselines import read_baseline_file  # noqa: PLC0415
     from topologies.configuration import load_configuration  # noqa: PLC0415
-    from topologies.record_files import (  # noqa: PLC0415
-        merge_by_event_time,
-        open_records,
-        read_deployments,
-        render_guesses,
-    )
+    from topologies.record_files import merge_by_event_time, read_deployments  # noqa: PLC0415
 
     if sum((bool(baseline_files), until_ms is not None, ready_after is not None)) > 1:
         raise click.UsageError("give only one of --baseline, --baseline-until and --ready-after")
@@ -120,8 +116,7 @@ def command(
     detect = configuration.detect.model_copy(update=configuration.detect.readiness(None, ready_records))
     baselines = [read_baseline_file(path) for path in baseline_files]
     deployments = [] if deployments_file is None else read_deployments(deployments_file)
-    records = open_records(files, mapping, time_zone=detect.time_zone or None)
-    Console().print(render_guesses([file.guess for file in records]))
+    records = open_files(files, mapping, reading, time_zone=detect.time_zone, console=Console())
     learning, rows = _choose_learning(
         merge_by_event_time(records), detect.ready_after_s, bool(baselines), ready_after, until_ms
     )

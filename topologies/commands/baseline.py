@@ -71,8 +71,7 @@ def learn_command(
     """Learn a baseline from FILES of records.
 
     The files are NDJSON, JSON, CSV or Parquet, optionally gzipped (.gz). They are merged by time, and each must be in
-    time order. If they name several subjects, select one with --subject. What was found in files that are mapped is
-    shown first.
+    time order. If they name several subjects, select one with --subject. What was found in the files is shown first.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
 
@@ -91,14 +90,7 @@ def learn_command(
         echo(line)
     refused = ", ".join(f"{reason} {count}" for reason, count in history.unusable.most_common()) or "none"
     if len(history.baselines) != 1:
-        names = ", ".join(history.baselines)
-        if subject is not None:
-            problem = f"the files contain no records of {subject}: check the name"
-        elif names:
-            problem = f"the files contain {len(history.baselines)} subjects ({names}): select one with --subject"
-        else:
-            problem = "the files contain no usable records"
-        raise DriftwireError(f"{problem}; unusable records: {refused}")
+        raise DriftwireError(f"{_describe_subjects(list(history.baselines), subject)}; unusable records: {refused}")
     (baseline,) = history.baselines.values()
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
     if span_s < settings.ready_after_s:
@@ -146,6 +138,15 @@ def _print_field_problems(bad_fields: Counter[tuple[str, str]], look_alikes: set
 
     for line in describe_bad_fields(bad_fields) + describe_look_alikes(look_alikes):
         echo(line)
+
+
+def _describe_subjects(names: list[str], subject: str | None) -> str:
+    """Describe why the files do not contain exactly one subject to learn."""
+    if subject is not None:
+        return f"the files contain no records of {subject}: check the name"
+    if names:
+        return f"the files contain {len(names)} subjects ({', '.join(names)}): select one with --subject"
+    return "the files contain no usable records"
 
 
 @command.command("publish")

@@ -56,7 +56,7 @@ def open_files(
     time_zone: str,
     console: "Console",
 ) -> list["RecordFile"]:
-    """Open files of records, and show what was found in those that are mapped.
+    """Open files of records, and show what was found in them.
 
     Raises
     ------
@@ -66,9 +66,7 @@ def open_files(
     from topologies.record_files import open_records, render_guesses  # noqa: PLC0415  slow to import, as above
 
     files = open_records(paths, mapping, time_zone=time_zone or None, options=reading)
-    shown = [file.guess for file in files if file.guess.is_mapped or file.guess.remarks]
-    if shown:
-        console.print(render_guesses(shown))
+    console.print(render_guesses([file.guess for file in files]))
     return files
 
 

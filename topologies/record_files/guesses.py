@@ -50,7 +50,7 @@ class FileGuess:
 
     @property
     def is_mapped(self) -> bool:
-        """Whether rows are mapped to records. A file of driftwire's own records is sent unchanged."""
+        """Whether rows are mapped to records. A file of driftwire's own records is used unchanged."""
         return bool(self.columns)
 
 
@@ -96,4 +96,4 @@ def _remarks(guess: FileGuess) -> list[str]:
 def _rows(guess: FileGuess) -> str:
     count = "1 row" if guess.rows == 1 else f"{guess.rows:,} rows"
     examined = count if guess.is_whole_file else f"first {count} examined"
-    return examined if guess.columns else f"{examined}, records in driftwire's own form, sent unchanged"
+    return examined if guess.columns else f"{examined}, records in driftwire's own form, used unchanged"
