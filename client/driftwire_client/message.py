@@ -46,7 +46,9 @@ def encode_record(
     >>> encode_record({"latency_ms": 812, "refused": None}, {"subject": "support-bot"}, 1795489920123, print)
     (b'support-bot', b'{"subject":"support-bot","timestamp":1795489920123,"infrastructure":{"latency_ms":812}}')
     """
-    record = _build_record(fields, {"timestamp": now_ms, **defaults}, RecordFields.__annotations__, warn)
+    record = _build_record(
+        fields, {"subject": None, "timestamp": now_ms, **defaults}, RecordFields.__annotations__, warn
+    )
     if "request_id" in record and "infrastructure" not in record:
         # Without any field of the infrastructure, a record with a request id would be read as a late outcome.
         record["infrastructure"] = {"error": None}
@@ -59,10 +61,10 @@ def encode_outcome(
     """Return key and value of a late outcome. Parameters and errors are those of :func:`encode_record`.
 
     >>> encode_outcome({"request_id": "r-81", "thumbs_down": True}, {"subject": "support-bot"}, 1795489920123, print)[1]
-    b'{"timestamp":1795489920123,"subject":"support-bot","request_id":"r-81","output":{"thumbs_down":true}}'
+    b'{"subject":"support-bot","timestamp":1795489920123,"request_id":"r-81","output":{"thumbs_down":true}}'
     """
     known = {**OutcomeFields.__annotations__, "request_id": None}
-    record = _build_record(fields, {"timestamp": now_ms, **defaults}, known, warn)
+    record = _build_record(fields, {"subject": None, "timestamp": now_ms, **defaults}, known, warn)
     if "request_id" not in record:
         raise UnusableMessage("an outcome needs a request_id")
     return _encode_for_subject(record)
