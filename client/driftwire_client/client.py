@@ -137,6 +137,28 @@ class Client:
         self._reset()
         _clients.add(self)
 
+    def _reset(self) -> None:
+        """Begin without calls and without a thread, at the start or in a forked process.
+
+        The producer is a local variable of the thread. In a forked process, which does not have the threads of librdkafka,
+        nobody can therefore use or destroy it.
+        """
+        self._lock = threading.RLock()  # reentrant, because a signal handler may call the client too
+        self._queue: deque[_Call] = deque()
+        self._called = 0
+        self._sent = 0
+        self._waiting = 0
+        self._dropped: Counter[str] = Counter()
+        self._is_settled = False
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._finished = threading.Event()
+        self._close_at = 0.0
+        self._warnings: set[str] = set()
+        self._problem: str | None = None
+        self._error = "no answer"
+        self._dropped_before = 0
+
     def record(self, /, **fields: Unpack[RecordFields]) -> None:
         """Send one served request. Without a ``timestamp``, the request ended now."""
         self._put(RECORDS, encode_record, cast("dict[str, Any]", fields))
@@ -181,28 +203,6 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _reset(self) -> None:
-        """Begin without calls and without a thread, at the start or in a forked process.
-
-        The producer is a local variable of the thread. In a forked process, which does not have the threads of librdkafka,
-        nobody can therefore use or destroy it.
-        """
-        self._lock = threading.RLock()  # reentrant, because a signal handler may call the client too
-        self._queue: deque[_Call] = deque()
-        self._called = 0
-        self._sent = 0
-        self._waiting = 0
-        self._dropped: Counter[str] = Counter()
-        self._is_settled = False
-        self._thread: threading.Thread | None = None
-        self._closing = threading.Event()
-        self._finished = threading.Event()
-        self._close_at = 0.0
-        self._warnings: set[str] = set()
-        self._problem: str | None = None
-        self._error = "no answer"
-        self._dropped_before = 0
 
     def _put(self, topic: str, encode: Callable[..., tuple[bytes, bytes]], fields: dict[str, Any]) -> None:
         try:
