@@ -2,20 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Required, TypedDict
+from typing import Literal, Required, TypedDict
 
 Timestamp = datetime | float | str
 """A time with an offset from UTC, RFC 3339, or a Unix time in seconds, milliseconds, microseconds or nanoseconds."""
 
 
 class LabelFields(TypedDict, total=False):
-    """Labels of the request. A subject is one AI feature in one environment, such as support-bot."""
+    """Labels of the request. A subject is one AI feature in one environment, such as support-bot.
+
+    ``sampled`` is tail if the outcome of a request decided whether it is recorded. ``sampling_probability`` is the
+    probability with which it is recorded.
+    """
 
     subject: str | None
     timestamp: Timestamp | None
     environment: str | None
     provider: str | None
     provider_model: str | None
+    sampled: Literal["tail"] | None
+    sampling_probability: float | None
     versions: Mapping[str, str | int | bool] | None
     segment: Mapping[str, str | int | bool] | None
     custom: Mapping[str, float | bool] | None

@@ -34,6 +34,7 @@ def test_a_record_with_every_field_fits_the_contract() -> None:
     }
     fields |= {"embedding": (0.1, 0.2), "request_id": "r-81", "versions": {"model": 7}, "segment": {"tenant": "acme"}}
     fields |= {"custom": {"margin": 0.1, "cached": True}, "environment": "test", "provider": "p", "provider_model": "m"}
+    fields |= {"sampled": "tail", "sampling_probability": 0.5}
     record = read_record(**fields)
     assert record.model_fields_set == set(Record.model_fields) - {"version"}
     for name, section in SECTIONS.items():
