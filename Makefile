@@ -13,7 +13,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(READY)  ## create .venv with the locked dependencies
@@ -75,6 +75,10 @@ format: $(READY)  ## fix and format the sources
 .PHONY: bench
 bench: $(READY)  ## compare the speed of detect with a plain pipeline
 	$(BIN)/driftwire-load bench detect
+
+.PHONY: bench-client
+bench-client: $(READY)  ## time a million calls of the Python client while Kafka works, hangs, is away and is slow
+	PYTHONPATH=client $(BIN)/python -m tests.client.benchmark
 
 .PHONY: audit
 audit: $(READY)  ## check the locked dependencies for known vulnerabilities, which needs the network

@@ -8,9 +8,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(
-    ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for root in ("schemas", "pipeline", "topologies", "load")
-    for path in (ROOT / root).rglob("*.py")
+    ".".join(path.relative_to(parent).with_suffix("").parts)
+    for parent, root in (
+        *((ROOT, name) for name in ("schemas", "pipeline", "topologies", "load")),
+        (ROOT / "client", "driftwire_client"),
+    )
+    for path in (parent / root).rglob("*.py")
     if ">>>" in path.read_text(encoding="utf-8") and path.name != "__init__.py"
 )
 

@@ -20,7 +20,7 @@ from topologies.configuration.configuration import load_configuration
 
 ROOT = Path(__file__).parents[1]
 ROOTS = ("schemas", "pipeline", "topologies", "load")
-SOURCES = sorted(path for root in ROOTS for path in (ROOT / root).rglob("*.py"))
+SOURCES = sorted(path for root in (*ROOTS, "client/driftwire_client") for path in (ROOT / root).rglob("*.py"))
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 

@@ -1,0 +1,349 @@
+"""The client. Serving code puts calls into a bounded queue, and one thread sends them."""
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self, Unpack, cast
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from driftwire_client.fields import DeploymentFields, OutcomeFields, RecordFields
+from driftwire_client.message import MAPPINGS, UnusableMessage, encode_deployment, encode_outcome, encode_record
+from driftwire_client.security import SecurityOptions, librdkafka_options
+
+RECORDS = "driftwire.records"
+DEPLOYMENTS = "driftwire.deployments"
+
+QUEUE_BYTES_MAX = 64 * 1024 * 1024
+"""Maximum bytes of messages that wait for Kafka."""
+
+BATCH_MESSAGES = 100
+"""Messages that the thread encodes before it looks at Kafka's answers. Higher values keep other threads waiting longer."""
+
+POLL_S = 0.1
+"""Maximum seconds before the thread looks into the queue again."""
+
+PROBLEM_AFTER_S = 5.0
+"""Seconds without an answer from Kafka that are logged as a problem."""
+
+CONNECT_RETRY_S = 5.0
+"""Seconds between two attempts with options that librdkafka does not accept, such as a damaged certificate."""
+
+WARNINGS_MAX = 20
+"""Maximum number of different warnings about calls. Each is logged once."""
+
+UNDELIVERED = (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT)  # noqa: SLF001  librdkafka's own codes begin like this
+
+logger = logging.getLogger("driftwire_client")
+
+_Call = tuple[str, Callable[..., tuple[bytes, bytes]], dict[str, Any], int]
+"""Topic, encoder, fields, and time of the call (Unix ms)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the calls in this process: ``called`` is the sum of ``sent``, ``waiting`` and all ``dropped``.
+
+    Attributes
+    ----------
+    sent
+        Calls whose message Kafka confirmed.
+    waiting
+        Calls whose message waits, or is on the way.
+    dropped
+        Dropped calls by reason. ``queue_full``: too many waited. ``invalid``: there was no usable subject or request id.
+        ``closed``: the client was closed. ``refused``: Kafka refused the message. ``undelivered``: Kafka did not confirm
+        the message within five minutes or before the client was closed. The message may have arrived nevertheless.
+    """
+
+    called: int
+    sent: int
+    waiting: int
+    dropped: dict[str, int]
+
+
+class Client:
+    """Sends records, late outcomes and deployments to driftwire.
+
+    :meth:`record`, :meth:`outcome` and :meth:`deployed` return at once and raise nothing, whatever their values are and
+    whatever happens to Kafka. What cannot be sent is dropped and counted. The methods may be called from any thread, from
+    coroutines, and after a fork: each process connects for itself, at its first call. Monkey-patched threads, as of
+    gevent, are not supported.
+
+    Parameters
+    ----------
+    bootstrap
+        Kafka address as ``HOST:PORT``, or several separated by commas.
+    subject, environment, provider, provider_model, versions, segment
+        Labels of all records. A record can override them. ``versions`` and ``segment`` are merged by key.
+    queue_records
+        Maximum number of calls that wait. Higher values bridge longer outages and use more memory.
+    close_timeout_s
+        Maximum seconds that :meth:`close` waits for Kafka. Higher values can delay the end of the process.
+    security
+        TLS and SASL options, with the names of driftwire's ``[kafka.security]``. Without them, connections are plain.
+
+    Raises
+    ------
+    ValueError
+        If an option is wrong or a file cannot be read. A connection is not attempted.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        subject: str | None = None,
+        environment: str | None = None,
+        provider: str | None = None,
+        provider_model: str | None = None,
+        versions: Mapping[str, str | int | bool] | None = None,
+        segment: Mapping[str, str | int | bool] | None = None,
+        queue_records: int = 10_000,
+        close_timeout_s: float = 5.0,
+        security: SecurityOptions | None = None,
+    ) -> None:
+        if queue_records < 1:
+            raise ValueError(f"queue_records must be at least 1, not {queue_records}")
+        labels = {
+            "subject": subject,
+            "environment": environment,
+            "provider": provider,
+            "provider_model": provider_model,
+            "versions": dict(versions) if versions else None,
+            "segment": dict(segment) if segment else None,
+        }
+        self._defaults = {name: value for name, value in labels.items() if value is not None}
+        self._bootstrap = bootstrap
+        self._queue_records = queue_records
+        self._close_timeout_s = close_timeout_s
+        self._options = {
+            **librdkafka_options(security or {}),
+            "bootstrap.servers": bootstrap,
+            "partitioner": "murmur2_random",  # as other clients of Kafka choose the partition of a subject
+            "queue.buffering.max.messages": queue_records + 1,
+            "queue.buffering.max.kbytes": QUEUE_BYTES_MAX // 1024,
+            "log_level": 0,
+            "error_cb": self._note_error,
+        }
+        self._is_closed = False
+        self._reset()
+        _clients.add(self)
+
+    def _reset(self) -> None:
+        """Begin without calls and without a thread, at the start or in a forked process.
+
+        The producer is a local variable of the thread. In a forked process, which does not have the threads of librdkafka,
+        nobody can therefore use or destroy it.
+        """
+        self._lock = threading.RLock()  # reentrant, because a signal handler may call the client too
+        self._queue: deque[_Call] = deque()
+        self._called = 0
+        self._sent = 0
+        self._waiting = 0
+        self._dropped: Counter[str] = Counter()
+        self._is_settled = False
+        self._thread: threading.Thread | None = None
+        self._closing = threading.Event()
+        self._finished = threading.Event()
+        self._close_at = 0.0
+        self._warnings: set[str] = set()
+        self._problem: str | None = None
+        self._error = "no answer"
+        self._dropped_before = 0
+
+    def record(self, /, **fields: Unpack[RecordFields]) -> None:
+        """Send one served request. Without a ``timestamp``, the request ended now."""
+        self._put(RECORDS, encode_record, cast("dict[str, Any]", fields))
+
+    def outcome(self, /, request_id: str | int, **fields: Unpack[OutcomeFields]) -> None:
+        """Send what became known later about a request, such as a thumbs-down. It is not counted as another request."""
+        self._put(RECORDS, encode_outcome, {"request_id": request_id, **fields})
+
+    def deployed(self, /, **fields: Unpack[DeploymentFields]) -> None:
+        """Send a change to the system behind a subject, an environment or a provider."""
+        self._put(DEPLOYMENTS, encode_deployment, cast("dict[str, Any]", fields))
+
+    def counts(self) -> Counts:
+        """Return what became of the calls so far."""
+        with self._lock:
+            return Counts(self._called, self._sent, self._waiting, dict(self._dropped))
+
+    def close(self) -> None:
+        """Send what waits, for ``close_timeout_s`` at most, and drop the rest. Later calls are dropped.
+
+        It is called at the end of the program and of a ``with`` block.
+        """
+        with self._lock:
+            self._is_closed = True
+            thread = self._thread
+        if thread is not None:
+            self._close_at = time.monotonic() + self._close_timeout_s
+            self._closing.set()
+            self._finished.wait(self._close_timeout_s + 1.0)
+        with self._lock:
+            undelivered, self._waiting = self._waiting, 0
+            self._is_settled = True
+            if undelivered:
+                self._dropped["undelivered"] += undelivered
+        if undelivered:
+            logger.warning("closed before Kafka at %s confirmed %d records", self._bootstrap, undelivered)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _put(self, topic: str, encode: Callable[..., tuple[bytes, bytes]], fields: dict[str, Any]) -> None:
+        try:
+            for name in MAPPINGS:
+                if name in fields and type(fields[name]) is dict:
+                    fields[name] = fields[name].copy()  # the caller may change it before the thread reads it
+            call = (topic, encode, fields, time.time_ns() // 1_000_000)
+            with self._lock:
+                self._called += 1
+                if self._is_closed:
+                    self._dropped["closed"] += 1
+                elif self._waiting >= self._queue_records:
+                    self._dropped["queue_full"] += 1
+                else:
+                    self._waiting += 1
+                    self._queue.append(call)
+                    if self._thread is None:
+                        self._start()
+        except Exception:  # noqa: BLE001, S110  serving code comes first; the counts show what is missing
+            pass
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="driftwire-client", daemon=True)
+        thread.start()  # fails if the program ends; then the queue is dropped by close()
+        self._thread = thread
+
+    def _run(self) -> None:
+        try:
+            producer = self._connect()
+            if producer is not None:
+                self._send(producer)
+        finally:
+            self._finished.set()
+
+    def _connect(self) -> Producer | None:
+        while True:
+            try:
+                return Producer(self._options)
+            except (KafkaException, ValueError, TypeError) as error:
+                self._begin_problem(str(error))
+            if self._closing.wait(CONNECT_RETRY_S):
+                return None
+
+    def _send(self, producer: Producer) -> None:
+        """Send until the client is closed."""
+        sent, answered_at = self._sent, time.monotonic()
+        while not self._closing.is_set():
+            self._produce_batch(producer)
+            producer.poll(0 if self._queue else POLL_S)
+            if self._sent != sent or len(producer) == 0:
+                if self._sent != sent:
+                    self._end_problem()
+                sent, answered_at = self._sent, time.monotonic()
+            elif time.monotonic() - answered_at > PROBLEM_AFTER_S:
+                self._begin_problem(self._error)
+        while self._queue and time.monotonic() < self._close_at:
+            self._produce_batch(producer)
+        producer.flush(max(0.0, self._close_at - time.monotonic()))
+
+    def _produce_batch(self, producer: Producer) -> None:
+        for _ in range(min(len(self._queue), BATCH_MESSAGES)):
+            topic, encode, fields, now_ms = self._queue.popleft()
+            try:
+                key, value = encode(fields, self._defaults, now_ms, self._warn_unknown)
+                producer.produce(topic, value, key, on_delivery=self._count_delivery)
+            except BufferError:
+                self._drop("queue_full")
+            except KafkaException as error:
+                self._refuse(error.args[0])
+            except UnusableMessage as error:
+                self._drop("invalid")
+                self._warn(f"a call was dropped: {error}")
+            except Exception as error:  # noqa: BLE001  a value of the caller can raise anything
+                self._drop("invalid")
+                self._warn(f"a call was dropped: {type(error).__name__}")
+
+    def _count_delivery(self, error: KafkaError | None, _message: Message) -> None:
+        if error is None:
+            with self._lock:
+                if not self._is_settled:
+                    self._sent += 1
+                    self._waiting -= 1
+        elif error.code() in UNDELIVERED:
+            self._drop("undelivered")
+        else:
+            self._refuse(error)
+
+    def _refuse(self, error: KafkaError) -> None:
+        self._drop("refused")
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            self._warn("a message was dropped: it is larger than Kafka accepts")
+        else:
+            self._begin_problem(error.str())
+
+    def _drop(self, reason: str) -> None:
+        with self._lock:
+            if not self._is_settled:
+                self._dropped[reason] += 1
+                self._waiting -= 1
+
+    def _note_error(self, error: KafkaError) -> None:
+        # That all brokers are down follows the reason why.
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  librdkafka's own codes begin like this
+            self._error = error.str()
+
+    def _begin_problem(self, reason: str) -> None:
+        if self._problem is None:
+            self._problem = reason
+            self._dropped_before = self._dropped.total()
+            logger.warning(
+                "Kafka at %s does not take records (%s); up to %d wait", self._bootstrap, reason, self._queue_records
+            )
+
+    def _end_problem(self) -> None:
+        if self._problem is not None:
+            self._problem = None
+            self._error = "no answer"
+            dropped = self._dropped.total() - self._dropped_before
+            logger.warning("Kafka at %s takes records again; %d were dropped meanwhile", self._bootstrap, dropped)
+
+    def _warn_unknown(self, name: str) -> None:
+        self._warn(f"a field was left out: {name[:50]!r} is unknown here")
+
+    def _warn(self, text: str) -> None:
+        if text not in self._warnings and len(self._warnings) < WARNINGS_MAX:
+            self._warnings.add(text)
+            logger.warning("%s (further ones are only counted)", text)
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _reset_all() -> None:
+    for client in list(_clients):
+        client._reset()  # noqa: SLF001  this module's own
+
+
+def _close_all() -> None:
+    for client in list(_clients):
+        client.close()
+
+
+os.register_at_fork(after_in_child=_reset_all)
+atexit.register(_close_all)
