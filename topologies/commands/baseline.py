@@ -1,19 +1,36 @@
 """``driftwire baseline``: learn, publish and show baselines, and accept a new normal."""
 
 import asyncio
+from collections import Counter
 from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
 
-from pipeline.wording import duration
+from pipeline.wording import NAMES_MAX, duration
 from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
 from topologies.commands.options import author_option, now_ms
 from topologies.commands.parameter_types import Duration, PastTime, PointInTime
-from topologies.commands.running_options import bootstrap_option, config_option
+from topologies.commands.running_options import bootstrap_option, config_option, configuration_options
+from topologies.errors import DriftwireError
 from topologies.terminal import echo
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.detect.settings import DetectSettings
+    from schemas.baseline import Baseline
+    from topologies.configuration import Configuration
+
+READY_RECORDS_MIN = 100
+"""Minimum records of a signal from which a baseline can be learned."""
+
+SPAN_MIN_S = 10
+"""Minimum seconds of event time from which a baseline can be learned."""
 
 
 @click.group("baseline", short_help="Learn, publish, show and accept baselines.")
@@ -22,11 +39,11 @@ def command() -> None:
 
 
 @command.command("learn")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write."
-)
-@click.option("--subject", metavar="NAME", help="Subject to learn. Required if the files contain several subjects.")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--topic", metavar="NAME", help="Topic of records to learn from, such as driftwire.records.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write.")
+@click.option("--publish", is_flag=True, help="Publish the baseline, as driftwire baseline publish does.")
+@click.option("--subject", metavar="NAME", help="Subject to learn. Required if there are records of several subjects.")
 @click.option(
     "--ready-after",
     type=Duration(),
@@ -34,76 +51,175 @@ def command() -> None:
 )
 @click.option(
     "--ready-records",
-    type=click.IntRange(100),
+    type=click.IntRange(READY_RECORDS_MIN),
     help="Records required per signal.  [default: detect.ready_records]",
 )
+@click.option("--since", "since_s", type=Duration(), help="Use only records of this time until now, such as 2h.")
 @click.option(
     "--from", "from_ms", type=PointInTime(), help="Use only records at or after this time: RFC 3339 or Unix ms."
 )
 @click.option("--to", "to_ms", type=PointInTime(), help="Use only records before this time.")
-@config_option
+@configuration_options
 def learn_command(
     *,
     files: tuple[Path, ...],
-    output: Path,
+    topic: str | None,
+    output: Path | None,
+    publish: bool,
     subject: str | None,
+    since_s: float | None,
     from_ms: int | None,
     to_ms: int | None,
     ready_after: float | None,
     ready_records: int | None,
-    config: Path | None,
+    configuration: "Configuration",
 ) -> None:
-    """Learn a baseline from FILES of records.
+    """Learn a baseline from FILES of records, or from a topic of records in Kafka.
 
-    The files are NDJSON, optionally gzipped (.gz), and must be given in time order.
+    The files are NDJSON, optionally gzipped (.gz), and must be given in time order. With --topic, the records of all
+    partitions are read in order of event time.
     """
-    from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415
     from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import and not needed for --help
-    from topologies.configuration import load_configuration  # noqa: PLC0415
-    from topologies.errors import DriftwireError  # noqa: PLC0415
+    from topologies.baselines import publish_baseline  # noqa: PLC0415
     from topologies.ndjson import read_ndjson_lines  # noqa: PLC0415
+    from topologies.record_history import read_record_history  # noqa: PLC0415
 
-    settings = load_configuration(config).detect
-    settings = settings.model_copy(update=settings.readiness(ready_after, ready_records))
+    if bool(files) == bool(topic):
+        raise click.UsageError("give FILES of records or --topic, and not both")
+    if output is None and not publish:
+        raise click.UsageError("give a file to write with --output, or --publish")
+    if since_s is not None:
+        if from_ms is not None:
+            raise click.UsageError("give --since or --from, and not both")
+        from_ms = now_ms() - round(since_s * 1000)
     if from_ms is not None and to_ms is not None and to_ms <= from_ms:
         raise click.UsageError("--to must be later than --from")
-    history = learn_history(read_ndjson_lines(files), settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
-    refused = ", ".join(f"{reason} {count}" for reason, count in history.unusable.most_common()) or "none"
-    if len(history.baselines) != 1:
-        names = ", ".join(history.baselines)
+    cluster = configuration.kafka.cluster
+    settings = configuration.detect.model_copy(update=configuration.detect.readiness(ready_after, ready_records))
+    if topic:
+        source = f"{topic} at {cluster} has"
+        messages = read_record_history(cluster, topic, subject=subject, from_ms=from_ms, time_zone=settings.time_zone)
+    else:
+        source = "the files contain"
+        messages = read_ndjson_lines(files)
+    history = learn_history(messages, settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
+    baseline = _require_baseline(history.baselines, history.unusable, settings, subject=subject, source=source)
+    if output is not None:
+        try:
+            output.write_bytes(baseline.to_json() + b"\n")
+        except OSError as error:
+            raise DriftwireError(f"{output} cannot be written: {error.strerror}") from error
+    if publish:
+        asyncio.run(publish_baseline(cluster, baseline))
+    _print_learned(baseline, f"published at {cluster}" if output is None else str(output), history.unusable)
+    _print_caveats(baseline, configuration.detect, topic)
+
+
+def _require_baseline(
+    baselines: "Mapping[str, Baseline]",
+    unusable: Counter[str],
+    settings: "DetectSettings",
+    *,
+    subject: str | None,
+    source: str,
+) -> "Baseline":
+    """Return the only baseline of a history, which contains enough records.
+
+    Raises
+    ------
+    DriftwireError
+        If there is not exactly one baseline, or if it has too few records.
+    """
+    if len(baselines) != 1:
         if subject is not None:
-            problem = f"the files contain no records of {subject}: check the name"
-        elif names:
-            problem = f"the files contain {len(history.baselines)} subjects ({names}): select one with --subject"
+            problem = f"{source} no records of {subject} in this period: check the name and the period"
+        elif baselines:
+            names = ", ".join(list(baselines)[:NAMES_MAX])
+            more = ", ..." if len(baselines) > NAMES_MAX else ""
+            problem = f"{source} {len(baselines)} subjects ({names}{more}): select one with --subject"
         else:
-            problem = "the files contain no usable records"
-        raise DriftwireError(f"{problem}; unusable records: {refused}")
-    (baseline,) = history.baselines.values()
-    span_s = (baseline.learned_to - baseline.learned_from) / 1000
+            problem = f"{source} no usable records"
+        raise DriftwireError(f"{problem}; unusable records: {_reasons(unusable)}")
+    (baseline,) = baselines.values()
+    span_s = _span_s(baseline)
     if span_s < settings.ready_after_s:
-        raise DriftwireError(
+        problem = (
             f"the records of {baseline.subject} span {duration(span_s)}, but a baseline needs "
-            f"{duration(settings.ready_after_s)}: give more records or lower --ready-after"
+            f"{duration(settings.ready_after_s)}"
         )
+        enough = _ready_after_option(span_s)
+        if enough is None:
+            raise DriftwireError(f"{problem}: wait for more records")
+        raise DriftwireError(f"{problem}: give more records, or add {enough} to learn from these")
     if not baseline.signals:
-        raise DriftwireError(
-            f"no signal of {baseline.subject} has {settings.ready_records} records: "
-            "give more records or lower --ready-records"
+        lower = (
+            f"add --ready-records {baseline.records}"
+            if READY_RECORDS_MIN <= baseline.records < settings.ready_records
+            else "lower --ready-records"
         )
-    try:
-        output.write_bytes(baseline.to_json() + b"\n")
-    except OSError as error:
-        raise DriftwireError(f"{output} cannot be written: {error.strerror}") from error
+        raise DriftwireError(
+            f"no signal of {baseline.subject} has {settings.ready_records} records "
+            f"({settings.ready_records_rate} for a rate): give more records, or {lower}"
+        )
+    return baseline
+
+
+def _print_learned(baseline: "Baseline", target: str, unusable: Counter[str]) -> None:
     echo(
-        f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
-        f"{baseline.records} records over {duration(span_s)}; unusable records: {refused}"
+        f"{target}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
+        f"{baseline.records} records over {duration(_span_s(baseline))}; unusable records: {_reasons(unusable)}"
     )
+
+
+def _print_caveats(baseline: "Baseline", settings: "DetectSettings", topic: str | None) -> None:
+    """Print what the baseline cannot know. ``settings`` are those of the configuration, without the options."""
+    from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415  slow to import, as above
+    from pipeline.detect.settings import DAY_S  # noqa: PLC0415
+
     moving = nonstationary_signals(baseline)
     if moving:
         echo(
             f"not monitored, because the second half of the records differs from the first: {', '.join(moving)}; "
             "choose a steadier period with --from and --to, or learn from more days"
         )
+    span_s = _span_s(baseline)
+    if span_s >= DAY_S:
+        return
+    allowance = (
+        "driftwire allows for a typical difference between days, so smaller changes are not detected"
+        if settings.ready_after_s >= DAY_S
+        else "with detect.ready_after_s below a day, driftwire does not allow for it"
+    )
+    echo(
+        f"the baseline covers {duration(span_s)} of the day: what is normal at other hours can be reported as a drift "
+        f"({allowance})"
+    )
+    if topic:
+        echo(
+            "after a day, learn again: "
+            f"driftwire baseline learn --topic {topic} --subject {quote(baseline.subject)} --since 25h --publish"
+        )
+    else:
+        echo("learn again from a day of records when you have them")
+
+
+def _span_s(baseline: "Baseline") -> float:
+    return (baseline.learned_to - baseline.learned_from) / 1000
+
+
+def _ready_after_option(span_s: float) -> str | None:
+    """Return the option that accepts records of this span, or None if they are too few for any baseline.
+
+    >>> _ready_after_option(7_199.0), _ready_after_option(45.5), _ready_after_option(3.0)
+    ('--ready-after 119m', '--ready-after 45s', None)
+    """
+    if span_s < SPAN_MIN_S:
+        return None
+    return f"--ready-after {int(span_s // 60)}m" if span_s >= 2 * 60 else f"--ready-after {int(span_s)}s"
+
+
+def _reasons(unusable: Counter[str]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in unusable.most_common()) or "none"
 
 
 @command.command("publish")

@@ -6,7 +6,7 @@ closes its own connection.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -27,6 +27,7 @@ from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
 from topologies.kafka.health_check import HealthCheck
 from topologies.kafka.record_batches import UnreadableBatch
+from topologies.kafka.time_ordered import read_in_time_order
 
 PROGRESS_TIMEOUT_S = 30.0
 """Maximum seconds without a new message while a topic is read to its end."""
@@ -65,7 +66,9 @@ class WriteRefused(DriftwireError):
     """The broker answers but does not accept the message."""
 
 
-async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]:
+async def read_topic(
+    cluster: Cluster, topic: str, *, time_of: Callable[[bytes], int | None] | None = None, start_ms: int | None = None
+) -> AsyncGenerator[RawMessage]:
     """Yield all committed messages in a topic at the time of the call, oldest first within a partition.
 
     Parameters
@@ -74,6 +77,8 @@ async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]
         The Kafka cluster.
     topic
         Name of the topic.
+    time_of, start_ms
+        Read the messages in order of time over all partitions, as :func:`read_in_time_order` does.
 
     Raises
     ------
@@ -88,7 +93,11 @@ async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]
     """
     async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())
-        records = read_to_end(consumer, partitions)
+        records = (
+            read_to_end(consumer, partitions)
+            if time_of is None
+            else read_in_time_order(consumer, partitions, time_of, start_ms=start_ms)
+        )
         try:
             while True:
                 # The limit covers every request, not only fetches, because any of them can wait for an answer that
