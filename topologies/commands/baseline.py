@@ -32,6 +32,9 @@ READY_RECORDS_MIN = 100
 SPAN_MIN_S = 10
 """Minimum seconds of event time from which a baseline can be learned."""
 
+SPAN_SHARE = 0.9
+"""Share of the span of the records that the hint of an error requires."""
+
 
 @click.group("baseline", short_help="Learn, publish, show and accept baselines.")
 def command() -> None:
@@ -211,11 +214,13 @@ def _ready_after_option(span_s: float) -> str | None:
     """Return the option that accepts records of this span, or None if they are too few for any baseline.
 
     >>> _ready_after_option(7_199.0), _ready_after_option(45.5), _ready_after_option(3.0)
-    ('--ready-after 119m', '--ready-after 45s', None)
+    ('--ready-after 107m', '--ready-after 40s', None)
     """
-    if span_s < SPAN_MIN_S:
+    # With --since, the next attempt reads a later period, whose records can span less.
+    enough_s = SPAN_SHARE * span_s
+    if enough_s < SPAN_MIN_S:
         return None
-    return f"--ready-after {int(span_s // 60)}m" if span_s >= 2 * 60 else f"--ready-after {int(span_s)}s"
+    return f"--ready-after {int(enough_s // 60)}m" if enough_s >= 2 * 60 else f"--ready-after {int(enough_s)}s"
 
 
 def _reasons(unusable: Counter[str]) -> str:

@@ -74,9 +74,8 @@ def describe_state(subject: SubjectStatus, now_ms: int) -> str:
         return monitored
     signals = ", ".join(subject.relearned_signals) or "every signal"
     progress = subject.relearning
-    if progress is None:
-        return f"{monitored}; not monitored, because it is relearned: {signals}"
-    return f"{monitored}; not monitored, because it is relearned: {signals} ({_describe_progress(progress, now_ms)})"
+    done = "" if progress is None else f" ({_describe_progress(progress, now_ms)})"
+    return f"{monitored}; relearning, not monitored until done: {signals}{done}"
 
 
 def _table(subjects: list[SubjectStatus], now_ms: int) -> Table:
@@ -84,17 +83,17 @@ def _table(subjects: list[SubjectStatus], now_ms: int) -> Table:
     table.add_column("subject", overflow="fold", max_width=32)
     table.add_column("records", justify="right", no_wrap=True)
     table.add_column("last record", no_wrap=True)
+    table.add_column("bad\nfields", justify="right", no_wrap=True)
+    table.add_column("duplicates", justify="right", no_wrap=True)
     table.add_column("state", overflow="fold")
-    table.add_column("bad fields", justify="right")
-    table.add_column("duplicates", justify="right")
     for subject in subjects:
         table.add_row(
             plain_line(subject.subject),
             f"{subject.records:,}",
             _age(subject.last_ms, now_ms) if subject.last_ms else "-",
-            plain_line(describe_state(subject, now_ms)),
             f"{subject.bad_fields.total():,}",
             f"{subject.duplicates:,}",
+            plain_line(describe_state(subject, now_ms)),
         )
     return table
 

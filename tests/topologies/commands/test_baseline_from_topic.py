@@ -70,12 +70,12 @@ async def test_records_of_several_partitions_give_the_baseline_of_a_file(broker,
 
 async def test_too_few_records_are_refused_with_the_option_that_accepts_them(broker, topic, tmp_path):
     await write(broker, topic, records(count=900))
-    with pytest.raises(DriftwireError, match=r"span 15 min, but a baseline needs 1 d: give more .* --ready-after 15m"):
+    with pytest.raises(DriftwireError, match=r"span 15 min, but a baseline needs 1 d: give more .* --ready-after 13m"):
         await learn(broker, topic, "--publish")
     with pytest.raises(DriftwireError, match=r"has 5000 records \(1000 for a rate\): .*, or add --ready-records 900"):
-        await learn(broker, topic, "--publish", "--ready-after", "15m")
+        await learn(broker, topic, "--publish", "--ready-after", "13m")
     output = tmp_path / "baseline.json"
-    await learn(broker, topic, "-o", output, "--ready-after", "15m", "--ready-records", "900")
+    await learn(broker, topic, "-o", output, "--ready-after", "13m", "--ready-records", "900")
     assert Baseline.from_json(output.read_bytes()).records == 900
 
 
