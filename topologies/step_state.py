@@ -1,5 +1,6 @@
 """The state of a step in Kafka, for commands: the parts and the input offsets of its last checkpoints."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -47,15 +48,15 @@ class PartitionState:
 
 
 async def read_step_state(
-    cluster: Cluster, step: str, *, is_needed: Callable[[Part], bool] | None = None
+    cluster: Cluster, step: str, *, is_needed: Callable[[str, str], bool] | None = None
 ) -> dict[int, PartitionState]:
     """Return the state of a step by partition. Partitions without a checkpoint are missing.
 
     Parameters
     ----------
     is_needed
-        Function that selects parts. All other parts are skipped, because a large state does not fit into memory. None
-        selects all parts.
+        Function that selects parts by kind and item. All other parts are skipped, because a large state does not fit
+        into memory. None selects all parts.
 
     Raises
     ------
@@ -63,6 +64,7 @@ async def read_step_state(
         As for :func:`topologies.kafka.read_topic`.
     """
     states: dict[int, PartitionState] = {}
+    is_selected = functools.cache(functools.partial(_is_selected, is_needed))
     async for message in read_topic(cluster, checkpoints_topic(step)):
         key = message.key or OTHER_KEYS_PREFIX
         state = states.setdefault(message.partition, PartitionState())
@@ -72,16 +74,20 @@ async def read_step_state(
             continue
         elif message.value is None:
             state.parts.pop(key, None)
-        elif is_needed is None or _is_selected(key, is_needed):
+        elif is_selected(key.partition(b"/")[0]):
             state.parts[key] = message.value
     return states
 
 
-def _is_selected(key: bytes, is_needed: Callable[[Part], bool]) -> bool:
+def _is_selected(is_needed: Callable[[str, str], bool] | None, start: bytes) -> bool:
+    """Return whether parts are selected whose keys start with a kind and an item."""
+    if is_needed is None:
+        return True
     try:
-        return is_needed(Part.from_key(key)[0])
+        part, _ = Part.from_key(start + b"/")
     except ValueError:
         return False
+    return is_needed(part.kind, part.item)
 
 
 def _read_offsets(value: bytes | None) -> dict[str, int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import PART_KINDS, PARTITION, read_partition_counts
 from pipeline.detect.stream import StreamSummary, is_summary_part, summarize_stream
-from pipeline.state import Part, PartStore
+from pipeline.state import PartStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class PartitionSummary:
     problems: list[str]
 
 
-def is_needed(part: Part) -> bool:
-    """Return whether a part of the state is needed for the summary. Most of the state is not."""
-    return part == PARTITION or is_summary_part(part)
+def is_needed(kind: str, item: str) -> bool:
+    """Return whether parts with this kind and item are needed for the summary. Most of the state is not."""
+    return kind == PARTITION.kind or is_summary_part(kind, item)
 
 
 def summarize_partition(entries: Iterable[tuple[bytes, bytes]], settings: DetectSettings) -> PartitionSummary:

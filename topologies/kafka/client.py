@@ -32,6 +32,10 @@ from topologies.kafka.time_ordered import read_in_time_order
 PROGRESS_TIMEOUT_S = 30.0
 """Maximum seconds without a new message while a topic is read to its end."""
 
+BATCH_RECORDS = 100
+BATCH_S = 0.1
+"""Maximum number of records that are read under one time limit, and seconds after which it begins again."""
+
 FOLLOW_POLL_MS = 500
 """Maximum milliseconds of a fetch without new messages. An interrupted reader stops within this time."""
 
@@ -103,10 +107,10 @@ async def read_topic(
                 # The limit covers every request, not only fetches, because any of them can wait for an answer that
                 # never comes.
                 async with asyncio.timeout(PROGRESS_TIMEOUT_S):
-                    record = await anext(records, None)
-                if record is None:
+                    batch = await _next_batch(records)
+                if not batch:
                     return
-                for message in _messages([record]):
+                for message in _messages(batch):
                     yield message
         except TimeoutError as error:
             raise BrokerUnreachable(
@@ -198,6 +202,20 @@ async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: 
         raise WriteRefused(f"Kafka at {cluster} did not accept the message for {topic}: {error}") from error
     finally:
         await producer.stop()
+
+
+async def _next_batch(
+    records: AsyncGenerator[ConsumerRecord | UnreadableBatch],
+) -> list[ConsumerRecord | UnreadableBatch]:
+    """Return the next records, as many as arrive in a short time. A time limit per record would cost more than the record."""
+    now = asyncio.get_running_loop().time
+    batch: list[ConsumerRecord | UnreadableBatch] = []
+    until = now() + BATCH_S
+    async for record in records:
+        batch.append(record)
+        if len(batch) >= BATCH_RECORDS or now() >= until:
+            break
+    return batch
 
 
 @asynccontextmanager

@@ -55,9 +55,9 @@ class StreamSummary:
     relearning: LearningProgress | None = None
 
 
-def is_summary_part(part: Part) -> bool:
-    """Return whether a part of a stream's state is needed for its summary."""
-    return part.kind == "stream" or (part.kind in _LEARNERS and part.item.startswith(Learner.PROGRESS_ITEMS))
+def is_summary_part(kind: str, item: str) -> bool:
+    """Return whether parts of a stream with this kind and item are needed for its summary."""
+    return kind == "stream" or (kind in _LEARNERS and item.startswith(Learner.PROGRESS_ITEMS))
 
 
 def summarize_stream(subject: str, store: PartStore, settings: DetectSettings) -> StreamSummary | None:
