@@ -77,14 +77,16 @@ def summarize_stream(subject: str, store: PartStore, settings: DetectSettings) -
     return replace(
         summary,
         learning=_load_progress(Learner(subject, settings), store.items("learner", subject), store),
-        relearning=relearning and _load_progress(relearning.learner, store.items("relearner", subject), store),
+        relearning=None
+        if relearning is None
+        else _load_progress(relearning.learner, store.items("relearner", subject), store),
     )
 
 
 def _read_stream(subject: str, state: State, settings: DetectSettings) -> tuple[StreamSummary, Relearning | None]:
     columns = SignalColumns(settings.custom_signals_max)
     columns.load(state["columns"])
-    counts = Counter(state["counts"])
+    counts: Counter[str] = Counter(state["counts"])
     relearning = None if state["relearning"] is None else Relearning.load(subject, state["relearning"], settings)
     summary = StreamSummary(
         subject=subject,
