@@ -63,7 +63,7 @@ def dead_letter(
         content = long_value[:START_BYTES]
     letter = DeadLetter(
         dead_letter_id=dead_letter_id,
-        step=cast(Literal["detect", "correlate", "route"], step),
+        step=cast(Literal["intake", "detect", "correlate", "route"], step),
         reason=reason,
         detail=detail[:DETAIL_LENGTH_MAX],
         topic=message.topic,
@@ -96,7 +96,7 @@ def refused_output(step: str, output: OutputMessage, detail: str) -> OutputMessa
     dead_letter_id = blake2b(content, digest_size=12).hexdigest()
     letter = DeadLetter(
         dead_letter_id=dead_letter_id,
-        step=cast(Literal["detect", "correlate", "route"], step),
+        step=cast(Literal["intake", "detect", "correlate", "route"], step),
         reason="output_refused",
         detail=detail[:DETAIL_LENGTH_MAX],
         topic=output.topic,

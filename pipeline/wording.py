@@ -17,6 +17,24 @@ NAMES_MAX = 12
 PROBLEMS_MAX = 5
 """Maximum number of invalid fields that an error line lists."""
 
+_FAULTS = {
+    "absent": "is absent",
+    "bad_items": "is not a list of numbers",
+    "bad_name": "has a name that cannot be used",
+    "is_boolean": "is true or false",
+    "is_list": "is a list",
+    "is_number": "is a number",
+    "is_object": "is an object",
+    "is_text": "is text",
+    "not_an_object": "is not an object",
+    "not_json": "is not valid JSON",
+    "not_utf8": "is not UTF-8",
+    "out_of_bounds": "is out of bounds",
+    "too_long": "is too long",
+    "too_many": "has more signals than the limit",
+    "too_many_fields": "has too many fields",
+}
+
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 
 _FRACTIONS_BELOW_S = 10
@@ -68,6 +86,15 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= _INTEGER_FROM else f"{value:.3g}"
 
 
+def record_count(count: int) -> str:
+    """Format a number of records.
+
+    >>> record_count(1), record_count(1204)
+    ('1 record', '1,204 records')
+    """
+    return f"{count:,} record{'' if count == 1 else 's'}"
+
+
 def quantity(value: float, unit: str, channel: str) -> str:
     """Format a value of a signal: a rate in percent, a time in readable units, any other number with its unit.
 
@@ -83,6 +110,15 @@ def quantity(value: float, unit: str, channel: str) -> str:
     if unit == "ms" and abs(value) >= _SECONDS_FROM_MS:
         return f"{value / 1000:,.1f} s"
     return f"{number(value)} {unit}".rstrip()
+
+
+def fault_phrase(reason: str) -> str:
+    """Describe why a field cannot be used, as a verb phrase.
+
+    >>> fault_phrase("is_text"), fault_phrase("a reason of another version")
+    ('is text', 'cannot be used')
+    """
+    return _FAULTS.get(reason, "cannot be used")
 
 
 def signal_name(evidence: SignalEvidence) -> str:

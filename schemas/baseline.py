@@ -1,12 +1,13 @@
 """The baseline: the normal values of each signal of a subject, learned live or from a file. Control input of detect."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.message import ITEMS_MAX, Message, Natural
-from schemas.record import Label, Subject
+from schemas.message import ITEMS_MAX, Message, RecordCount, Version
+from schemas.record import Amount, Label, Number, Sampled, Seconds, SignalValue, Subject
 from schemas.timestamp import Timestamp
+from schemas.unit import Unit
 
 SignalKind = Literal["rate", "amount", "ratio", "age", "category"]
 
@@ -17,22 +18,26 @@ class Profile(Message):
     transform: Literal["log", "none"] = Field(
         description="How hours are compared: by ratio (log) or by difference (none)."
     )
-    medians: list[float] = Field(min_length=24, max_length=24, description="Median per UTC hour, in the signal's unit.")
+    medians: list[SignalValue] = Field(
+        min_length=24, max_length=24, description="Median per UTC hour, in the signal's unit."
+    )
 
 
 class Channel(Message):
     """Monitored number between 0 and 1 per record: a rate itself, or the rank or tail of a value."""
 
-    mean: float
-    variance: float
-    autocorrelation_time: float = Field(
-        ge=1, description="Number of records that carry as much information as one independent record."
+    mean: Number = Field(description="Mean of the channel.")
+    variance: Number = Field(description="Variance of the channel between records.")
+    autocorrelation_time: Annotated[float, Field(ge=1), Unit("{records}")] = Field(
+        description="Number of records that carry as much information as one independent record."
     )
-    slice_deviation: float = Field(ge=0, description="Robust standard deviation of the slice means, excluding noise.")
-    half_difference: float = Field(
+    slice_deviation: Annotated[Number, Field(ge=0)] = Field(
+        description="Robust standard deviation of the slice means, excluding noise."
+    )
+    half_difference: Number = Field(
         default=0, description="Mean of the second half minus mean of the first half, in standard errors."
     )
-    count: Natural = Field(
+    count: RecordCount = Field(
         default=0,
         description="Number of records from which the mean was computed. A channel without records is not monitored.",
     )
@@ -45,17 +50,19 @@ class Channel(Message):
 class SignalBaseline(Message):
     """Baseline of one signal."""
 
-    kind: SignalKind
-    count: Natural = Field(description="Records that carried the signal.")
-    mean: float | None = Field(default=None, description="Mean of the signal, in its unit.")
-    knots: list[float] | None = Field(
+    kind: SignalKind = Field(description="Kind of the signal, which determines its channels.")
+    count: RecordCount = Field(description="Records that carried the signal.")
+    mean: SignalValue | None = Field(default=None, description="Mean of the signal, in its unit.")
+    knots: list[SignalValue] | None = Field(
         default=None, max_length=ITEMS_MAX, description="513 quantiles of a value, at 0, 1/512, ..., 1."
     )
-    channels: dict[Label, Channel] = Field(default_factory=dict, max_length=ITEMS_MAX)
+    channels: dict[Label, Channel] = Field(
+        default_factory=dict, max_length=ITEMS_MAX, description="Monitored numbers of the signal, by channel."
+    )
     profile: Profile | None = Field(
         default=None, description="Daily profile of a value, if it helps. At least three days are required."
     )
-    shares: dict[Label, float] | None = Field(
+    shares: dict[Label, Number] | None = Field(
         default=None, max_length=ITEMS_MAX, description="Share of each label of a category."
     )
     learned_from: Timestamp | None = Field(
@@ -71,23 +78,38 @@ class Baseline(Message):
     ``baseline_version`` is a hash of the content, so equal baselines have equal versions everywhere.
     """
 
-    version: Literal[1] = 1
-    subject: Subject
-    baseline_version: Label
-    source: Literal["file", "live", "accepted"]
-    learned_from: Timestamp
-    learned_to: Timestamp
-    records: Natural
-    longest_gap_s: float = Field(default=0, ge=0, description="Longest time without a record, in seconds.")
-    quietest_per_s: float = Field(
-        default=0, ge=0, description="Records per second in the quietest slice. 0 if not known."
+    version: Version = 1
+    subject: Subject = Field(description="Subject whose normal values these are.")
+    baseline_version: Label = Field(description="Hash of the content.")
+    source: Literal["file", "live", "accepted"] = Field(
+        description="Whether it was learned from a file, live, or again after a person accepted the new normal."
+    )
+    learned_from: Timestamp = Field(description="Start of the records that it was learned from.")
+    learned_to: Timestamp = Field(description="End of the records that it was learned from.")
+    records: RecordCount = Field(description="Number of records that it was learned from.")
+    longest_gap_s: Seconds = Field(default=0, description="Longest time without a record.")
+    quietest_per_s: Annotated[Amount, Unit("{records}/s")] = Field(
+        default=0, description="Records per second in the quietest slice. 0 if not known."
     )
     effective_at: Timestamp | None = Field(
         default=None, description="Event time from which the baseline applies. If absent, it applies immediately."
     )
-    signals: dict[Label, SignalBaseline] = Field(max_length=ITEMS_MAX)
-    centroid: list[float] | None = Field(
+    signals: dict[Label, SignalBaseline] = Field(
+        max_length=ITEMS_MAX, description="Baseline of each signal, by its name."
+    )
+    centroid: list[Number] | None = Field(
         default=None, max_length=ITEMS_MAX, description="Mean direction of the embeddings, a unit vector."
+    )
+    expected_fields: list[Label] = Field(
+        default_factory=list,
+        max_length=ITEMS_MAX,
+        description="Fields that at least 99 % of the requests without an error carried in each hour of the day. A "
+        "drift reports their absence.",
+    )
+    sampled: Sampled | None = Field(
+        default=None,
+        description="Whether records from which it was learned were sampled by outcome (tail). Signals that depend on "
+        "the outcome are then not monitored.",
     )
     dropped_slices: list[Timestamp] = Field(
         default_factory=list, max_length=ITEMS_MAX, description="Slices that were excluded as outliers."

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.incident import Audience, Role, Severity
-from schemas.message import Message, Text
+from schemas.message import Message, Text, Version
 from schemas.record import Label
 from schemas.timestamp import Timestamp
 
@@ -30,14 +30,14 @@ Action = Literal[
 class Command(Message):
     """A person acts on an incident or adds a silence."""
 
-    version: Literal[1] = 1
-    command_id: Label
-    at: Timestamp
+    version: Version = 1
+    command_id: Label = Field(description="Id of the command.")
+    at: Timestamp = Field(description="Time at which the person acted.")
     author: Label = Field(description="Name that the client gave. Kafka does not check it.")
-    action: Action
+    action: Action = Field(description="What the person does.")
     incident_id: Label | None = Field(default=None, description="Required for every action except silence.")
-    severity: Severity | None = None
-    assignee: Label | None = None
+    severity: Severity | None = Field(default=None, description="Severity that classify gives to the incident.")
+    assignee: Label | None = Field(default=None, description="Person to whom assign gives a role.")
     role: Role | None = Field(
         default=None, description="Role that assign gives to the assignee. If absent, the role is commander."
     )

@@ -1,12 +1,13 @@
 """The dead letter: a message that could not be used, with the reason."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.message import Integer, Message, Text
+from schemas.message import Message, Position, Text, Version
 from schemas.record import Label
 from schemas.timestamp import Timestamp
+from schemas.unit import Unit
 
 DeadLetterReason = Literal[
     "unreadable_batch",
@@ -40,21 +41,25 @@ class DeadLetter(Message):
     only that element, as JSON, and ``index`` is its position.
     """
 
-    version: Literal[1] = 1
-    dead_letter_id: Label
-    step: Literal["detect", "correlate", "route"]
-    reason: DeadLetterReason
-    detail: Text
-    topic: Label
-    partition: Integer
-    offset: Integer
-    last_offset: Integer | None = Field(default=None, description="Last offset of a batch that could not be read.")
-    index: Integer | None = None
+    version: Version = 1
+    dead_letter_id: Label = Field(description="Id of the dead letter, which is the same if the message is read again.")
+    step: Literal["intake", "detect", "correlate", "route"] = Field(description="Step that could not use the message.")
+    reason: DeadLetterReason = Field(description="Reason from a closed set, as listed in the documentation of topics.")
+    detail: Text = Field(description="The reason as a sentence.")
+    topic: Label = Field(description="Topic of the message.")
+    partition: Position = Field(description="Partition of the message.")
+    offset: Position = Field(description="Offset of the message, or -1 for a message that a step could not write.")
+    last_offset: Position | None = Field(default=None, description="Last offset of a batch that could not be read.")
+    index: Position | None = Field(
+        default=None, description="Position in an array of records, from 0. Absent if the message is not an array."
+    )
     appended_at: Timestamp | None = Field(default=None, description="Time at which the broker appended the message.")
     key_base64: str | None = Field(default=None, description="The key, or the beginning of a long key.")
     value_base64: str | None = Field(
         default=None,
         description="Original bytes, or only the first bytes if value_bytes is present. Absent for a tombstone.",
     )
-    value_bytes: int | None = Field(default=None, description="Length of a value that is too long for a dead letter.")
+    value_bytes: Annotated[int, Unit("By")] | None = Field(
+        default=None, description="Length of a value that is too long for a dead letter."
+    )
     value_sha256: str | None = Field(default=None, description="SHA-256 of a value that is too long for a dead letter.")

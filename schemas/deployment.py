@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from schemas.message import ITEMS_MAX, Message
+from schemas.message import ITEMS_MAX, Message, Version
 from schemas.record import SUBJECT_LENGTH_MAX, SUBJECT_PATTERN, Label, Subject
 from schemas.timestamp import Timestamp
 
@@ -84,7 +84,12 @@ _SUBJECT_SCHEMA = {
         {"type": "null"},
         {"type": ["number", "boolean"]},
         _ONE_SUBJECT,
-        {"type": "array", "items": _ONE_SUBJECT, "minItems": 1, "maxItems": SUBJECTS_MAX},
+        {
+            "type": "array",
+            "items": {"anyOf": [{"type": ["number", "boolean"]}, _ONE_SUBJECT]},
+            "minItems": 1,
+            "maxItems": SUBJECTS_MAX,
+        },
     ]
 }
 
@@ -96,12 +101,12 @@ class _Subjects(Message):
 class Deployment(Message):
     """Change that affects a ``subject``, or all subjects of an ``environment`` or ``provider``, or everything.
 
-    A message may have a list of subjects: :meth:`read` returns one deployment per subject. Numbers and booleans are
-    read as text, a kind in any case, and long texts are cut.
+    A message may have a list of subjects, which is read as one deployment per subject. Numbers and booleans are read as
+    text, a kind in any case, and long texts are cut.
     """
 
-    version: Literal[1] = 1
-    deployment_id: SentId
+    version: Version = 1
+    deployment_id: SentId = Field(description="Id of the deployment in the system that reports it.")
     timestamp: Timestamp = Field(description="Time at which the change took effect.")
     kind: Annotated[DeploymentKind, WithJsonSchema(_KIND_SCHEMA, mode="validation")] = Field(
         description="Kind of change. code is a release of the service itself. An unknown kind is read as other."
@@ -114,20 +119,20 @@ class Deployment(Message):
         description="Subject that the change affects, or a list of subjects. Without a subject, environment "
         "or provider, the change affects everything.",
     )
-    environment: SentLabel | None = None
-    provider: SentLabel | None = None
+    environment: SentLabel | None = Field(default=None, description="Environment that the change affects.")
+    provider: SentLabel | None = Field(default=None, description="Provider whose models the change affects.")
     name: SentLabel | None = Field(
         default=None, description="Name of the flag, package or other component, if there are several of that kind."
     )
-    from_version: SentLabel | None = None
-    to_version: SentLabel | None = None
+    from_version: SentLabel | None = Field(default=None, description="Version before the change.")
+    to_version: SentLabel | None = Field(default=None, description="Version after the change.")
     rollback_of: SentLabel | None = Field(
         default=None, description="Id of the deployment that this deployment reverts."
     )
     expect_shift: list[Label] = Field(
         default_factory=list, max_length=ITEMS_MAX, description="Signals that this deployment changes on purpose."
     )
-    summary: SentSummary | None = None
+    summary: SentSummary | None = Field(default=None, description="What changed, in a sentence for people.")
     author: SentLabel | None = Field(default=None, description="Name that the client gave. Kafka does not check it.")
 
     @property

@@ -4,9 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from schemas.message import Integer, Message, Natural, Text
-from schemas.record import Label, Subject
+from schemas.message import Integer, Message, Position, RecordCount, Text, Version
+from schemas.record import Label, Number, Ratio, SignalValue, Subject
 from schemas.timestamp import Timestamp
+from schemas.unit import Unit
 
 Layer = Literal["infrastructure", "output", "data", "safety", "custom", "derived"]
 Tier = Literal["page", "ticket", "cause"]
@@ -27,17 +28,19 @@ SERIES_MAX = 16
 class Series(Message):
     """A drift's channel per minute, over all records or over the records of one version."""
 
-    version: Label = Field(default="", description="kind=version, or empty for all records of the subject.")
+    version: Label = Field(
+        default="", description="The version as kind=version, or empty for all records of the subject."
+    )
     begins_at: Timestamp = Field(description="Start of the first minute.")
-    records: list[Natural] = Field(
+    records: list[RecordCount] = Field(
         max_length=MINUTES_MAX,
         description="Records per minute that carry the signal. Where it is 0, ignore the other numbers.",
     )
-    means: list[Annotated[float, Field(ge=0, le=1)]] = Field(
+    means: list[Ratio] = Field(
         max_length=MINUTES_MAX,
         description="Mean of the channel per minute: a share (rate) or a mean rank in the baseline (value).",
     )
-    values: list[float] = Field(
+    values: list[SignalValue] = Field(
         default_factory=list,
         max_length=MINUTES_MAX,
         description="Typical value per minute, in the signal's unit. Empty for a rate: see means.",
@@ -56,49 +59,55 @@ class Drift(Message):
     All messages of one drift share its ``drift_id``. ``sequence`` counts them from 0.
     """
 
-    type: Literal["drift"] = "drift"
-    version: Literal[1] = 1
-    drift_id: Label
-    sequence: Integer = 0
-    state: DriftState
-    subject: Subject
-    partition: Integer
-    segment: Label = Field(default="", description="dimension=value, or empty for the full subject.")
-    environment: Label | None = None
-    provider: Label | None = None
-    signal: Label
-    layer: Layer
-    unit: Label = ""
+    type: Literal["drift"] = Field(default="drift", description="Type of the message, which shares its topic.")
+    version: Version = 1
+    drift_id: Label = Field(description="Id of the drift, which all its messages share.")
+    sequence: Position = Field(default=0, description="Number of the message within the drift, from 0.")
+    state: DriftState = Field(description="Whether the signal left its baseline, is still outside it, or has returned.")
+    subject: Subject = Field(description="Subject whose signal drifted.")
+    partition: Position = Field(description="Partition of driftwire.records in which the drift was found.")
+    segment: Label = Field(default="", description="Segment as dimension=value, or empty for the full subject.")
+    environment: Label | None = Field(default=None, description="Environment of the latest records of the subject.")
+    provider: Label | None = Field(default=None, description="Provider of the latest records of the subject.")
+    signal: Label = Field(description="Name of the signal, as in the signal catalogue.")
+    layer: Layer = Field(description="Layer of the system to which the signal belongs.")
+    unit: Label = Field(default="", description="Unit of the signal, or empty if it has none.")
     failure_mode: Label = Field(default="unknown", description="Failure mode of the signal in the catalogue.")
-    channel: Label = Field(description="rate, location, high_tail, low_tail, dispersion, silence or first_seen.")
-    side: Direction
-    tier: Tier
-    detector: Detector
-    baseline_version: Label
+    channel: Label = Field(
+        description="Property that drifted: rate, location, high_tail, low_tail, dispersion, silence or first_seen."
+    )
+    side: Direction = Field(description="Direction in which the signal moved.")
+    tier: Tier = Field(description="Strongest effect of the drift: a page, a ticket, or only evidence of a cause.")
+    detector: Detector = Field(description="Detector that fired.")
+    baseline_version: Label = Field(description="Version of the baseline with which the signal was compared.")
     started_at: Timestamp = Field(description="Estimated time at which the signal left its baseline.")
     detected_at: Timestamp = Field(description="Event time of the record that fired.")
     updated_at: Timestamp = Field(description="Event time of this state.")
     request_id: Label | None = Field(default=None, description="Record that fired.")
-    normal: float = Field(description="Mean (rate) or median (value) of the baseline, in the signal's unit.")
-    now: float = Field(
+    normal: SignalValue = Field(description="Mean (rate) or median (value) of the baseline, in the signal's unit.")
+    now: SignalValue = Field(
         description="Current value of the same statistic. The first message covers the time since started_at, and "
         "later messages cover the time since the previous message. In the signal's unit."
     )
-    effect: float = Field(
+    effect: Number = Field(
         description="Odds ratio (rate, tail), rank shift from -1 to 1 (value), or ratio (event). See effect_kind."
     )
-    effect_kind: Literal["odds_ratio", "rank_shift", "ratio"]
-    records: Integer = Field(description="Records since started_at that carry the signal.")
-    evidence: float = Field(description="Log evidence against the baseline's band. Compare with threshold.")
-    threshold: float
+    effect_kind: Literal["odds_ratio", "rank_shift", "ratio"] = Field(description="Measure of the effect.")
+    records: Annotated[Integer, Unit("{records}")] = Field(
+        description="Records since started_at that carry the signal."
+    )
+    evidence: Number = Field(description="Log evidence against the baseline's band. Compare with threshold.")
+    threshold: Number = Field(description="Log evidence at which the detector fires.")
     sentence: Text = Field(description="The finding as a sentence for people.")
+    fault: Label = Field(
+        default="",
+        description="Why the values of a field cannot be used, such as is_text or absent. Empty for other signals.",
+    )
     demote: bool = Field(
         default=False, description="Whether the test pages often. If so, a ticket and a new baseline are proposed."
     )
-    traffic_share: float = Field(
+    traffic_share: Ratio = Field(
         default=1.0,
-        ge=0,
-        le=1,
         description="Share of the subject's recent records that are in the segment. It is 1 without a segment.",
     )
     series: list[Series] = Field(

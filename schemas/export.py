@@ -19,6 +19,15 @@ MESSAGES: dict[str, type[Message]] = {
 """Messages of all topics, by the name of their module in this package."""
 
 
+def schema_mode(name: str) -> Literal["validation", "serialization"]:
+    """Return whether the schema of a message describes accepted input or written output.
+
+    >>> schema_mode("record"), schema_mode("incident")
+    ('validation', 'serialization')
+    """
+    return "validation" if name in EXTERNAL_MESSAGES else "serialization"
+
+
 def json_schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a message.
 
@@ -31,8 +40,7 @@ def json_schema(name: str) -> dict[str, Any]:
     'urn:driftwire:drift:1'
     """
     message = MESSAGES[name]
-    mode: Literal["validation", "serialization"] = "validation" if name in EXTERNAL_MESSAGES else "serialization"
-    content = message.model_json_schema(mode=mode)
+    content = message.model_json_schema(mode=schema_mode(name))
     version = message.model_fields["version"].default
     head = {"$schema": DIALECT, "$id": f"urn:driftwire:{name}:{version}", "title": message.__name__}
     return {**head, "description": content["description"], **content, **head}

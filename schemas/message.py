@@ -1,8 +1,10 @@
 """Base of all messages: strict types, unknown fields ignored, JSON with RFC 3339 times."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.unit import Unit
 
 INTEGER_MAX = 2**53 - 1
 """Largest integer of a message. JSON readers that use doubles cannot represent larger integers exactly."""
@@ -19,6 +21,9 @@ ITEMS_MAX = 10_000
 Integer = Annotated[int, Field(ge=-INTEGER_MAX, le=INTEGER_MAX)]
 Natural = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
 Text = Annotated[str, Field(max_length=TEXT_LENGTH_MAX)]
+Position = Annotated[Integer, Unit("1")]
+RecordCount = Annotated[Natural, Unit("{records}")]
+Version = Annotated[Literal[1], Field(description="Version of the contract of this message.")]
 
 
 class Message(BaseModel):

@@ -1,15 +1,16 @@
 """The notice: the outcome of sending a message that is not about one incident to a receiver: a digest or a deployment."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from schemas.deployment import SUBJECTS_MAX, Deployment
 from schemas.incident import IncidentStatus, Severity
-from schemas.message import Message, Natural, Text
-from schemas.notification import ReasonCode
+from schemas.message import Message, Natural, Text, Version
+from schemas.notification import AttemptCount, ReasonCode
 from schemas.record import Label, Subject
 from schemas.timestamp import Timestamp
+from schemas.unit import Unit
 
 DIGEST_INCIDENTS_MAX = 50
 """Maximum number of incidents in a section of a digest. Higher values make digests longer."""
@@ -18,19 +19,19 @@ DIGEST_INCIDENTS_MAX = 50
 class Suppression(Message):
     """A reason why notifications of an incident were suppressed."""
 
-    reason_code: ReasonCode
+    reason_code: ReasonCode = Field(description="Code of the reason, from a closed set.")
     reason: Text = Field(description="The reason as a sentence.")
 
 
 class DigestIncident(Message):
     """An incident in a digest, in its newest revision."""
 
-    incident_id: Label
-    subject: Subject
-    severity: Severity
-    status: IncidentStatus
-    title: Text
-    started_at: Timestamp
+    incident_id: Label = Field(description="Id of the incident.")
+    subject: Subject = Field(description="Subject of the incident.")
+    severity: Severity = Field(description="Current severity.")
+    status: IncidentStatus = Field(description="Current status.")
+    title: Text = Field(description="Title of the incident.")
+    started_at: Timestamp = Field(description="Estimated start of the failure.")
     suppressions: list[Suppression] = Field(
         default_factory=list, max_length=DIGEST_INCIDENTS_MAX, description="Why it was suppressed, in that section."
     )
@@ -39,8 +40,10 @@ class DigestIncident(Message):
 class DigestSection(Message):
     """Incidents of a digest that have something in common, newest first."""
 
-    total: Natural = Field(description="Number of incidents. It can be larger than the number of those that follow.")
-    incidents: list[DigestIncident] = Field(max_length=DIGEST_INCIDENTS_MAX)
+    total: Annotated[Natural, Unit("{incidents}")] = Field(
+        description="Number of incidents. It can be larger than the number of those that follow."
+    )
+    incidents: list[DigestIncident] = Field(max_length=DIGEST_INCIDENTS_MAX, description="The incidents, newest first.")
 
 
 class Digest(Message):
@@ -82,18 +85,20 @@ class DeploymentChange(Message):
 class Notice(Message):
     """One notice and its outcome. It is written to the topic of the notifications."""
 
-    type: Literal["notice"] = "notice"
-    version: Literal[1] = 1
+    type: Literal["notice"] = Field(default="notice", description="Type of the message, which shares its topic.")
+    version: Version = 1
     notification_id: Label = Field(
         description="Idempotency key: kind, name, day of the digest or hash of the deployment, and receiver."
     )
-    kind: Literal["digest", "deployment"]
+    kind: Literal["digest", "deployment"] = Field(description="What the notice is about.")
     name: Label = Field(description="Name of the digest, or id of the deployment.")
-    receiver: Label
-    outcome: Literal["sent", "suppressed", "failed"]
+    receiver: Label = Field(description="Receiver in the configuration.")
+    outcome: Literal["sent", "suppressed", "failed"] = Field(
+        description="Whether the notice was sent, was withheld, or could not be sent."
+    )
     reason: Text = Field(description="The reason as a sentence.")
-    reason_code: ReasonCode
-    attempts: Natural = Field(default=0, description="Number of attempts to send.")
+    reason_code: ReasonCode = Field(description="Code of the reason, from a closed set.")
+    attempts: AttemptCount = Field(default=0, description="Number of attempts to send.")
     decided_at: Timestamp = Field(
         description="Time of the decision: the wall clock, or the newest event time in a replay."
     )

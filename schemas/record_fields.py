@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from schemas.record import Record
+from schemas.unit import UNIT_KEYWORD
 
 FieldKind = Literal["time", "label", "rate", "ratio", "number", "numbers"]
 """Kind of the values of a field. A ratio is a number of at most 1, a rate a boolean, and numbers are a list."""
@@ -15,7 +16,7 @@ CUSTOM_SECTION = "custom"
 """The section of signals whose names the sender chooses."""
 
 _NOT_SENT = {"version"}
-_UNITS = ("ms", "s")
+_DURATION_UNITS = ("ms", "s")
 _KINDS: dict[str, FieldKind] = {"string": "label", "boolean": "rate", "number": "number", "array": "numbers"}
 
 
@@ -69,8 +70,8 @@ def _field(path: tuple[str, ...], values: dict[str, Any]) -> RecordField:
     kind = _KINDS[values["type"]]
     if kind == "number" and values.get("maximum") == 1:
         return RecordField(path, "ratio")
-    unit = path[-1].rpartition("_")[2]
-    return RecordField(path, kind, unit if kind == "number" and unit in _UNITS else "")
+    unit = values.get(UNIT_KEYWORD, "")
+    return RecordField(path, kind, unit if unit in _DURATION_UNITS else "")
 
 
 RECORD_FIELDS = _read_contract()

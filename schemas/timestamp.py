@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from schemas.unit import UNIT_KEYWORD
+
 EARLIEST_MS = 100_000_000_000
 """Minimum timestamp in milliseconds: a time in 1973."""
 
@@ -20,6 +22,9 @@ MILLISECONDS = range(EARLIEST_MS, LATEST_MS + 1)
 MICROSECONDS = range(10**15, 10**17)
 NANOSECONDS = range(10**18, 10**20)
 """Numbers that are read as a Unix time in each unit. Between 2001 and 5138, no number fits two units."""
+
+UNIX_TIMES = {"s": SECONDS, "ms": MILLISECONDS, "us": MICROSECONDS, "ns": NANOSECONDS}
+"""The same numbers, by the code of their unit."""
 
 _TEXT_LENGTH_MAX = 100
 _NUMBER = re.compile(r"\d+(?:\.\d*)?(?:[eE]\+?\d\d?)?", re.ASCII)
@@ -183,8 +188,8 @@ Timestamp = Annotated[
             "anyOf": [
                 {"type": "string", "format": "date-time"},
                 *(
-                    {"type": "number", "minimum": unit.start, "exclusiveMaximum": unit.stop}
-                    for unit in (SECONDS, MILLISECONDS, MICROSECONDS, NANOSECONDS)
+                    {"type": "number", "minimum": numbers.start, "exclusiveMaximum": numbers.stop, UNIT_KEYWORD: unit}
+                    for unit, numbers in UNIX_TIMES.items()
                 ),
             ],
             "description": "RFC 3339, or a Unix time in seconds, milliseconds, microseconds or nanoseconds.",

@@ -20,6 +20,9 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 MEBIBYTE = 1024 * 1024
 
+OF_INPUTS = 0
+"""Number of partitions of a topic that has as many as the largest input topic of its step."""
+
 Cleanup = Literal["delete", "compact"]
 
 
@@ -28,7 +31,7 @@ class Topic:
     """One topic of the contract.
 
     ``partitions`` is None if the number is configured (for the records topic and the topics that are co-partitioned
-    with it). ``messages`` is empty for checkpoints, which are internal to a step. The steps in ``optional_for`` use the
+    with it), and :data:`OF_INPUTS` for the checkpoints of intake. ``messages`` is empty for checkpoints, which are internal to a step. The steps in ``optional_for`` use the
     topic only with certain settings.
     """
 
@@ -81,7 +84,7 @@ TOPICS: tuple[Topic, ...] = (
         partitions=None,
         retention_ms=7 * DAY_MS,
         message_bytes_max=8 * MEBIBYTE,
-        written_by=("serving systems",),
+        written_by=("serving systems", "intake"),
         read_by=("detect",),
         append_time=True,
     ),
@@ -144,9 +147,10 @@ TOPICS: tuple[Topic, ...] = (
         key="dead_letter_id",
         retention_ms=14 * DAY_MS,
         message_bytes_max=16 * MEBIBYTE,
-        written_by=("detect", "correlate", "route"),
+        written_by=("intake", "detect", "correlate", "route"),
         read_by=("people",),
     ),
+    _checkpoints("intake", partitions=OF_INPUTS),
     _checkpoints("detect", key="subject and part", partitions=None),
     _checkpoints("correlate"),
     _checkpoints("route"),

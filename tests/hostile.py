@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 import orjson
 
-from pipeline.detect.admission.decode import ELEMENTS_MAX
 from schemas.dead_letter import DeadLetterReason
+from schemas.record import ELEMENTS_MAX
 from schemas.timestamp import format_timestamp
 
 SUBJECT = "hostile-bot"
@@ -181,15 +181,14 @@ def _bad_subjects_and_times(now_ms: int) -> list[HostileKind]:
 
 
 def _bad_fields(now_ms: int) -> list[HostileKind]:
-    length = ("output.length", "wrong_type")
     return [
-        _used(now_ms, "a word as number", length, output={"length": "fast"}),
-        _used(now_ms, "a number with a comma as text", length, output={"length": "1,204"}),
-        _used(now_ms, "a boolean as number", length, output={"length": True}),
-        _used(now_ms, "a list as number", length, output={"length": [1]}),
-        _used(now_ms, "an object as number", length, output={"length": {}}),
-        _used(now_ms, "a word as boolean", ("output.refused", "wrong_type"), output={"refused": "perhaps"}),
-        _used(now_ms, "a boolean as 2", ("output.refused", "wrong_type"), output={"refused": 2}),
+        _used(now_ms, "a word as number", ("output.length", "is_text"), output={"length": "fast"}),
+        _used(now_ms, "a number with a comma as text", ("output.length", "is_text"), output={"length": "1,204"}),
+        _used(now_ms, "a boolean as number", ("output.length", "is_boolean"), output={"length": True}),
+        _used(now_ms, "a list as number", ("output.length", "is_list"), output={"length": [1]}),
+        _used(now_ms, "an object as number", ("output.length", "is_object"), output={"length": {}}),
+        _used(now_ms, "a word as boolean", ("output.refused", "is_text"), output={"refused": "perhaps"}),
+        _used(now_ms, "a boolean as 2", ("output.refused", "is_number"), output={"refused": 2}),
         _written(now_ms, "NaN", '{"length":NaN}', ("output.length", "not_json")),
         _written(now_ms, "Infinity", '{"length":-Infinity}', ("output.length", "not_json")),
         _written(now_ms, "1e400", '{"length":1e400}', ("output.length", "not_json")),
@@ -221,20 +220,18 @@ def _bad_fields(now_ms: int) -> list[HostileKind]:
             ("custom", "too_many_fields"),
             custom={f"c{number}": number for number in range(1000)},
         ),
-        _used(now_ms, "a text in custom", ("custom", "wrong_type"), custom={"toxicity": "low"}),
+        _used(now_ms, "a text in custom", ("custom", "is_text"), custom={"toxicity": "low"}),
         _used(now_ms, "a custom name of 500 characters", ("custom", "bad_name"), custom={"x" * 500: 1.0}),
-        _used(now_ms, "a fraction as label", ("output.finish_reason", "wrong_type"), output={"finish_reason": 5.5}),
-        _used(
-            now_ms, "two labels", ("output.finish_reason", "wrong_type"), output={"finish_reason": ["stop", "length"]}
-        ),
+        _used(now_ms, "a fraction as label", ("output.finish_reason", "is_number"), output={"finish_reason": 5.5}),
+        _used(now_ms, "two labels", ("output.finish_reason", "is_list"), output={"finish_reason": ["stop", "length"]}),
         _used(
             now_ms,
             "a label of 1,000 characters",
             ("output.fingerprint", "too_long"),
             output={"fingerprint": "f" * 1000},
         ),
-        _used(now_ms, "a boolean as environment", ("environment", "wrong_type"), environment=True),
-        _used(now_ms, "an object as request id", ("request_id", "wrong_type"), request_id={"id": 81}),
+        _used(now_ms, "a boolean as environment", ("environment", "is_boolean"), environment=True),
+        _used(now_ms, "an object as request id", ("request_id", "is_object"), request_id={"id": 81}),
         _used(now_ms, "a request id of 10,000 characters", ("request_id", "too_long"), request_id="r" * 10_000),
     ]
 

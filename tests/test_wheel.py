@@ -40,6 +40,7 @@ def test_the_wheel_has_the_data_files_and_none_of_the_tests(wheel):
         "topologies/broker/jars.lock",
         "pipeline/correlate/severity/rules.toml",
         "schemas/py.typed",
+        "schemas/examples/record/full.json",
         "load/py.typed",
         "load/scenarios/refusals_up.toml",
     ):

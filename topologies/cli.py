@@ -15,12 +15,16 @@ COMMANDS = {
     "route": "Show and test the routes of incidents.",
     "receiver": "Test the receivers of notifications.",
     "notifications": "Show who was notified of an incident.",
+    "records": "Check records for problems.",
+    "dead-letters": "Show dead letters, and send them again.",
     "deployed": "Record a deployment.",
     "baseline": "Learn, publish, show and accept baselines.",
+    "backtest": "Show what driftwire would have found in past records.",
+    "intake": "Show how messages of another service would be read.",
     "explain": "Show the evidence of every channel over files of records.",
     "topics": "Add partitions to the records topic.",
     "check": "Check a configuration file.",
-    "schema": "Export the message contracts as JSON Schemas.",
+    "schema": "Export the message contracts as JSON Schemas or AsyncAPI.",
 }
 """Help line of each command. The module of the same name in ``topologies/commands`` defines ``command``."""
 

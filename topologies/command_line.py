@@ -17,6 +17,9 @@ PRIVATE_UMASK = 0o077
 """File mode mask that makes new files and folders accessible only to their owner."""
 
 EXIT_FAILURE = 1
+EXIT_FOUND = 3
+"""Exit status of a check that worked and found what it was asked to find."""
+
 EXIT_INTERRUPTED = 130
 
 
@@ -26,7 +29,8 @@ class LazyGroup(click.Group):
     Parameters
     ----------
     package
-        Package with one module per command. The module has the name of the command and defines ``command``.
+        Package with one module per command. The module has the name of the command, with underscores, and defines
+        ``command``.
     help_lines
         One line of help for each command.
     """
@@ -42,7 +46,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in self._help_lines:
             return None
-        command: click.Command = importlib.import_module(f"{self._package}.{cmd_name}").command
+        module = cmd_name.replace("-", "_")
+        command: click.Command = importlib.import_module(f"{self._package}.{module}").command
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -58,7 +63,10 @@ class LazyGroup(click.Group):
 
 
 def run_command_line(command: click.Command, name: str) -> None:
-    """Run a command line. The exit status is 1 after a failure, 2 after a usage error, and 130 after Ctrl-C."""
+    """Run a command line.
+
+    The exit status is 1 after a failure, 2 after a usage error, 3 if a check found something, and 130 after Ctrl-C.
+    """
     # Records, incidents and settings can be confidential. Child processes inherit the mask.
     os.umask(PRIVATE_UMASK)
     hide_client_lines()

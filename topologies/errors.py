@@ -19,3 +19,7 @@ class BrokerError(DriftwireError):
 
 class TopicError(DriftwireError):
     """The topics of the broker do not match the table in ``schemas/topics.py``."""
+
+
+class InputTopicMissing(TopicError):
+    """A topic of another service, from which intake reads, does not exist."""

@@ -1,8 +1,9 @@
-"""Benchmarks that compare driftwire with the reference pipeline.
+"""Benchmarks that compare driftwire with the reference pipeline, and intake with a bare parse.
 
-This package may import world, inputs, harness and traffic.
+This package may import world, harness and traffic.
 """
 
 from load.bench.detect_benchmark import DetectBenchmark, run_benchmark
+from load.bench.intake_benchmark import run_intake_benchmark
 
-__all__ = ["DetectBenchmark", "run_benchmark"]
+__all__ = ["DetectBenchmark", "run_benchmark", "run_intake_benchmark"]

@@ -23,8 +23,7 @@ from load.bench.machine import describe_machine
 from load.bench.obvious_run import COMMAND, run_obvious
 from load.bench.timed_run import TimedRun, read_monitored_share, run_timed
 from load.harness import progress_bar, run_against, temporary_topology
-from load.inputs import OutgoingMessage
-from load.traffic import ProduceResult, partition_for_key, produce
+from load.traffic import OutgoingMessage, ProduceResult, partition_for_key, produce
 from load.world import SUBJECT, SimulatedFailure, World, healthy_baseline, json_lines
 from topologies.configuration import Configuration
 from topologies.kafka import Cluster

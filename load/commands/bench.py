@@ -1,4 +1,4 @@
-"""``driftwire-load bench``: compare driftwire with the reference pipeline."""
+"""``driftwire-load bench``: compare driftwire with the reference pipeline and with a bare parse."""
 
 import asyncio
 import sys
@@ -36,3 +36,23 @@ def detect(*, seed: int, records: int, json_file: Path | None) -> None:
     benchmark.show(console)
     write_json(json_file, benchmark.to_json())
     sys.exit(1 if benchmark.problems else 0)
+
+
+@command.command("intake")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the messages.")
+@click.option("--records", type=click.IntRange(100), default=20_000, show_default=True, help="Number of messages.")
+@json_option
+def intake(*, seed: int, records: int, json_file: Path | None) -> None:
+    """Measure the processor time of the intake step per record, beside a bare parse of the same bytes.
+
+    Runs both in one process, without Kafka, in five rounds, and reports the medians.
+    """
+    from load.bench import run_intake_benchmark  # noqa: PLC0415  slow to import, and --help needs none of it
+
+    benchmark = run_intake_benchmark(seed, records)
+    click.echo(
+        f"{benchmark.records} messages of {benchmark.bytes_per_record:.0f} bytes (seed {seed}): "
+        f"parse {benchmark.parse_us:.1f} us, intake {benchmark.intake_us:.1f} us per record, "
+        f"ratio {benchmark.ratio:.1f}"
+    )
+    write_json(json_file, benchmark.to_json())

@@ -4,14 +4,18 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 
 from load.commands.options import Speed, json_option, write_json
-from load.errors import LoadError
-from load.inputs import CSV_START_MS, CsvMapping, parse_mapping
-from topologies.commands.parameter_types import Duration, PointInTime
+from topologies.commands.parameter_types import Duration
+from topologies.commands.record_file_options import record_file_options
+
+if TYPE_CHECKING:
+    from pipeline.intake import MappingSettings
+    from topologies.record_files import ReadOptions
 
 EXISTING = click.Path(path_type=Path)
 
@@ -45,24 +49,11 @@ EXISTING = click.Path(path_type=Path)
 @click.option("--bootstrap", help="HOST:PORT of a running topology.  [default: start one for this replay]")
 @click.option("--config", type=EXISTING, help="Configuration file. Without it, all settings have their defaults.")
 @click.option(
-    "--map",
-    "mappings",
-    multiple=True,
-    metavar="COLUMN=FIELD",
-    help="Field for a CSV column, such as t_s=timestamp. Repeatable.",
-)
-@click.option("--subject", help="Subject for CSV files without a subject column.")
-@click.option(
-    "--csv-start",
-    type=PointInTime(),
-    default=CSV_START_MS,
-    help="Start time for CSV files whose times are given in seconds since the start.  [default: 2024-01-01T00:00:00Z]",
-)
-@click.option(
     "--now",
     is_flag=True,
     help="Shift all times so that the last record is now. Needed to send old files to a live topology.",
 )
+@record_file_options
 @json_option
 def command(
     *,
@@ -74,16 +65,16 @@ def command(
     ready_records: int | None,
     bootstrap: str | None,
     config: Path | None,
-    mappings: tuple[str, ...],
-    subject: str | None,
-    csv_start: int,
+    mapping: "MappingSettings",
+    reading: "ReadOptions",
     now: bool,
     json_file: Path | None,
 ) -> None:
     """Replay FILES of records through the pipeline and show what it finds.
 
-    The files are NDJSON, gzipped NDJSON (.gz) or CSV (.csv). Exits with status 1 if no baseline became ready for a
-    subject: that subject was never monitored, so an empty result proves nothing.
+    The files are NDJSON, JSON, CSV or Parquet, optionally gzipped (.gz). What was found in files that are mapped is
+    shown before anything is sent. Exits with status 1 if no baseline became ready for a subject: that subject was never
+    monitored, so an empty result proves nothing.
     """
     from load.traffic import Replay  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.configuration import load_configuration  # noqa: PLC0415
@@ -92,10 +83,6 @@ def command(
         raise click.UsageError(
             "--ready-after and --ready-records are settings of the topology and cannot be combined with --bootstrap"
         )
-    mapping = CsvMapping(subject, parse_mapping(mappings), csv_start) if mappings or subject else None
-    if mapping is not None and not any(".csv" in path.suffixes for path in files):
-        raise LoadError("--map and --subject apply only to CSV files, and none of the files is a CSV file")
-    configuration = load_configuration(config)
     wall_ms = time.time_ns() // 1_000_000
     configuration = load_configuration(config)
     replay = Replay(
@@ -103,6 +90,7 @@ def command(
         deployments=deployments,
         baselines=baselines,
         mapping=mapping,
+        reading=reading,
         speed=speed,
         ready_after_s=ready_after,
         ready_records=ready_records,

@@ -1,6 +1,6 @@
 """The demo and the walkthrough: scenarios with planted failures, played on a real Kafka.
 
-This package may import world, inputs, harness and traffic.
+This package may import world, harness and traffic.
 """
 
 from load.demo.playback import DemoResult, play_demo

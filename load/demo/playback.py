@@ -18,8 +18,7 @@ from rich.table import Table
 from load.demo.story import RECORDS_PER_SECOND, START_MS, Story, build_story
 from load.demo.verdict import FailureMatch, Verdict, compare
 from load.harness import Outcome, progress_bar, run_against, temporary_topology, wait_for_lag
-from load.inputs import OutgoingMessage
-from load.traffic import produce
+from load.traffic import OutgoingMessage, produce
 from load.world import SUBJECT, World, healthy_baseline, json_lines
 from pipeline.plain_text import plain_text
 from schemas.incident import Incident

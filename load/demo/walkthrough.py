@@ -14,8 +14,7 @@ from rich.console import Console
 
 from load.demo.story import MINUTE_MS, RECORDS_PER_SECOND, START_MS
 from load.harness import Outcome, run_against, temporary_topology, wait_for_lag
-from load.inputs import OutgoingMessage
-from load.traffic import produce
+from load.traffic import OutgoingMessage, produce
 from load.world import SUBJECT, SimulatedFailure, World, healthy_baseline, json_lines
 from schemas.deployment import Deployment
 from schemas.incident import Incident

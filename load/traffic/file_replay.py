@@ -4,7 +4,7 @@ Without a cluster, the replay starts a temporary topology and removes it afterwa
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from rich.progress import Progress
 
 from load.errors import LoadError
 from load.harness import Outcome, check_topics, progress_bar, run_against, temporary_topology, wait_for_lag
-from load.inputs import CsvMapping, OutgoingMessage, merge_by_event_time, read_deployments, read_records
 from load.traffic.liveness import is_live
 from load.traffic.outcome_tables import show_outcome
+from load.traffic.outgoing_message import OutgoingMessage
 from load.traffic.producer import ProduceResult, produce
 from pipeline.detect.settings import DetectSettings
+from pipeline.intake import MappingSettings
 from pipeline.plain_text import plain_text
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
@@ -30,6 +31,14 @@ from schemas.topics import DAY_MS, DEPLOYMENTS, DRIFTS, RECORDS
 from topologies.baselines import publish_baseline, read_baseline_file
 from topologies.configuration import Configuration
 from topologies.kafka import Cluster
+from topologies.record_files import (
+    ReadOptions,
+    RecordFile,
+    merge_by_event_time,
+    open_records,
+    read_deployments,
+    render_guesses,
+)
 
 LIVE_LATENESS_MAX_MS = 7 * DAY_MS
 """Maximum age of a record for a live topology, in milliseconds."""
@@ -43,10 +52,14 @@ SUBJECTS_SHOWN_MAX = 10
 
 @dataclass(slots=True)
 class Span:
-    """Content of the files: number of messages, first and last event time in Unix ms, and subjects."""
+    """Content of the files: messages, rows that give none, first and last event time in Unix ms, and subjects.
+
+    ``unreadable`` messages are lines that are not records. They are sent unchanged.
+    """
 
     messages: int = 0
     unreadable: int = 0
+    unusable_rows: int = 0
     first_ms: int = 0
     last_ms: int = 0
     subjects: set[str] = field(default_factory=set)
@@ -79,6 +92,7 @@ class ReplayReport:
         return {
             "messages": self.produced.messages,
             "lines_that_are_no_record": self.produced.unreadable,
+            "unusable_rows": self.span.unusable_rows,
             "bytes": self.produced.bytes,
             "first": format_timestamp(self.span.first_ms),
             "last": format_timestamp(self.span.last_ms),
@@ -99,6 +113,8 @@ class ReplayReport:
         )
         if self.produced.unreadable:
             console.print(f"[yellow]{self.produced.unreadable:,} lines are not records and were sent unchanged[/]")
+        if span.unusable_rows:
+            console.print(f"[yellow]{span.unusable_rows:,} rows gave no record[/]")
         show_outcome(self.outcome, console)
         unmonitored = self.unmonitored_subjects
         if unmonitored:
@@ -120,9 +136,9 @@ class Replay:
     Attributes
     ----------
     files, deployments, baselines
-        Files of records (NDJSON, gzipped NDJSON, CSV), of deployments (NDJSON) and of baselines (JSON).
-    mapping
-        Mapping of the columns of CSV files to fields.
+        Files of records (NDJSON, JSON, CSV, Parquet), of deployments (NDJSON) and of baselines (JSON).
+    mapping, reading
+        Mapping of the columns or keys of the files to fields, and options of the reading.
     speed
         Seconds of event time per second; 0 means as fast as possible.
     ready_after_s, ready_records
@@ -141,7 +157,8 @@ class Replay:
     files: tuple[Path, ...]
     deployments: tuple[Path, ...] = ()
     baselines: tuple[Path, ...] = ()
-    mapping: CsvMapping | None = None
+    mapping: MappingSettings = field(default_factory=MappingSettings)
+    reading: ReadOptions = field(default_factory=ReadOptions)
     speed: float = 0.0
     ready_after_s: float | None = None
     ready_records: int | None = None
@@ -150,11 +167,18 @@ class Replay:
     wall_ms: int = 0
     time_zone: str | None = None
 
-    def read_messages(self) -> Iterator[OutgoingMessage]:
-        """Read the records of all files, merged by event time."""
-        return merge_by_event_time([read_records(path, self.mapping, time_zone=self.time_zone) for path in self.files])
+    def open(self) -> list[RecordFile]:
+        """Open the files of records."""
+        return open_records(self.files, self.mapping, time_zone=self.time_zone, options=self.reading)
 
-    def measure(self) -> Span:
+    def read_messages(self, files: Sequence[RecordFile]) -> Iterator[OutgoingMessage]:
+        """Read the messages of all files, merged by event time. Rows that give no record are left out."""
+        for line in merge_by_event_time(files):
+            if line.value is not None:
+                key = None if line.subject is None else line.subject.encode()
+                yield OutgoingMessage(line.time_ms, key, line.value, not line.problem, self.time_zone)
+
+    def measure(self, files: Sequence[RecordFile]) -> Span:
         """Read the files once to find errors before any message is sent.
 
         Raises
@@ -163,7 +187,7 @@ class Replay:
             If a file cannot be read, or if the files contain no record.
         """
         span = Span()
-        for message in self.read_messages():
+        for message in self.read_messages(files):
             span.messages += 1
             if not message.readable:
                 span.unreadable += 1
@@ -176,6 +200,7 @@ class Replay:
             raise LoadError(
                 f"{', '.join(map(str, self.files))}: no line contains a record with a subject and a timestamp"
             )
+        span.unusable_rows = sum(file.unusable.total() for file in files) - span.unreadable
         return span
 
     async def run(self, configuration: Configuration, console: Console) -> ReplayReport:
@@ -186,12 +211,16 @@ class Replay:
         DriftwireError
             If a file, the cluster or the topology fails.
         """
-        span = self.measure()
+        files = self.open()
+        guesses = [file.guess for file in files if file.guess.is_mapped]
+        if guesses:
+            console.print(render_guesses(guesses))
+        span = self.measure(files)
         deployments = [deployment for path in self.deployments for deployment in read_deployments(path)]
         baselines = [read_baseline_file(path) for path in self.baselines]
         shift_ms = 0 if self.now_ms is None else self.now_ms - span.last_ms
         span.first_ms, span.last_ms = span.first_ms + shift_ms, span.last_ms + shift_ms
-        shipment = _Shipment(self, span, deployments, baselines, shift_ms)
+        shipment = _Shipment(self, files, span, deployments, baselines, shift_ms)
         if self.cluster is not None:
             await _refuse_old_records(self.cluster, span.last_ms, self.wall_ms)
             for baseline in baselines:
@@ -233,6 +262,7 @@ class _Shipment:
     """Messages that a replay sends, with their times shifted by ``shift_ms`` milliseconds."""
 
     replay: Replay
+    files: list[RecordFile]
     span: Span
     deployments: list[Deployment]
     baselines: list[Baseline]
@@ -246,7 +276,7 @@ class _Shipment:
             task = progress.add_task("sending records", total=self.span.messages)
             produced = await produce(
                 cluster,
-                (message.shift(self.shift_ms) for message in self.replay.read_messages()),
+                (message.shift(self.shift_ms) for message in self.replay.read_messages(self.files)),
                 speed=self.replay.speed,
                 on_progress=lambda sent: progress.update(task, completed=sent),
             )

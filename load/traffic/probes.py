@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import count as count_from
 
-from load.inputs import OutgoingMessage
+from load.traffic.outgoing_message import OutgoingMessage
 from schemas.record import Record, Safety
 
 

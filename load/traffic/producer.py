@@ -15,7 +15,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from load.errors import LoadError
 from load.harness import check_topics
-from load.inputs import OutgoingMessage
+from load.traffic.outgoing_message import OutgoingMessage
 from schemas.topics import RECORDS
 from schemas.topics import topic as find_topic
 from topologies.kafka import Cluster

@@ -64,6 +64,8 @@ class Monitor:
         The baseline to monitor against. Signals that it does not contain are not monitored.
     settings
         Tolerances, false-alarm budget, and times at which evidence is repeated.
+    is_sampled
+        Whether the records are sampled by outcome. Signals that depend on the outcome are then not tested.
 
     Attributes
     ----------
@@ -86,9 +88,9 @@ class Monitor:
     EVIDENCE_SETTINGS: ClassVar = (*OneSidedTest.SETTINGS, "recovery_evidence")
     ADWIN_SETTINGS: ClassVar = AdwinBank.SETTINGS
 
-    def __init__(self, baseline: Baseline, settings: DetectSettings) -> None:
+    def __init__(self, baseline: Baseline, settings: DetectSettings, *, is_sampled: bool = False) -> None:
         self.baseline, self._settings = baseline, settings
-        self._tests, self.not_testable = derive_tests(baseline, settings)
+        self._tests, self.not_testable = derive_tests(baseline, settings, is_sampled=is_sampled)
         self._layout = GridLayout(baseline, self._tests)
         self._bank = PageHinkleyBank(
             self._tests, self._layout.channel_columns, self._layout.presence_columns, settings.recovery_evidence
@@ -124,7 +126,7 @@ class Monitor:
         if not block.panes.size:
             return []
         self.finite_values += int(np.count_nonzero(np.isfinite(block.values)))
-        ended = self._end_untested(int(block.times_ms[0]))
+        ended = self.end_untested(int(block.times_ms[0]))
         if not self._tests:
             return ended
         view = self._layout.view(block)
@@ -165,7 +167,22 @@ class Monitor:
             )
             for test, latch in latches.items()
         ]
-        return self._end_untested(now_ms) + findings + self._segment_drifts.close_drifts(now_ms)
+        return self.end_untested(now_ms) + findings + self._segment_drifts.close_drifts(now_ms)
+
+    def end_untested(self, now_ms: int) -> list[Finding]:
+        """End the drifts whose tests no longer run after a change of settings or sampling."""
+        untested, self._untested = self._untested, []
+        findings = [
+            latch.build_end(
+                test,
+                self.baseline.signals[test.signal.name],
+                now_ms=now_ms,
+                recovery=self._settings.recovery_evidence,
+                reason=Latch.untested_reason(test),
+            )
+            for test, latch in untested
+        ]
+        return findings + self._segment_drifts.end_untested(now_ms)
 
     def reset_evidence(self) -> None:
         """Reset all statistics and windows after a gap in the records, but leave latches unchanged."""
@@ -251,21 +268,6 @@ class Monitor:
         self._minute_series.load(state["minute_series"])
         self.monitored_values = int(state["monitored_values"])
         self.finite_values = int(state["finite_values"])
-
-    def _end_untested(self, now_ms: int) -> list[Finding]:
-        """End the drifts whose tests no longer run because the settings have changed."""
-        untested, self._untested = self._untested, []
-        findings = [
-            latch.build_end(
-                test,
-                self.baseline.signals[test.signal.name],
-                now_ms=now_ms,
-                recovery=self._settings.recovery_evidence,
-                reason=Latch.UNTESTED,
-            )
-            for test, latch in untested
-        ]
-        return findings + self._segment_drifts.end_untested(now_ms)
 
     def _may_fire(
         self, view: BlockView, observation: SegmentObservation | None, withheld: set[int], crossing: Crossing

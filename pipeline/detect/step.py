@@ -4,7 +4,7 @@ A batch passes through these stages: decode -> admit -> limit -> push -> order.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 
 import numpy as np
@@ -15,6 +15,7 @@ from pipeline.detect.baselines import BaselineStore
 from pipeline.detect.control import read_control
 from pipeline.detect.losses import DeadLetterMonitor
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signals import Block
 from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
@@ -51,12 +52,22 @@ class DetectStep:
     replay
         Whether the records are from the past. A replay has no wall clock: several records must agree on a time jump,
         and ticks follow event time.
+    block_observer
+        Receives the subject and each block before it is tested. Restored streams are not observed.
     """
 
-    def __init__(self, partition: int, settings: DetectSettings, *, replay: bool) -> None:
+    def __init__(
+        self,
+        partition: int,
+        settings: DetectSettings,
+        *,
+        replay: bool,
+        block_observer: Callable[[str, Block], None] | None = None,
+    ) -> None:
         self._partition = partition
         self._settings = settings
         self._replay = replay
+        self._block_observer = block_observer
         self._admission = Admission(settings, replay=replay)
         self._streams: dict[str, Stream] = {}
         self._baselines = BaselineStore(settings.subjects_max)
@@ -300,6 +311,7 @@ class DetectStep:
 
     def _add_stream(self, subject: str) -> None:
         stream = Stream(subject, self._partition, self._settings)
+        stream.block_observer = self._block_observer
         for published in self._baselines.baselines_of(subject):
             stream.offer_baseline(published.read())
         self._streams[subject] = stream

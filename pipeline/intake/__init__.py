@@ -3,8 +3,19 @@
 This package may import nothing of the other steps.
 """
 
-from pipeline.intake.mapping import DroppedValue, FieldMapping, MappedRecord
-from pipeline.intake.settings import MappingSettings
+from pipeline.intake.mapping import FieldMapping, MappedRecord
+from pipeline.intake.preview import Preview, preview_messages
+from pipeline.intake.settings import IntakeSettings, MappingSettings
 from pipeline.intake.source_path import SourcePath
+from pipeline.intake.step import IntakeStep
 
-__all__ = ["DroppedValue", "FieldMapping", "MappedRecord", "MappingSettings", "SourcePath"]
+__all__ = [
+    "FieldMapping",
+    "IntakeSettings",
+    "IntakeStep",
+    "MappedRecord",
+    "MappingSettings",
+    "Preview",
+    "SourcePath",
+    "preview_messages",
+]

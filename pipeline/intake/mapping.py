@@ -35,7 +35,7 @@ class DroppedValue(NamedTuple):
 
 
 class MappedValue(NamedTuple):
-    """A value of the source, before any conversion, with its field."""
+    """A value of the source, before any conversion, with its field and its path."""
 
     field: "MappedField"
     source: str
@@ -55,7 +55,8 @@ class MappedRecord:
     reason, problem
         Reason why there is no record, as a code and as a sentence without text of the source; None if there is one.
     dropped
-        Values that cannot be used. The record does not contain them.
+        Values that cannot be used. In the record, an empty object stands for each of them, which detect counts as a bad
+        field.
     """
 
     record: dict[str, Any]
@@ -149,7 +150,7 @@ class FieldMapping:
         return frozenset((*(source.text for source, _ in self._mapped), *rule))
 
     def values(self, source: Mapping[str, Any]) -> Iterator[MappedValue]:
-        """Yield the values of a source that are mapped, before any conversion."""
+        """Yield the field, the path and the value of everything that is mapped, before any conversion."""
         for path, mapped in self._mapped:
             if (value := path.find(source)) is not None:
                 yield MappedValue(mapped, path.text, value)
@@ -176,9 +177,8 @@ class FieldMapping:
             if mapped.is_absent(value):
                 continue
             converted, reason = mapped.convert(value)
-            if reason is None:
-                mapped.store(record, converted)
-            else:
+            mapped.store(record, converted if reason is None else {})
+            if reason is not None:
                 mapped_record.dropped.append(DroppedValue(mapped.name, path, reason))
         for constant, value in self._constants:
             constant.store(record, value)

@@ -1,13 +1,20 @@
-"""Settings of a mapping from JSON objects or rows of a file to records."""
+"""Settings of a mapping from JSON objects or rows of a file to records, and of the topics that intake reads."""
 
+import re
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.intake.entries import parse_constants, parse_field_source, parse_field_value, require_field
 from pipeline.intake.subject_rule import SubjectRule
 from pipeline.time_zone import check_time_zone
+
+TOPIC_PATTERN = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")
+"""Names of topics that Kafka allows."""
+
+OWN_PREFIX = "driftwire."
+"""Prefix of driftwire's own topics, which intake must not read."""
 
 Constant = bool | int | float | str
 """A value that every record gets."""
@@ -86,3 +93,56 @@ class MappingSettings(BaseModel):
             if "subject" in mapped:
                 raise ValueError(f'subject "{self.subject}": the subject is also mapped to {mapped["subject"]}')
         return self
+
+
+class TopicSettings(MappingSettings):
+    """One topic that intake reads, and the mapping of its messages."""
+
+    sampled: Literal["", "tail"] = Field(
+        default="",
+        description='Kind of sampling: "tail" if the topic contains a sample that depends on the outcome, such as all errors and a few '
+        "other requests. Rates are then not monitored.",
+    )
+    message_time: bool = Field(
+        default=False,
+        description="Use the Kafka timestamp of a message as the time of its records. Only for messages that contain no "
+        "time: retries and delays of the producer then shift records.",
+    )
+
+    @model_validator(mode="after")
+    def _has_one_time(self) -> Self:
+        times = [text for text in self.map if parse_field_source(text).field.name == "timestamp"]
+        if self.message_time and times:
+            raise ValueError(f'map "{times[0]}": message_time = true already sets the time; remove one of them')
+        return self
+
+
+class IntakeSettings(BaseModel):
+    """Settings of the intake step."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    topics: dict[str, TopicSettings] = Field(
+        default_factory=dict, description="Topics of other services to read, and how their messages become records."
+    )
+
+    @field_validator("topics")
+    @classmethod
+    def _are_foreign(cls, topics: dict[str, TopicSettings]) -> dict[str, TopicSettings]:
+        for name in topics:
+            if not TOPIC_PATTERN.fullmatch(name):
+                raise ValueError(f'"{name}" is not a name of a topic: use letters, digits, dots, hyphens, underscores')
+            if name.startswith(OWN_PREFIX):
+                raise ValueError(f'"{name}" is a topic of driftwire itself: name a topic of another service')
+        return topics
+
+    def mapping(self, topic: str, time_zone: str) -> TopicSettings:
+        """Return the mapping of a topic, with a time zone for a mapping without one.
+
+        Raises
+        ------
+        KeyError
+            If intake does not read the topic.
+        """
+        settings = self.topics[topic]
+        return settings if settings.time_zone else settings.model_copy(update={"time_zone": time_zone})

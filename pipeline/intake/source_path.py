@@ -6,6 +6,8 @@ from typing import Any
 PATH_PARTS_MAX = 32
 """Maximum number of parts of a path."""
 
+_INDEX_DIGITS_MAX = 10
+
 
 class SourcePath:
     """One path. A key that contains dots is found as a whole, and a number selects an item of a list.
@@ -38,17 +40,20 @@ class SourcePath:
 
     def find(self, source: Mapping[str, Any]) -> Any:
         """Return the value at the path, or None if there is none."""
-        return self._find(source, 0)
+        return source.get(self.text) if len(self._keys) == 1 else self._find(source, 0)
 
     def _find(self, container: Any, start: int) -> Any:
-        if start == len(self._keys):
-            return container
-        if isinstance(container, Mapping):
-            for key, stop in self._keys[start]:
-                if key in container and (found := self._find(container[key], stop)) is not None:
+        keys = self._keys[start]
+        if start == 0 or isinstance(container, dict):
+            for key, stop in keys:
+                found = container.get(key)
+                if found is not None and stop < len(self._keys):
+                    found = self._find(found, stop)
+                if found is not None:
                     return found
         elif isinstance(container, list):
-            key = self._keys[start][-1][0]
-            if key.isdecimal() and len(key) < 10 and int(key) < len(container):
-                return self._find(container[int(key)], start + 1)
+            key, stop = keys[-1]
+            if key.isdecimal() and len(key) < _INDEX_DIGITS_MAX and int(key) < len(container):
+                found = container[int(key)]
+                return found if stop == len(self._keys) else self._find(found, stop)
         return None

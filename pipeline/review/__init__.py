@@ -4,7 +4,7 @@ This package may import correlate's playbook, causes and deployments, and detect
 """
 
 from pipeline.review.material import Material
-from pipeline.review.picture import draw_picture
+from pipeline.review.picture import Mark, draw_picture, find_marks
 from pipeline.review.review import write_review
 
-__all__ = ["Material", "draw_picture", "write_review"]
+__all__ = ["Mark", "Material", "draw_picture", "find_marks", "write_review"]

@@ -1,6 +1,7 @@
 """The examples fit their contracts and the exported schemas, and both refuse broken messages."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from pydantic import ValidationError
 
 from schemas.deployment import Deployment
 from schemas.export import MESSAGES, json_schema
+from schemas.record import Data, Infrastructure, Output, Record, Safety
+from tests.test_docs import page
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
 FILES = sorted(EXAMPLES.glob("*/*.json"))
@@ -51,6 +54,19 @@ def test_an_example_has_only_fields_of_the_contract(file):
     message = MESSAGES[file.parent.name]
     for content in contents(file):
         assert set(content) <= set(message.model_fields)
+
+
+def test_the_page_about_records_begins_with_the_complete_record():
+    block = re.search(r"(?:^    .*\n)+", page("records.md"), re.MULTILINE)
+    full = json.loads((EXAMPLES / "record" / "full.json").read_text("utf-8"))
+    assert json.loads(block[0]) == full
+
+
+def test_the_complete_record_has_every_field():
+    full = json.loads((EXAMPLES / "record" / "full.json").read_text("utf-8"))
+    assert full.keys() == Record.model_fields.keys()
+    for section in (Infrastructure, Output, Data, Safety):
+        assert full[section.__name__.lower()].keys() == section.model_fields.keys()
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")

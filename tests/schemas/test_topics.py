@@ -1,8 +1,8 @@
 import pytest
 
-from schemas.topics import RECORDS, TOPICS, checkpoints_topic, topic
+from schemas.topics import OF_INPUTS, RECORDS, TOPICS, checkpoints_topic, topic
 
-ONE_PARTITION = [row for row in TOPICS if row.partitions is not None]
+ONE_PARTITION = [row for row in TOPICS if row.partitions not in (None, OF_INPUTS)]
 
 
 def test_topic_names_are_unique():
@@ -35,6 +35,7 @@ def test_only_records_and_their_checkpoints_have_configurable_partitions():
     configurable = {row.name for row in TOPICS if row.partitions is None}
     assert configurable == {RECORDS, checkpoints_topic("detect")}
     assert all(row.partitions == 1 for row in ONE_PARTITION)
+    assert [row.name for row in TOPICS if row.partitions == OF_INPUTS] == [checkpoints_topic("intake")]
 
 
 def test_a_dead_letter_has_room_for_the_largest_record_in_base64():
@@ -43,7 +44,7 @@ def test_a_dead_letter_has_room_for_the_largest_record_in_base64():
 
 
 def test_every_step_reads_its_own_checkpoints():
-    for step in ("detect", "correlate", "route"):
+    for step in ("intake", "detect", "correlate", "route"):
         row = topic(checkpoints_topic(step))
         assert row.written_by == row.read_by == (step,)
 

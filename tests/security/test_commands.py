@@ -8,8 +8,7 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner, Result
 
-from load.inputs import OutgoingMessage
-from load.traffic import produce
+from load.traffic import OutgoingMessage, produce
 from schemas.topics import ALERTS, COMMANDS, DEPLOYMENTS, RECORDS, TOPICS
 from tests.pipeline.route.samples import incident
 from tests.security.acls import Acl, add_acls, documented_acls, remove_acls

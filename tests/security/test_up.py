@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from load.inputs import OutgoingMessage
-from load.traffic import produce
+from load.traffic import OutgoingMessage, produce
 from schemas.topics import ALERTS, NOTIFICATIONS, RECORDS, checkpoints_topic
 from tests.security.acls import Acl, add_acls, documented_acls, remove_acls
 from tests.security.secure_broker import WORKERS, SecureBroker, password_of

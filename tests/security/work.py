@@ -9,8 +9,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from load.inputs import OutgoingMessage
-from load.traffic import produce
+from load.traffic import OutgoingMessage, produce
 from pipeline.route import ReceiverSettings
 from pipeline.route.receiver_settings import PagerDutySettings
 from schemas.topics import ALERTS, BASELINES, COMMANDS, DEAD_LETTERS, DEPLOYMENTS, DRIFTS, NOTIFICATIONS, RECORDS

@@ -10,8 +10,7 @@ import pytest
 from aiohttp import web
 
 from load.harness import wait_for_lag
-from load.inputs import OutgoingMessage
-from load.traffic import produce
+from load.traffic import OutgoingMessage, produce
 from schemas.dead_letter import DeadLetter
 from schemas.deployment import Deployment
 from schemas.notice import Notice

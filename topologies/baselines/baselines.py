@@ -32,6 +32,10 @@ def read_baseline_file(path: Path) -> Baseline:
         raise DriftwireError(f"{path} is not a baseline: {field}: {detail['msg']}") from error
 
 
+FIELDS_SIGNAL = "unusable_field"
+"""The signal whose relearning learns again which fields a baseline expects."""
+
+
 async def publish_baseline(cluster: Cluster, baseline: Baseline) -> None:
     """Write a baseline to its topic. Detect applies it to all later records."""
     key = f"{baseline.subject}/{baseline.baseline_version}"
@@ -47,7 +51,7 @@ async def request_relearn(cluster: Cluster, relearn: Relearn) -> None:
         If the subject has no baseline, or the baseline lacks a signal of the request.
     """
     baseline, _ = await read_baseline_status(cluster, relearn.subject)
-    unknown = sorted(set(relearn.signals) - set(baseline.signals))
+    unknown = sorted(set(relearn.signals) - set(baseline.signals) - {FIELDS_SIGNAL})
     if unknown:
         raise DriftwireError(
             f"the baseline of {relearn.subject} has no signal {', '.join(unknown)}: "

@@ -14,8 +14,8 @@ from aiokafka.errors import (
     for_code,
 )
 
-from schemas.topics import MEBIBYTE, RECORDS, TOPICS, Topic
-from topologies.errors import BrokerError, RightMissing, TopicError
+from schemas.topics import MEBIBYTE, OF_INPUTS, RECORDS, TOPICS, Topic
+from topologies.errors import BrokerError, InputTopicMissing, RightMissing, TopicError
 from topologies.kafka import Cluster
 
 CHECKPOINT_SEGMENT_BYTES = 64 * MEBIBYTE
@@ -58,6 +58,7 @@ async def create_topics(
     *,
     step: str | None = None,
     optional_topics: Collection[str] = (),
+    input_topics: Collection[str] = (),
     app_id: str = "driftwire",
     timeout_s: float = READY_TIMEOUT_S,
 ) -> list[str]:
@@ -76,6 +77,9 @@ async def create_topics(
         topics are created.
     optional_topics
         Topics that the step uses only with certain settings, and uses with the current ones.
+    input_topics
+        Topics of other services that the step reads. They are never created, and determine the partitions of the
+        checkpoints of intake.
     app_id
         Prefix of the consumer groups.
     timeout_s
@@ -94,17 +98,29 @@ async def create_topics(
         If the user may not use a topic, the group or the transactional ids of the step, or may not create a topic.
     BrokerError
         If the broker refuses to create a topic.
+    InputTopicMissing
+        If a topic of another service does not exist.
     TopicError
         If a topic exists with another number of partitions.
     """
     rows = [row for row in TOPICS if step is None or step in (*row.written_by, *row.read_by)]
     rows = [row for row in rows if step not in row.optional_for or row.name in optional_topics]
-    partition_counts = {row.name: row.partitions or records_partitions for row in rows}
+    if step is None:
+        rows = [row for row in rows if row.partitions != OF_INPUTS]
     admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(timeout_s * 1000))
     try:
         async with cluster.connecting(timeout_s=timeout_s):
             await admin.start()
+        inputs_max = await _largest_input(cluster, input_topics) if input_topics else 0
         existing = await _leaders(cluster, rows, step)
+        partition_counts = {row.name: records_partitions if row.partitions is None else row.partitions for row in rows}
+        for row in rows:
+            if row.partitions == OF_INPUTS:
+                count = len(existing.get(row.name, []))
+                partition_counts[row.name] = max(inputs_max, count)
+                if 0 < count < inputs_max:
+                    await _grow(cluster, admin, row.name, inputs_max)
+                    existing = await _leaders(cluster, rows, step)
         _reject_other_counts(existing, partition_counts)
         missing = [row for row in rows if row.name not in existing]
         created = await _create(cluster, admin, missing, partition_counts, replication_factor) if missing else []
@@ -159,14 +175,33 @@ async def grow_topics(
                 )
         grown = {name: (existing[name], records_partitions) for name in names if existing[name] < records_partitions}
         for name in grown:
-            with cluster.requiring("Alter", name):
-                await admin.create_partitions({name: NewPartitions(records_partitions)})
+            await _grow(cluster, admin, name, records_partitions)
         await _wait_for_leaders(cluster, rows, None, dict.fromkeys(names, records_partitions), timeout_s)
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(f"cannot add partitions at {cluster}: {str(error) or type(error).__name__}") from error
     finally:
         await admin.close()
     return grown
+
+
+async def _largest_input(cluster: Cluster, topics: Collection[str]) -> int:
+    """Return the number of partitions of the largest topic."""
+    metadata = await cluster.topic_metadata(topics)
+    for name, entry in sorted(metadata.items()):
+        error = for_code(entry["error_code"])
+        with cluster.requiring("Read", name):
+            if error is TopicAuthorizationFailedError:
+                raise error
+        if error is UnknownTopicOrPartitionError:
+            raise InputTopicMissing(
+                f"Kafka at {cluster} has no topic {name}: create it, or correct its name in [intake.topics]"
+            )
+    return max(len(entry["partitions"]) for entry in metadata.values())
+
+
+async def _grow(cluster: Cluster, admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:
+    with cluster.requiring("Alter", name):
+        await admin.create_partitions({name: NewPartitions(partitions)})
 
 
 async def _create(

@@ -15,6 +15,13 @@ from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
 from topologies.commands.options import author_option, now_ms
 from topologies.commands.parameter_types import Duration, PastTime, PointInTime
+from topologies.commands.record_file_options import (
+    describe_unusable,
+    open_files,
+    read_messages,
+    record_file_options,
+    selected_subject,
+)
 from topologies.commands.running_options import bootstrap_option, config_option, configuration_options
 from topologies.errors import DriftwireError
 from topologies.terminal import echo
@@ -23,8 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.detect.settings import DetectSettings
+    from pipeline.intake import MappingSettings
     from schemas.baseline import Baseline
     from topologies.configuration import Configuration
+    from topologies.record_files import ReadOptions, RecordFile
 
 READY_RECORDS_MIN = 100
 """Minimum records of a signal from which a baseline can be learned."""
@@ -46,7 +55,6 @@ def command() -> None:
 @click.option("--topic", metavar="NAME", help="Topic of records to learn from, such as driftwire.records.")
 @click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write.")
 @click.option("--publish", is_flag=True, help="Publish the baseline, as driftwire baseline publish does.")
-@click.option("--subject", metavar="NAME", help="Subject to learn. Required if there are records of several subjects.")
 @click.option(
     "--ready-after",
     type=Duration(),
@@ -62,6 +70,7 @@ def command() -> None:
     "--from", "from_ms", type=PointInTime(), help="Use only records at or after this time: RFC 3339 or Unix ms."
 )
 @click.option("--to", "to_ms", type=PointInTime(), help="Use only records before this time.")
+@record_file_options
 @configuration_options
 def learn_command(
     *,
@@ -69,7 +78,8 @@ def learn_command(
     topic: str | None,
     output: Path | None,
     publish: bool,
-    subject: str | None,
+    mapping: "MappingSettings",
+    reading: "ReadOptions",
     since_s: float | None,
     from_ms: int | None,
     to_ms: int | None,
@@ -79,43 +89,71 @@ def learn_command(
 ) -> None:
     """Learn a baseline from FILES of records, or from a topic of records in Kafka.
 
-    The files are NDJSON, optionally gzipped (.gz), and must be given in time order. With --topic, the records of all
-    partitions are read in order of event time.
+    The files are NDJSON, JSON, CSV or Parquet, optionally gzipped (.gz). They are merged by time, and each must be in
+    time order. If they name several subjects, select one with --subject. What was found in files that are mapped is
+    shown first. With --topic, the records of all partitions are read in order of event time, without a mapping.
     """
+    from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
+
     from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import and not needed for --help
+    from pipeline.detect.record_check import describe_bad_fields, describe_look_alikes  # noqa: PLC0415
     from topologies.baselines import publish_baseline  # noqa: PLC0415
-    from topologies.ndjson import read_ndjson_lines  # noqa: PLC0415
     from topologies.record_history import read_record_history  # noqa: PLC0415
 
+    _check_options(files, topic, mapping, has_target=output is not None or publish)
+    from_ms = _period_start(since_s, from_ms, to_ms)
+    cluster = configuration.kafka.cluster
+    settings = configuration.detect.model_copy(update=configuration.detect.readiness(ready_after, ready_records))
+    subject = selected_subject(mapping)
+    record_files: list[RecordFile] = []
+    if topic:
+        source = f"{topic} at {cluster} has"
+        time_zone = mapping.time_zone or settings.time_zone
+        settings = settings.model_copy(update={"time_zone": time_zone})
+        messages = read_record_history(cluster, topic, subject=subject, from_ms=from_ms, time_zone=time_zone)
+    else:
+        source = "the files contain"
+        record_files = open_files(files, mapping, reading, time_zone=settings.time_zone, console=Console())
+        messages = read_messages(record_files)
+    history = learn_history(messages, settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
+    for line in describe_unusable(record_files):
+        echo(line)
+    baseline = _require_baseline(history.baselines, history.unusable, settings, subject=subject, source=source)
+    if output is not None:
+        _write_baseline(baseline, output)
+    if publish:
+        asyncio.run(publish_baseline(cluster, baseline))
+    _print_learned(baseline, f"published at {cluster}" if output is None else str(output), history.unusable)
+    fields = describe_bad_fields(history.bad_fields[baseline.subject])
+    for line in fields + describe_look_alikes(history.look_alikes[baseline.subject]):
+        echo(line)
+    _print_caveats(baseline, configuration.detect, topic)
+
+
+def _check_options(files: tuple[Path, ...], topic: str | None, mapping: "MappingSettings", *, has_target: bool) -> None:
     if bool(files) == bool(topic):
         raise click.UsageError("give FILES of records or --topic, and not both")
-    if output is None and not publish:
+    if topic and (mapping.map or mapping.absent or mapping.constants or "{" in mapping.subject):
+        raise click.UsageError("a mapping is for files: map the records of a topic with driftwire worker intake")
+    if not has_target:
         raise click.UsageError("give a file to write with --output, or --publish")
+
+
+def _period_start(since_s: float | None, from_ms: int | None, to_ms: int | None) -> int | None:
     if since_s is not None:
         if from_ms is not None:
             raise click.UsageError("give --since or --from, and not both")
         from_ms = now_ms() - round(since_s * 1000)
     if from_ms is not None and to_ms is not None and to_ms <= from_ms:
         raise click.UsageError("--to must be later than --from")
-    cluster = configuration.kafka.cluster
-    settings = configuration.detect.model_copy(update=configuration.detect.readiness(ready_after, ready_records))
-    if topic:
-        source = f"{topic} at {cluster} has"
-        messages = read_record_history(cluster, topic, subject=subject, from_ms=from_ms, time_zone=settings.time_zone)
-    else:
-        source = "the files contain"
-        messages = read_ndjson_lines(files)
-    history = learn_history(messages, settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
-    baseline = _require_baseline(history.baselines, history.unusable, settings, subject=subject, source=source)
-    if output is not None:
-        try:
-            output.write_bytes(baseline.to_json() + b"\n")
-        except OSError as error:
-            raise DriftwireError(f"{output} cannot be written: {error.strerror}") from error
-    if publish:
-        asyncio.run(publish_baseline(cluster, baseline))
-    _print_learned(baseline, f"published at {cluster}" if output is None else str(output), history.unusable)
-    _print_caveats(baseline, configuration.detect, topic)
+    return from_ms
+
+
+def _write_baseline(baseline: "Baseline", output: Path) -> None:
+    try:
+        output.write_bytes(baseline.to_json() + b"\n")
+    except OSError as error:
+        raise DriftwireError(f"{output} cannot be written: {error.strerror}") from error
 
 
 def _require_baseline(
@@ -179,6 +217,11 @@ def _print_caveats(baseline: "Baseline", settings: "DetectSettings", topic: str 
     from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415  slow to import, as above
     from pipeline.detect.settings import DAY_S  # noqa: PLC0415
 
+    if baseline.sampled:
+        echo(
+            "records are sampled by outcome, so signals that depend on the outcome are not monitored: "
+            "show the baseline for a list, or learn from records that are not sampled"
+        )
     moving = nonstationary_signals(baseline)
     if moving:
         echo(

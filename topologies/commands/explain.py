@@ -2,11 +2,24 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from topologies.commands.parameter_types import Duration
+from topologies.commands.record_file_options import (
+    describe_unusable,
+    open_files,
+    read_messages,
+    record_file_options,
+    selected_subject,
+)
 from topologies.commands.running_options import config_option
+from topologies.terminal import echo
+
+if TYPE_CHECKING:
+    from pipeline.intake import MappingSettings
+    from topologies.record_files import ReadOptions
 
 
 @click.command("explain", short_help="Show the evidence of every channel over files of records.")
@@ -18,7 +31,6 @@ from topologies.commands.running_options import config_option
     type=click.Path(path_type=Path, dir_okay=False),
     help="Baseline to use. Without it, a baseline is learned from the first records.",
 )
-@click.option("--subject", metavar="NAME", help="Subject to explain.  [default: the first subject in the files]")
 @click.option(
     "--signal",
     "signals",
@@ -42,12 +54,14 @@ from topologies.commands.running_options import config_option
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the evidence of every channel to this file as JSON.",
 )
+@record_file_options
 @config_option
 def command(
     *,
     files: tuple[Path, ...],
     baseline_file: Path | None,
-    subject: str | None,
+    mapping: "MappingSettings",
+    reading: "ReadOptions",
     signals: tuple[str, ...],
     ready_after: float | None,
     ready_records: int | None,
@@ -56,8 +70,10 @@ def command(
 ) -> None:
     """Show how the evidence of every channel develops over FILES of records.
 
-    The files are NDJSON, optionally gzipped (.gz), and must be given in time order. The records run through the same
-    detect step as in a worker. Nothing is written to Kafka. A full block character marks a channel that has fired.
+    The files are NDJSON, JSON, CSV or Parquet, optionally gzipped (.gz). They are merged by time, and each must be in
+    time order. If they name several subjects, --subject selects one; otherwise, the first is explained. The records run
+    through the same detect step as in a worker. Nothing is written to Kafka. A full block character marks a channel
+    that has fired.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
 
@@ -65,14 +81,18 @@ def command(
     from topologies.baselines import explanation_json, read_baseline_file, render_explanation  # noqa: PLC0415
     from topologies.configuration import load_configuration  # noqa: PLC0415
     from topologies.errors import DriftwireError  # noqa: PLC0415
-    from topologies.ndjson import read_ndjson_lines  # noqa: PLC0415
 
     settings = load_configuration(config).detect
     settings = settings.model_copy(update=settings.readiness(ready_after, ready_records))
     baseline = None if baseline_file is None else read_baseline_file(baseline_file)
-    explained = explain(read_ndjson_lines(files), settings, baseline=baseline, subject=subject)
+    console = Console()
+    record_files = open_files(files, mapping, reading, time_zone=settings.time_zone, console=console)
+    subject = selected_subject(mapping)
+    explained = explain(read_messages(record_files), settings, baseline=baseline, subject=subject)
+    for line in describe_unusable(record_files):
+        echo(line)
     if explained is None:
         raise DriftwireError(f"the files contain no usable records of {subject or 'any subject'}")
     if report is not None:
         report.write_text(json.dumps(explanation_json(explained)) + "\n")
-    Console().print(render_explanation(explained, signals))
+    console.print(render_explanation(explained, signals))

@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,9 @@ from topologies.commands.running_options import bootstrap_option, config_option,
 from topologies.terminal import echo
 
 if TYPE_CHECKING:
-    from topologies.configuration import KafkaSettings
+    from topologies.configuration import Configuration
 
-STEPS = ("detect", "correlate", "route")
+STEPS = ("intake", "detect", "correlate", "route")
 
 BROKER_WAIT_S = 60.0
 """Maximum seconds that a worker waits for Kafka to answer."""
@@ -32,21 +31,26 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
 
     The worker creates missing topics and prints "STEP: ready" when it has its partitions. Ctrl-C or SIGTERM stops it
     after a final checkpoint. Run at most one detect worker per partition of driftwire.records. A second correlate or
-    route worker is a standby.
+    route worker is a standby. An intake worker reads the topics of [intake.topics] in the configuration. It never
+    creates them, and waits for a missing one.
     """
     from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.runtime import run_worker  # noqa: PLC0415
 
     configuration = load_configuration(config).with_bootstrap(bootstrap)
-    kafka = configuration.kafka
-    asyncio.run(_create_topics(kafka, step, configuration.optional_topics(step, replay=replay)))
+    if step == "intake" and not configuration.intake.topics:
+        raise click.UsageError(
+            'the configuration names no topic for intake: add a table such as [intake.topics."llm.requests"]'
+        )
+    asyncio.run(_create_topics(configuration, step, replay=replay))
     run_worker(importlib.import_module(f"topologies.{step}").build(configuration, replay=replay))
 
 
-async def _create_topics(kafka: "KafkaSettings", step: str, optional_topics: Collection[str]) -> None:
+async def _create_topics(configuration: "Configuration", step: str, *, replay: bool) -> None:
     from topologies.broker import create_topics  # noqa: PLC0415
-    from topologies.errors import BrokerError, BrokerUnreachable, RightMissing  # noqa: PLC0415
+    from topologies.errors import BrokerError, BrokerUnreachable, InputTopicMissing, RightMissing  # noqa: PLC0415
 
+    kafka = configuration.kafka
     loop = asyncio.get_running_loop()
     deadline = loop.time() + BROKER_WAIT_S
     reported = ""
@@ -57,9 +61,17 @@ async def _create_topics(kafka: "KafkaSettings", step: str, optional_topics: Col
                 kafka.records_partitions,
                 kafka.replication_factor,
                 step=step,
-                optional_topics=optional_topics,
+                optional_topics=configuration.optional_topics(step, replay=replay),
+                input_topics=configuration.input_topics(step),
                 app_id=kafka.app_id,
             )
+        except InputTopicMissing as error:
+            # The other service may create its topic later, so the worker waits without a time limit.
+            if str(error) != reported:
+                reported = str(error)
+                echo(f"{step}: {error}; waiting for it", err=True)
+                echo(f"{step}: standby")
+            await asyncio.sleep(RETRY_S)
         except (BrokerError, BrokerUnreachable, RightMissing) as error:
             if loop.time() > deadline:
                 raise

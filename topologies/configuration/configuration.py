@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.detect.settings import DetectSettings
+from pipeline.intake import IntakeSettings
 from pipeline.route import RouteSettings
 from schemas.topics import DEPLOYMENTS
 from topologies.configuration.problems import format_problem
@@ -120,6 +121,7 @@ class Configuration(BaseModel):
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     broker: BrokerSettings = Field(default_factory=BrokerSettings)
+    intake: IntakeSettings = Field(default_factory=IntakeSettings)
     detect: DetectSettings = Field(default_factory=DetectSettings)
     correlate: CorrelateSettings = Field(default_factory=CorrelateSettings)
     route: RouteSettings = Field(default_factory=RouteSettings)
@@ -127,6 +129,10 @@ class Configuration(BaseModel):
     def optional_topics(self, step: str, *, replay: bool) -> tuple[str, ...]:
         """Return the topics that a step uses only with certain settings, and uses with these."""
         return (DEPLOYMENTS,) if step == "route" and self.route.deployment_receivers and not replay else ()
+
+    def input_topics(self, step: str) -> tuple[str, ...]:
+        """Return the topics of other services that a step reads."""
+        return tuple(self.intake.topics) if step == "intake" else ()
 
     def with_bootstrap(self, bootstrap: str | None) -> "Configuration":
         """Return a copy with another Kafka address, or this configuration if the address is None."""

@@ -3,7 +3,24 @@
 This package does not import Kafka.
 """
 
-from topologies.console.cards import print_card, print_drafts, print_running_log, render_card
+from topologies.console.cards import (
+    card_rows,
+    evidence_cells,
+    order_evidence,
+    print_card,
+    print_drafts,
+    print_running_log,
+    render_card,
+)
 from topologies.console.plain_line import plain_line
 
-__all__ = ["plain_line", "print_card", "print_drafts", "print_running_log", "render_card"]
+__all__ = [
+    "card_rows",
+    "evidence_cells",
+    "order_evidence",
+    "plain_line",
+    "print_card",
+    "print_drafts",
+    "print_running_log",
+    "render_card",
+]

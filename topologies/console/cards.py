@@ -89,7 +89,7 @@ def _parts(incident: Incident) -> Iterator[RenderableType]:
     yield plain_line(incident.summary)
     yield Text()
     table = _grid()
-    for label, content in _rows(incident):
+    for label, content in card_rows(incident):
         table.add_row(Text(label, style="dim"), content)
     yield table
     if incident.evidence:
@@ -105,8 +105,8 @@ def _parts(incident: Incident) -> Iterator[RenderableType]:
     yield footer
 
 
-def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
-    """Return the labelled lines between the summary and the evidence."""
+def card_rows(incident: Incident) -> Iterator[tuple[str, Text]]:
+    """Return the labelled lines between the summary and the evidence. A line without a label belongs to the one above."""
     day = incident.started_at
     started = f"{date_time(incident.started_at)}, detected {time_on_day(incident.detected_at, day)}"
     started += f" ({duration(incident.detection_gap_s)} later)"
@@ -191,18 +191,24 @@ def _evidence_table(incident: Incident) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("since", no_wrap=True)
     table.add_column("measured", no_wrap=True)
-    # The sort is stable: equal rows keep the order of the incident.
-    ordered = sorted(incident.evidence, key=lambda drift: (drift.state != "firing", _TIERS.index(drift.tier)))
+    ordered = order_evidence(incident)
     for drift in ordered[:EVIDENCE_ROWS_MAX]:
         style = "" if drift.state == "firing" else "dim"
-        table.add_row(*(plain_line(cell, style=style) for cell in _evidence_cells(drift, incident.started_at)))
+        table.add_row(*(plain_line(cell, style=style) for cell in evidence_cells(drift, incident.started_at)))
     more = len(ordered) - EVIDENCE_ROWS_MAX
     if more > 0:
         table.add_row(Text(f"and {more} more", style="dim"))
     return table
 
 
-def _evidence_cells(drift: SignalEvidence, day: int) -> tuple[str, str, str, str, str, str]:
+def order_evidence(incident: Incident) -> list[SignalEvidence]:
+    """Return the evidence in the order of a card: firing drifts first, and then by tier."""
+    # The sort is stable: equal rows keep the order of the incident.
+    return sorted(incident.evidence, key=lambda drift: (drift.state != "firing", _TIERS.index(drift.tier)))
+
+
+def evidence_cells(drift: SignalEvidence, day: int) -> tuple[str, str, str, str, str, str]:
+    """Return the cells of one drift: signal, normal, value, effect, start and time of measurement."""
     # The table has room for the units of durations only.
     unit = drift.unit if drift.unit in _DURATION_UNITS else ""
     normal, now = (quantity(value, unit, drift.channel) for value in (drift.normal, drift.now))

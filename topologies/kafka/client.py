@@ -6,6 +6,7 @@ closes its own connection.
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 
@@ -35,6 +36,9 @@ PROGRESS_TIMEOUT_S = 30.0
 BATCH_RECORDS = 100
 BATCH_S = 0.1
 """Maximum number of records that are read under one time limit, and seconds after which it begins again."""
+
+OFFSETS_PER_MESSAGE = 4
+"""Offsets that are read for each of the latest messages of a partition."""
 
 FOLLOW_POLL_MS = 500
 """Maximum milliseconds of a fetch without new messages. An interrupted reader stops within this time."""
@@ -71,7 +75,12 @@ class WriteRefused(DriftwireError):
 
 
 async def read_topic(
-    cluster: Cluster, topic: str, *, time_of: Callable[[bytes], int | None] | None = None, start_ms: int | None = None
+    cluster: Cluster,
+    topic: str,
+    *,
+    latest: int | None = None,
+    time_of: Callable[[bytes], int | None] | None = None,
+    start_ms: int | None = None,
 ) -> AsyncGenerator[RawMessage]:
     """Yield all committed messages in a topic at the time of the call, oldest first within a partition.
 
@@ -81,6 +90,8 @@ async def read_topic(
         The Kafka cluster.
     topic
         Name of the topic.
+    latest
+        Yield at most this number of messages: the latest by their timestamps over all partitions.
     time_of, start_ms
         Read the messages in order of time over all partitions, as :func:`read_in_time_order` does.
 
@@ -97,11 +108,12 @@ async def read_topic(
     """
     async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())
-        records = (
-            read_to_end(consumer, partitions)
-            if time_of is None
-            else read_in_time_order(consumer, partitions, time_of, start_ms=start_ms)
-        )
+        if latest is not None:
+            records = _read_latest(consumer, partitions, latest)
+        elif time_of is not None:
+            records = read_in_time_order(consumer, partitions, time_of, start_ms=start_ms)
+        else:
+            records = read_to_end(consumer, partitions)
         try:
             while True:
                 # The limit covers every request, not only fetches, because any of them can wait for an answer that
@@ -216,6 +228,23 @@ async def _next_batch(
         if len(batch) >= BATCH_RECORDS or now() >= until:
             break
     return batch
+
+
+async def _read_latest(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], count: int
+) -> AsyncGenerator[ConsumerRecord | UnreadableBatch]:
+    found: list[ConsumerRecord | UnreadableBatch] = []
+    for partition in partitions:
+        log_end = (await consumer.end_offsets([partition]))[partition]
+        log_start = (await consumer.beginning_offsets([partition]))[partition]
+        # Markers of transactions use offsets too, so a partition can have fewer messages than offsets.
+        start = max(log_start, log_end - OFFSETS_PER_MESSAGE * count)
+        latest: deque[ConsumerRecord | UnreadableBatch] = deque(maxlen=count)
+        async for record in read_to_end(consumer, [partition], start=start):
+            latest.append(record)
+        found += latest
+    for record in sorted(found, key=lambda record: record.timestamp)[-count:]:
+        yield record
 
 
 @asynccontextmanager

@@ -43,7 +43,8 @@ class Topology:
     replay
         Whether the time of the records is the only clock.
     steps
-        The steps to run, one worker per item. A step may occur more than once.
+        The steps to run, one worker per item. A step may occur more than once. If the configuration names topics for
+        intake, one intake worker runs too.
     on_line
         Callback that receives every line of the workers, and a line when a worker is restarted or killed.
     port
@@ -69,7 +70,7 @@ class Topology:
         self._configuration = configuration
         self._data_folder = data_folder
         self._replay = replay
-        self._steps = steps
+        self._steps = (*(["intake"] if configuration.intake.topics else []), *steps)
         self._on_line = on_line or (lambda _: None)
         self._before_workers = before_workers
         self._tasks: list[asyncio.Task[None]] = []
@@ -109,7 +110,8 @@ class Topology:
                 await self.broker.start()
                 self._configuration = self._configuration.with_cluster(self.broker.cluster)
             kafka = self._configuration.kafka
-            for step in (*dict.fromkeys(self._steps), None):  # each step names its own missing permissions
+            # Each step names its own missing permissions. Intake may have to wait for topics, and creates its own then.
+            for step in (*dict.fromkeys(step for step in self._steps if step != "intake"), None):
                 needed = () if step is None else self._configuration.optional_topics(step, replay=self._replay)
                 await create_topics(
                     kafka.cluster,

@@ -26,6 +26,7 @@ _EXACT_DIGITS = 15
 
 _GROUP_SPACES = re.compile(r"(?<=\d)[ '\u2019\u00a0\u202f](?=\d{3}(?!\d))")
 
+_NUMBER_WITH_MARK = re.compile(r"[+-]?\d+[.,][\d.,]*", re.ASCII)
 _EITHER = {mark: re.compile(rf"[+-]?[1-9]\d{{0,2}}\{mark}\d{{3}}", re.ASCII) for mark in ".,"}
 _GROUPS = {
     mark: re.compile(
@@ -80,7 +81,7 @@ class NumberReading:
         >>> NumberReading(",").read("1.204,5"), NumberReading(".").read("1,204"), NumberReading(".").read("fast")
         (1204.5, 1204, 'fast')
         """
-        if text.isdecimal() and len(text) < _EXACT_DIGITS:
+        if len(text) < _EXACT_DIGITS and text.isascii() and text.isdecimal():
             return int(text)
         text = _GROUP_SPACES.sub("", text)
         if self.thousands in text:
@@ -223,7 +224,7 @@ def choose_readers(
             others = {mark for other, found in evidence.items() if other != name for mark in found.marks}
             reading = decide_reading(evidence[name], delimiter, others, decimal)
             if reading is None:
-                example = next(text for text in cells.texts if "," in text or "." in text)
+                example = next(text for text in cells.texts if _NUMBER_WITH_MARK.fullmatch(text))
                 raise DriftwireError(
                     f"column {name}: {example} may be a number with decimals or with a thousands separator: "
                     'state the decimal mark of the file with --decimal "," or --decimal "."'

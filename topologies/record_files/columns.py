@@ -228,7 +228,7 @@ def suggest_fields(unmapped: list[str], mapped: set[str]) -> list[str]:
     for column in unmapped:
         name = column.rpartition(".")[2].strip().lower().replace(" ", "_").replace("-", "_")
         field_name = SYNONYMS.get(name) or (name if name in RECORD_FIELDS else None)
-        if field_name is None or field_name in mapped:
+        if field_name is None or field_name in mapped or field_name == column:
             continue
         unit = RECORD_FIELDS[field_name].unit if field_name in RECORD_FIELDS else ""
         with_unit = f", or with its unit, such as --map {column}={field_name}:s" if unit else ""

@@ -48,6 +48,11 @@ class FileGuess:
     unmapped: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
+    @property
+    def is_mapped(self) -> bool:
+        """Whether rows are mapped to records. A file of driftwire's own records is sent unchanged."""
+        return bool(self.columns)
+
 
 def render_guesses(guesses: Sequence[FileGuess]) -> RenderableType:
     """Return the format of each file, a table of its columns, and remarks."""

@@ -19,7 +19,7 @@ _DECODER = json.JSONDecoder()
 
 
 def find_json_format(path: Path) -> str:
-    """Return ``JSON array`` if a ``.json`` file contains one array of several lines, and ``NDJSON`` otherwise.
+    """Return ``JSON array`` if a ``.json`` file contains one array, and ``NDJSON`` otherwise.
 
     Raises
     ------
@@ -30,17 +30,10 @@ def find_json_format(path: Path) -> str:
         return "NDJSON"
     with open_bytes(path) as stream:
         first = stream.readline(ROW_BYTES_MAX).removeprefix(_BOM).strip()
-        has_more = bool(stream.read(1))
-    try:
-        parse_json(first)
-    except ValueError:
-        if first.startswith(b"["):
-            return "JSON array"
-        if first == b"{" and has_more:
-            raise DriftwireError(
-                f"{path} contains one JSON object: give an array of records, or one record per line"
-            ) from None
-    return "NDJSON"
+        has_more = bool(stream.readline(ROW_BYTES_MAX).strip())
+    if first == b"{" and has_more:
+        raise DriftwireError(f"{path} contains one JSON object: give an array of records, or one record per line")
+    return "JSON array" if first.startswith(b"[") and not (has_more and _is_json(first)) else "NDJSON"
 
 
 def read_json_lines(path: Path) -> Iterator[SourceRow]:
@@ -87,6 +80,8 @@ def read_json_array(path: Path) -> Iterator[SourceRow]:
                 text, position = text[position:] + more, 0
                 continue
             if text.startswith("]", start):
+                if _skip_white(text, start + 1) < len(text):
+                    yield SourceRow(line + text.count("\n", position), problem="text after the end of the array")
                 return
             line += text.count("\n", position, max(start, end))
             if end < 0:
@@ -94,6 +89,14 @@ def read_json_array(path: Path) -> Iterator[SourceRow]:
                 return
             yield SourceRow(line, value=text[start:end].encode(errors="surrogateescape"))
             position, mark = end, ","
+
+
+def _is_json(value: bytes) -> bool:
+    try:
+        parse_json(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _find_end(text: str, start: int) -> int:

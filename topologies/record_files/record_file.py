@@ -14,6 +14,7 @@ from schemas.timestamp import parse_timestamp
 from topologies.errors import DriftwireError
 from topologies.record_files.cells import describe_times
 from topologies.record_files.columns import ColumnGuess, ColumnStatistics, suggest_fields
+from topologies.record_files.exports import recognize_export
 from topologies.record_files.file_format import find_format
 from topologies.record_files.guesses import FileGuess
 from topologies.record_files.record_mapping import ReadOptions, RecordMapping
@@ -63,7 +64,7 @@ class RecordFile:
     rows
         Rows that the latest iteration has read.
     unusable
-        Rows of the latest iteration that gave no record, by problem.
+        Rows of the latest iteration with a problem, by problem.
     first_lines
         The first line with each problem.
     dropped
@@ -73,7 +74,6 @@ class RecordFile:
     def __init__(self, path: Path, settings: MappingSettings, options: ReadOptions, time_zone: str | None) -> None:
         self.path = path
         self._form = find_format(path)
-        self._is_text = self._form.delimiter is not None
         self._time_zone = time_zone
         rows, is_whole_file = self._form.read_sample()
         self._start_counts()
@@ -128,7 +128,7 @@ class RecordFile:
         if problem:
             yield RecordLine(row.line, newest_ms, None, problem=problem)
         for content in contents:
-            mapped = self._mapping.read(content, is_text=self._is_text)
+            mapped = self._mapping.read(content)
             self.dropped.update((value.field, value.reason) for value in mapped.dropped)
             yield _record_line(row.line, mapped, newest_ms)
 
@@ -181,7 +181,7 @@ class RecordFile:
         first_times: dict[str, Any] = {}
         reasons: Counter[str] = Counter()
         for written in objects:
-            source = mapping.read_source(written, is_text=self._is_text)
+            source = mapping.read_source(written)
             for value in mapping.fields.values(source):
                 if value.field.is_absent(value.value):
                     continue
@@ -292,7 +292,7 @@ def _keep_own_subjects(settings: MappingSettings, objects: Sequence[dict[str, An
 
 def _is_own_form(settings: MappingSettings, objects: Sequence[dict[str, Any]]) -> bool:
     """Return whether JSON objects are records already, with signals in sections, and no mapping was given."""
-    if settings != MappingSettings():
+    if settings != MappingSettings() or recognize_export({name for content in objects for name in content}):
         return False
     flat = {name for name, target in RECORD_FIELDS.items() if len(target.path) > 1}
     return not any(flat & content.keys() for content in objects)

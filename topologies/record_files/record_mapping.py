@@ -71,6 +71,7 @@ class RecordMapping:
         time_zone: str | None,
     ) -> None:
         self._columns = form.columns
+        self._is_text = form.delimiter is not None
         keys = form.columns or tuple(dict.fromkeys(name for row in rows for name in row))
         if form.columns is not None:
             _check_columns(path, form.columns, settings)
@@ -107,14 +108,14 @@ class RecordMapping:
         """The columns that are needed, or None for a file without columns."""
         return None if self._columns is None else [name for name in self._columns if name in set(self.used_columns)]
 
-    def read_source(self, row: dict[str, Any], *, is_text: bool) -> dict[str, Any]:
-        """Return the values of a row by source. ``is_text`` states whether the values are cells of a CSV file."""
-        source = self._read_cells(row) if is_text else row
+    def read_source(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the values of a row by source, with cells read and values of the export computed."""
+        source = self._read_cells(row) if self._is_text else row
         return source if self._export_reader is None else self._export_reader.read(source)
 
-    def read(self, row: dict[str, Any], *, is_text: bool) -> MappedRecord:
+    def read(self, row: dict[str, Any]) -> MappedRecord:
         """Return the record of a row. Content never raises an error."""
-        return self.fields.read(self.read_source(row, is_text=is_text))
+        return self.fields.read(self.read_source(row))
 
     def _read_cells(self, row: dict[str, Any]) -> dict[str, Any]:
         values: dict[str, Any] = {}

@@ -1,8 +1,7 @@
 """Faust transport with one event per batch. A batch contains the undecoded messages of one partition in one fetch.
 
 One event per message would cost more time in Faust than in the detectors. The consumer reads committed messages only.
-It assigns topics with the same number of partitions together (range assignment), so a step with several one-partition
-inputs gets all of them or none.
+It assigns partitions with the same number together, so one worker has all inputs of a partition.
 
 A worker survives errors at its start and during a fetch. An unreadable batch arrives as an :class:`UnreadableBatch`. If
 the consumer's offset is outside the log, an :class:`OffsetReset` precedes the next messages to report the loss in
@@ -18,7 +17,9 @@ from typing import Any, cast
 
 import aiokafka
 import faust
+from aiokafka.cluster import ClusterMetadata
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
 from aiokafka.errors import (
     IllegalStateError,
     KafkaError,
@@ -134,6 +135,34 @@ class BatchSchema(faust.Schema[Any, Any]):
         return decode
 
 
+class CoPartitionedAssignor(RangePartitionAssignor):
+    """Range assignment of partition numbers instead of the partitions of each topic.
+
+    It differs from range assignment only for topics with different numbers of partitions. A number that a topic does not
+    have is ignored.
+    """
+
+    @classmethod
+    def assign(
+        cls, cluster: ClusterMetadata, members: Mapping[str, ConsumerProtocolMemberMetadata]
+    ) -> dict[str, ConsumerProtocolMemberAssignment]:
+        """Return the partitions of each member. All members have subscribed to the same topics, or will do so soon."""
+        topics = {topic for metadata in members.values() for topic in metadata.subscription}
+        partitions = {topic: cluster.partitions_for_topic(topic) or set() for topic in topics}
+        numbers = sorted(set().union(*partitions.values()))
+        assignment = {}
+        for index, member in enumerate(sorted(members)):
+            share, extra = divmod(len(numbers), len(members))
+            start = share * index + min(index, extra)
+            own = set(numbers[start : start + share + (index < extra)])
+            subscribed = set(members[member].subscription)
+            assigned = [
+                (topic, sorted(own & found)) for topic, found in sorted(partitions.items()) if topic in subscribed
+            ]
+            assignment[member] = ConsumerProtocolMemberAssignment(cls.version, assigned, b"")
+        return assignment
+
+
 class _ReadCommittedThread(AIOKafkaConsumerThread):
     _warning = ""
     _warned_at = 0.0
@@ -157,13 +186,13 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Transport) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002  its signature
         settings = self.app.conf
-        self._assignor = RangePartitionAssignor
+        self._assignor = CoPartitionedAssignor
         return aiokafka.AIOKafkaConsumer(
             client_id=settings.broker_client_id,
             group_id=settings.id,
             group_instance_id=settings.consumer_group_instance_id,
             **self._transport.cluster.client_options(),
-            partition_assignment_strategy=[RangePartitionAssignor],
+            partition_assignment_strategy=[CoPartitionedAssignor],
             enable_auto_commit=False,
             auto_offset_reset="none",
             isolation_level="read_committed",

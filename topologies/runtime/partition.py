@@ -13,7 +13,7 @@ from aiokafka import TopicPartition
 
 from pipeline.dead_letters import dead_letter, refused_output, shorten_dead_letter
 from pipeline.step import InputMessage, OutputMessage
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, RECORDS
 from topologies.kafka import Cluster, UnreadableBatch
 from topologies.runtime.checkpoint import (
     Checkpoints,
@@ -396,5 +396,5 @@ class PartitionWorker:
         self._outputs.extend(outputs)
         for output in outputs:
             self.pending_output_bytes += len(output.value or b"")
-            # Ticks, which have no key, and dead letters are not urgent.
-            self.is_urgent |= output.key is not None and output.topic != DEAD_LETTERS
+            # Ticks, which have no key, records and dead letters are not urgent.
+            self.is_urgent |= output.key is not None and output.topic not in (DEAD_LETTERS, RECORDS)

@@ -98,7 +98,7 @@ class StepRuntime:
         self._checkpoint_interval_s = checkpoint_interval_s
         self._clock = clock
         self._partition_workers: dict[int, PartitionWorker] = {}
-        self._assigned: set[int] = set()
+        self._assigned = set[TP]()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure_counts: dict[int, int] = {}
         """Consecutive failures by partition."""
@@ -125,22 +125,20 @@ class StepRuntime:
         self._app.agent(topic, name=f"driftwire.{self._spec.name}")(agent)
 
     async def _on_assigned(self, _: Any, /, *changes: Any, **__: Any) -> None:
-        assigned: set[TP] = changes[0]
+        self._assigned = {tp for tp in changes[0] if tp.topic in self._spec.topics}
         if self._spec.control_topic is not None and self._control_reader is None:
             self._control_reader = ControlReader(self._cluster, self._spec.control_topic, self._on_control)
             self._control_reader.start()
-        partitions = {tp.partition for tp in assigned if tp.topic in self._spec.topics}
-        self._assigned = partitions
+        partitions = {tp.partition for tp in self._assigned}
         for partition in sorted(partitions - self._partition_workers.keys()):
             self._start_partition(partition)
         if not partitions:
             self._print_ready("standby")
 
     async def _on_revoked(self, _: Any, /, *changes: Any, **__: Any) -> None:
-        revoked: set[TP] = changes[0]
-        partitions = {tp.partition for tp in revoked if tp.topic in self._spec.topics}
-        self._assigned -= partitions
-        await self._close_partitions(partitions, REVOCATION_TIMEOUT_S)
+        revoked = {tp for tp in changes[0] if tp.topic in self._spec.topics}
+        self._assigned -= revoked
+        await self._close_partitions({tp.partition for tp in revoked}, REVOCATION_TIMEOUT_S)
 
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
         self._assigned = set()
@@ -260,13 +258,13 @@ class StepRuntime:
 
     def _pause(self, partition: int) -> None:
         """Stop fetching the inputs of a partition while other partitions of this worker continue."""
-        sources = {TP(topic, partition) for topic in self._spec.topics}
+        sources = self._inputs_of(partition)
         self._paused |= sources
         self._app.consumer.pause_partitions(sources)
 
     async def _resume(self, worker: PartitionWorker) -> None:
         """Resume fetching the inputs of a partition, starting after the offsets in its state."""
-        sources = {TP(topic, worker.partition) for topic in self._spec.topics} & self._paused
+        sources = self._inputs_of(worker.partition) & self._paused
         await self._seek(worker, {source.topic for source in sources})
         self._paused -= sources
         self._app.consumer.resume_partitions(sources)
@@ -382,16 +380,18 @@ class StepRuntime:
     async def _restore_if_assigned(self, partition: int) -> None:
         """Restore a partition that is still assigned to this worker after another worker fenced it."""
         await asyncio.sleep(FENCED_RESTORE_DELAY_S)
-        if partition in self._assigned and partition not in self._partition_workers:
+        if self._inputs_of(partition) and partition not in self._partition_workers:
             self._start_partition(partition)
 
     async def _seek(self, worker: PartitionWorker, topics: set[str]) -> None:
         """Continue reading input topics after the offsets in the state. Only the consumer's own thread may seek."""
-        inputs = topics & set(self._spec.topics)
+        inputs = [source for source in self._inputs_of(worker.partition) if source.topic in topics]
         with contextlib.suppress(IllegalStateError, TimeoutError):  # the partition is being revoked
-            await self._app.consumer.seek_wait(
-                {TopicPartition(topic, worker.partition): worker.next_offset(topic) for topic in inputs}
-            )
+            offsets = {TopicPartition(*source): worker.next_offset(source.topic) for source in inputs}
+            await self._app.consumer.seek_wait(offsets)
+
+    def _inputs_of(self, partition: int) -> set[TP]:
+        return {source for source in self._assigned if source.partition == partition}
 
     def _print_ready(self, state: str) -> None:
         """Print once the line for which the parent process waits."""

@@ -27,7 +27,7 @@ class TopologySpec:
     name
         Name of the step: detect, correlate or route.
     topics
-        Input topics. All have the same number of partitions.
+        Input topics. They may have different numbers of partitions.
     make_step
         Function that builds the step of a partition, without state.
     control_topic

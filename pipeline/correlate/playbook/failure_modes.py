@@ -180,7 +180,7 @@ _ROWS: tuple[FailureMode, ...] = (
     FailureMode("engagement_drop", "Engagement drop", "output", "output", _CHANGE,
          ("model", "flag", "code"), ("data", "prompt", "index", "config", "input_shift")),
     FailureMode("unusable_records", "Records cannot be used", "data", "other", _MILD,
-         ("config", "dependency", "code"), ("flag", "data")),
+         ("config", "dependency", "code"), ("prompt", "model", "flag", "data")),
     # causes rather than failures
     FailureMode("undeclared_change", "Undeclared change", "derived", "workload", _INVESTIGATE,
          ("model", "provider_status", "dependency"), ("code",)),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.wording import duration, quantity
+from pipeline.wording import duration, fault_phrase, quantity
 from schemas.drift import Drift
 from schemas.incident import Containment, Suspect
 from schemas.timestamp import clock_time
@@ -116,6 +116,10 @@ def describe_drift(drift: Drift, *, past: bool = False, measured: str = "") -> s
     now, when = quantity(drift.now, drift.unit, drift.channel), f" {measured}" if measured else ""
     normal = quantity(drift.normal, drift.unit, drift.channel)
     segment = f" ({drift.segment})" if drift.segment else ""
+    if drift.fault:
+        field = drift.segment.removeprefix("field=")
+        verb = "sent" if past else "sends"
+        return f"{verb} {now} of records in which {field} {fault_phrase(drift.fault)}{when}, normally {normal}"
     phrase = _PHRASES.get(drift.signal)
     if phrase is not None and (drift.channel in ("rate", "location") or _is_far(drift)):
         present_verb, past_verb, rest = phrase

@@ -15,7 +15,7 @@ from pipeline.detect.admission.admission import Admission, AdmittedBatch
 from pipeline.detect.admission.duplicates import Duplicates
 from pipeline.detect.admission.event_time_guard import EventTimeGuard
 from pipeline.detect.admission.originals import PositionedOutput
-from pipeline.detect.admission.records import FaultReason, Records
+from pipeline.detect.admission.records import Records
 from pipeline.detect.admission.watermark import Watermark
 
 __all__ = [
@@ -23,7 +23,6 @@ __all__ = [
     "AdmittedBatch",
     "Duplicates",
     "EventTimeGuard",
-    "FaultReason",
     "PositionedOutput",
     "Records",
     "Watermark",

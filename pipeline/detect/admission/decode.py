@@ -18,14 +18,9 @@ import orjson
 from numpy.typing import NDArray
 
 from pipeline.detect.admission.projection import PROJECT_ABOVE_BYTES, project
-from pipeline.lenient_json import BadValue, dump_json, parse_json
+from pipeline.json_elements import read_elements
 from schemas.dead_letter import DeadLetterReason
-
-ELEMENTS_MAX = 16_384
-"""Maximum number of records per message. A longer array becomes a dead letter, so it cannot flood a partition."""
-
-BLANK = b" \t\r\n"
-"""Whitespace characters in JSON."""
+from schemas.record import ELEMENTS_MAX
 
 _SENTINEL = 9_007_199_254_740_993
 """Separator between two messages. An integer has one spelling in JSON, and no float equals 2**53 + 1."""
@@ -140,71 +135,14 @@ def _parse_joined(texts: Sequence[bytes], bytes_max: int) -> list[dict[str, Any]
 
 
 def _parse_one(parsed: ParsedMessages, index: int, value: bytes | None, bytes_max: int) -> None:
-    position = record_position(index)
-    problem = _find_problem(value, bytes_max)
-    if problem is not None or value is None:
-        reason, detail = problem or ("tombstone", "the message has no value")
-        parsed.rejections.append(Rejection(position, reason, detail))
-        return
-    try:
-        content = parse_json(value)
-    except ValueError as error:
-        parsed.rejections.append(Rejection(position, *_describe_error(value, error)))
-        return
-    if isinstance(content, dict):
-        parsed.objects.append(project(content) if len(value) > PROJECT_ABOVE_BYTES else content)
+    for element in read_elements(value, bytes_max=bytes_max):
+        position = record_position(index, element.index or 0)
+        if element.index is not None:
+            parsed.array_indexes.add(index)
+        if element.fields is None:
+            parsed.rejections.append(Rejection(position, element.reason, element.detail))
+            continue
+        is_large = len(element.content) > PROJECT_ABOVE_BYTES
+        parsed.objects.append(project(element.fields) if is_large else element.fields)
         parsed.positions.append(position)
-        parsed.contents.append(value)
-    elif isinstance(content, BadValue):
-        parsed.rejections.append(Rejection(position, content.reason, f"the message is {content}"))
-    elif not isinstance(content, list):
-        detail = f"the message is a JSON {_json_type(content)}, but a record must be an object"
-        parsed.rejections.append(Rejection(position, "not_an_object", detail))
-    elif len(content) > ELEMENTS_MAX:
-        detail = f"the array has {len(content)} records: send at most {ELEMENTS_MAX} in one message"
-        parsed.rejections.append(Rejection(position, "too_large", detail))
-    else:
-        parsed.array_indexes.add(index)
-        _add_elements(parsed, index, content)
-
-
-def _add_elements(parsed: ParsedMessages, index: int, elements: list[Any]) -> None:
-    for number, element in enumerate(elements):
-        position = record_position(index, number)
-        if isinstance(element, dict):
-            content = dump_json(element)
-            parsed.objects.append(project(element) if len(content) > PROJECT_ABOVE_BYTES else element)
-            parsed.positions.append(position)
-            parsed.contents.append(content)
-        elif isinstance(element, list):
-            detail = f"element {number} of the array is another array: put all records directly into one array"
-            parsed.rejections.append(Rejection(position, "array_in_array", detail))
-        else:
-            detail = f"element {number} of the array is a JSON {_json_type(element)}, but a record must be an object"
-            parsed.rejections.append(Rejection(position, "not_an_object", detail))
-
-
-def _find_problem(value: bytes | None, bytes_max: int) -> tuple[DeadLetterReason, str] | None:
-    if value is None:
-        return "tombstone", "the message has no value"
-    if len(value) > bytes_max:
-        return "too_large", f"the message has {len(value)} bytes: send at most {bytes_max}"
-    if not value.strip(BLANK):
-        return "empty", "the message contains only whitespace" if value else "the message contains no bytes"
-    return None
-
-
-def _describe_error(value: bytes, error: ValueError) -> tuple[DeadLetterReason, str]:
-    try:
-        value.decode()
-    except UnicodeDecodeError as wrong:
-        return "not_utf8", f"byte {wrong.start} is not UTF-8: send JSON in UTF-8"
-    return "not_json", f"the message is not JSON: {error}"
-
-
-def _json_type(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, BadValue):
-        return f"value with {value}"
-    return {bool: "boolean", str: "string", int: "number", float: "number"}.get(type(value), "value")
+        parsed.contents.append(element.content)

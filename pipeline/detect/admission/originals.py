@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.dead_letters import dead_letter
-from pipeline.detect.admission.decode import BLANK, element_index, message_index
+from pipeline.detect.admission.decode import element_index, message_index
 from pipeline.detect.admission.projection import project
+from pipeline.json_elements import BLANK
 from pipeline.lenient_json import dump_json, parse_json
 from pipeline.step import InputMessage, OutputMessage
 from schemas.dead_letter import DeadLetterReason

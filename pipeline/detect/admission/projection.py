@@ -36,8 +36,11 @@ LABEL_SECTIONS = ("versions", "segment")
 LABEL_FIELDS_MAX = 8
 """Maximum number of labels that are read from a section of sender-chosen labels. Additional labels are ignored."""
 
-OUTER_LABELS = ("request_id", "environment", "provider", "provider_model")
+OUTER_LABELS = ("request_id", "environment", "provider", "provider_model", "sampled")
 """Labels that detect reads outside any section."""
+
+OUTER_FIELDS = ("subject", "timestamp", "sampling_probability", *OUTER_LABELS)
+"""All fields that detect reads outside any section."""
 
 
 def project(record: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def project(record: dict[str, Any]) -> dict[str, Any]:
     >>> project({"subject": "bot", "note": "x", "output": {"length": 3, "text": "x" * 9000}, "data": 5})
     {'subject': 'bot', 'output': {'length': 3}, 'data': 5}
     """
-    projected = {name: _shorten(record[name]) for name in ("subject", "timestamp", *OUTER_LABELS) if name in record}
+    projected = {name: _shorten(record[name]) for name in OUTER_FIELDS if name in record}
     for section in SECTIONS:
         if section in record:
             content = record[section]

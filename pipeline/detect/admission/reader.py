@@ -14,21 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.conversion import convert_to_boolean, convert_to_number
-from pipeline.detect.admission.records import Fault, FaultReason, Label, Records
+from pipeline.detect.admission.records import Fault, Label, Records
 from pipeline.detect.admission.shape import Column, FieldGroup, Shape, ShapeCache
+from pipeline.detect.fields import FaultReason, find_type_fault
 from pipeline.detect.signals import catalogue
-from pipeline.lenient_json import BadValue
-from schemas.record import SUBJECT_LENGTH_MAX
+from schemas.record import SAMPLING_PROBABILITY_MIN, SUBJECT_LENGTH_MAX
 
 _NONE = type(None)
 _TEXTS = frozenset({str, _NONE})
 _NUMBERS = frozenset({int, float})
 _INTEGERS_AND_BOOLEANS = frozenset({int, bool})
+_SAMPLED = frozenset({"tail", None})
 _BLANK_IDS = frozenset({"", "none", "null", "nil", "undefined", "unknown", "nan", "n/a", "<null>", "\\n"})
 _BLANK_CHARACTERS = " \t\r\n0-"
 """An id that consists only of these characters counts as missing. So does an id that is a placeholder word."""
-
-_PATHS = {row.name: f"{row.section}.{row.field}" for row in catalogue.CATEGORIES if row.section}
 
 
 class RecordReader:
@@ -36,7 +35,7 @@ class RecordReader:
 
     >>> records = RecordReader().read([{"subject": "bot", "output": {"length": 3}}, {"output": {"length": "long"}}])
     >>> records.subjects, records.faults
-    (['bot', None], [(1, 'output.length', 'wrong_type')])
+    (['bot', None], [(1, 'output.length', 'is_text')])
     """
 
     def __init__(self) -> None:
@@ -66,8 +65,16 @@ def _read_shape(shape: Shape, columns: list[Column], length: int) -> Records:
     values = np.full((length, Records.WIDTH), np.nan)
     fields.read_numbers(values, shape.numbers, columns)
     fields.read_rates(values, shape.rates, columns)
-    labels = {name: fields.read_labels(columns[index], _PATHS.get(name, name)) for name, index in shape.labels}
+    labels = {
+        name: fields.read_labels(columns[index], catalogue.CATEGORY_PATHS.get(name, name))
+        for name, index in shape.labels
+    }
     labels |= {name: fields.read_sender_labels(columns[index], name) for name, index in shape.sender_labels}
+    if "sampled" in labels:
+        labels["sampled"] = fields.drop_unknown_labels(labels["sampled"], "sampled", _SAMPLED)
+    probabilities = None
+    if "sampling_probability" in shape.outer:
+        probabilities = fields.read_probabilities(columns[shape.outer["sampling_probability"]], "sampling_probability")
     embeddings = None
     if shape.embedding is not None:
         embeddings = fields.read_column(columns[shape.embedding], "data.embedding", frozenset({list}), _do_not_convert)
@@ -80,10 +87,12 @@ def _read_shape(shape: Shape, columns: list[Column], length: int) -> Records:
         labels=labels,
         subjects=subjects,
         timestamps=timestamps,
+        sampling_probabilities=probabilities,
         custom_fields=None if shape.custom is None else columns[shape.custom],
         embeddings=embeddings,
         faults=sorted(fields.faults),
         converted=fields.converted,
+        look_alikes={path: np.ones(length, dtype=np.bool_) for path in shape.look_alikes},
     )
 
 
@@ -170,6 +179,24 @@ class _FieldReader:
             column = [_to_text(value) if type(value) in _INTEGERS_AND_BOOLEANS else value for value in column]
         return self.read_labels(column, path)
 
+    def drop_unknown_labels(self, labels: Sequence[Label], path: str, known: frozenset[Label]) -> Sequence[Label]:
+        """Return labels without those that the contract does not define."""
+        if known.issuperset(labels):
+            return labels
+        for row, label in enumerate(labels):
+            if label not in known:
+                self._drop(row, path, "out_of_bounds")
+        return [label if label in known else None for label in labels]
+
+    def read_probabilities(self, column: Column, path: str) -> NDArray[np.float64]:
+        """Return probabilities, with NaN where a record has none that can be used."""
+        probabilities = np.array(self.read_column(column, path, _NUMBERS, convert_to_number), dtype=np.float64)
+        is_invalid = (probabilities < SAMPLING_PROBABILITY_MIN) | (probabilities > 1.0)
+        for row in np.flatnonzero(is_invalid).tolist():
+            self._drop(row, path, "out_of_bounds")
+        probabilities[is_invalid] = np.nan
+        return probabilities
+
     def read_column(
         self, column: Column, path: str, types: frozenset[type], convert: Callable[[Any], Any]
     ) -> Sequence[Any]:
@@ -181,7 +208,7 @@ class _FieldReader:
             if value is not None and type(value) not in types:
                 checked[row] = convert(value)
                 if checked[row] is None:
-                    self._drop(row, path, value.reason if isinstance(value, BadValue) else "wrong_type")
+                    self._drop(row, path, find_type_fault(value))
                 else:
                     self.converted.setdefault(path, np.zeros(self._length, dtype=np.bool_))[row] = True
         return checked

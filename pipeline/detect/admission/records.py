@@ -8,27 +8,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.fields import FaultReason
 from pipeline.detect.signals import catalogue
 
 Label = str | None
-
-FaultReason = Literal[
-    "wrong_type",
-    "out_of_bounds",
-    "too_long",
-    "not_an_object",
-    "too_many_fields",
-    "bad_name",
-    "too_many",
-    "not_json",
-    "not_utf8",
-]
-"""Reason why a field is dropped. The record is still used."""
 
 Fault = tuple[int, str, FaultReason]
 """A dropped field: row of the record, name of the field, and reason."""
@@ -64,6 +52,9 @@ class Records:
         ``R`` values as sent. Admission checks the subjects and turns the timestamps into ``times_ms``.
     content_hashes
         Shape ``(R,)``, int64: 32 bits of a hash of each record's bytes.
+    sampling_probabilities
+        Shape ``(R,)``: the probability with which each record was kept, NaN where a record does not carry it. The
+        attribute is None if no record carries it.
     custom_fields
         ``R`` ``custom`` objects as sent; None for a record without this section. The attribute is None if no record has
         the section.
@@ -75,6 +66,8 @@ class Records:
     converted
         For each field with a value of another type that was converted, such as a number sent as text: shape ``(R,)``,
         bool, True where the value was converted.
+    look_alikes
+        For each unknown field that looks like a known one: shape ``(R,)``, bool, True where the record has it.
     positions
         The position of each record in its batch, from :func:`pipeline.detect.admission.decode.record_position`.
     times_ms
@@ -95,10 +88,12 @@ class Records:
     subjects: Sequence[Any] = ()
     timestamps: Sequence[Any] = ()
     content_hashes: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
+    sampling_probabilities: NDArray[np.float64] | None = None
     custom_fields: Sequence[dict[str, Any] | None] | None = None
     embeddings: Sequence[Any] | None = None
     faults: Sequence[Fault] = ()
     converted: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    look_alikes: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     positions: Sequence[int] = ()
     times_ms: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
     panes: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
@@ -128,6 +123,7 @@ class Records:
             subjects=_chain([part.subjects for part in parts], length),
             timestamps=_chain([part.timestamps for part in parts], length),
             content_hashes=_concatenate([part.content_hashes for part in parts], length),
+            sampling_probabilities=_concatenate_some([part.sampling_probabilities for part in parts], lengths),
             custom_fields=_chain_some([part.custom_fields for part in parts], lengths),
             embeddings=_chain_some([part.embeddings for part in parts], lengths),
             faults=[
@@ -136,6 +132,7 @@ class Records:
                 for row, name, reason in part.faults
             ],
             converted=_concatenate_masks([part.converted for part in parts], lengths),
+            look_alikes=_concatenate_masks([part.look_alikes for part in parts], lengths),
             positions=_chain([part.positions for part in parts], length),
             times_ms=_concatenate([part.times_ms for part in parts], length),
             panes=_concatenate([part.panes for part in parts], length),
@@ -157,10 +154,12 @@ class Records:
             subjects=_pick(self.subjects, rows),
             timestamps=_pick(self.timestamps, rows),
             content_hashes=self.content_hashes[index] if len(self.content_hashes) else self.content_hashes,
+            sampling_probabilities=None if self.sampling_probabilities is None else self.sampling_probabilities[index],
             custom_fields=None if self.custom_fields is None else _pick(self.custom_fields, rows),
             embeddings=None if self.embeddings is None else _pick(self.embeddings, rows),
             faults=faults,
             converted={name: mask[index] for name, mask in self.converted.items()},
+            look_alikes={name: mask[index] for name, mask in self.look_alikes.items()},
             positions=_pick(self.positions, rows),
             times_ms=self.times_ms[index] if len(self.times_ms) else self.times_ms,
             panes=self.panes[index] if len(self.panes) else self.panes,
@@ -185,10 +184,12 @@ class Records:
             subjects=self.subjects[part],
             timestamps=self.timestamps[part],
             content_hashes=self.content_hashes[part],
+            sampling_probabilities=None if self.sampling_probabilities is None else self.sampling_probabilities[part],
             custom_fields=None if self.custom_fields is None else self.custom_fields[part],
             embeddings=None if self.embeddings is None else self.embeddings[part],
             faults=faults,
             converted={name: mask[part] for name, mask in self.converted.items()},
+            look_alikes={name: mask[part] for name, mask in self.look_alikes.items()},
             positions=self.positions[part],
             times_ms=self.times_ms[part],
             panes=self.panes[part],
@@ -277,6 +278,17 @@ def _chain_some(columns: Sequence[Sequence[Any] | None], lengths: Sequence[int])
     for column, length in zip(columns, lengths, strict=True):
         chained += [None] * length if column is None else column
     return chained
+
+
+def _concatenate_some(
+    columns: Sequence[NDArray[np.float64] | None], lengths: Sequence[int]
+) -> NDArray[np.float64] | None:
+    """Join columns. Records of a part without the column get NaN. Return None if no part has the column."""
+    if all(column is None for column in columns):
+        return None
+    return np.concatenate(
+        [np.full(length, np.nan) if column is None else column for column, length in zip(columns, lengths, strict=True)]
+    )
 
 
 def _concatenate(columns: Sequence[NDArray[np.int64]], length: int) -> NDArray[np.int64]:

@@ -23,7 +23,7 @@ from pipeline.detect.admission.projection import (
     SECTION_FIELDS,
     SECTIONS,
 )
-from pipeline.detect.admission.records import FaultReason
+from pipeline.detect.fields import FaultReason, find_look_alike, find_unknown_fields
 from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
@@ -99,6 +99,8 @@ class Shape:
         Columns of the fields outside any section, by name.
     bad_sections
         Sections that are dropped, with the reason.
+    look_alikes
+        Unknown fields that look like a known one.
     is_late_outcome_if_identified
         Whether a record with a request id is a late outcome, which has no known field under ``infrastructure``.
     """
@@ -111,6 +113,7 @@ class Shape:
     embedding: int | None
     outer: dict[str, int]
     bad_sections: tuple[tuple[str, FaultReason], ...]
+    look_alikes: tuple[str, ...]
     is_late_outcome_if_identified: bool
     _read_outer: Callable[[Objects], list[Column]]
     _sections: tuple[SectionReader, ...]
@@ -230,6 +233,7 @@ def _build_shape(names: tuple[Any, ...]) -> Shape:
         embedding=columns.get(("data", EMBEDDING_FIELD)),
         outer={name: index for index, name in enumerate(outer)},
         bad_sections=tuple(bad_sections.items()),
+        look_alikes=tuple(path for path in find_unknown_fields(by_section | {"": outer}) if find_look_alike(path)),
         is_late_outcome_if_identified=is_late_outcome,
         _read_outer=_build_reader(outer),
         _sections=tuple(section_readers),

@@ -82,7 +82,9 @@ class LearnedColumn:
 class LearnedData:
     """The data that a learner stored for a subject: signals, labels of categories, and times in Unix milliseconds.
 
-    ``longest_gap_s``, ``quietest_per_s`` and ``centroid`` have the same meaning as in ``schemas.baseline.Baseline``.
+    ``longest_gap_s``, ``quietest_per_s``, ``centroid`` and ``expected_fields`` have the same meaning as in
+    ``schemas.baseline.Baseline``.
+    ``is_sampled`` is whether any record was sampled by outcome.
     """
 
     columns: Sequence[LearnedColumn]
@@ -94,6 +96,8 @@ class LearnedData:
     longest_gap_s: float = 0.0
     quietest_per_s: float = 0.0
     centroid: list[float] | None = None
+    expected_fields: Sequence[str] = ()
+    is_sampled: bool = False
 
     @property
     def slice_s(self) -> float:
@@ -136,7 +140,9 @@ def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, s
         longest_gap_s=learned.longest_gap_s,
         quietest_per_s=learned.quietest_per_s,
         centroid=learned.centroid,
+        expected_fields=list(learned.expected_fields),
         signals=signals,
+        sampled="tail" if learned.is_sampled else None,
         dropped_slices=[learned.slice_starts_ms[index] for index in np.flatnonzero(dropped).tolist()],
     )
     return baseline.model_copy(update={"baseline_version": baseline_version(baseline)})
@@ -144,7 +150,11 @@ def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, s
 
 def baseline_version(baseline: Baseline) -> str:
     """Return a short hash of the baseline's content. The hash ignores ``source`` and ``effective_at``."""
-    content = baseline.model_dump_json(exclude={"baseline_version", "source", "effective_at"})
+    excluded = {"baseline_version", "source", "effective_at"}
+    if baseline.sampled is None:
+        # Versions of baselines from before this field remain valid.
+        excluded.add("sampled")
+    content = baseline.model_dump_json(exclude=excluded)
     return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_LENGTH]
 
 

@@ -14,6 +14,7 @@ from pipeline.detect.baselines.baseline import (
     required_records,
 )
 from pipeline.detect.baselines.burst import Burst
+from pipeline.detect.baselines.field_presence import FieldPresence
 from pipeline.detect.learning_progress import LearningProgress
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal, channels
@@ -67,9 +68,11 @@ class Learner:
         self._records = 0
         self._gap_panes = 0
         self._ready_after_factor = 1
+        self._is_sampled = False
         self._totals: dict[int, NDArray[np.float64]] = {}
         self._bursts: dict[tuple[int, int], Burst] = {}
         self._label_counts: dict[str, LabelCounts] = {}
+        self._presence = FieldPresence()
         self._changed: set[str] = set()
 
     def observe(self, block: Block) -> None:
@@ -84,6 +87,7 @@ class Learner:
         self._gap_panes = max(self._gap_panes, int(np.diff(block.panes).max(initial=0)) - 1)
         self._end_ms = (int(block.panes[-1]) + 1) * PANE_MS
         self._records += block.panes.size
+        self._is_sampled = self._is_sampled or block.is_sampled
         while (self._end_ms - 1 - self._origin_ms) // self._width_ms >= 2 * self._settings.slices:
             self._double_width()
         quarters = (block.panes * PANE_MS - self._origin_ms) * BURSTS_PER_SLICE // self._width_ms
@@ -94,6 +98,7 @@ class Learner:
             if name not in self._label_counts:
                 self._label_counts[name] = LabelCounts(self._settings.categories_max)
             self._label_counts[name].add(labels)
+        self._presence.observe(block)
         self._changed.add("head")
 
     def is_ready(self) -> bool:
@@ -163,6 +168,8 @@ class Learner:
             longest_gap_s=self._gap_panes * PANE_MS / 1000,
             quietest_per_s=self._quietest_per_s(count),
             centroid=centroid,
+            expected_fields=self._presence.expected_fields(),
+            is_sampled=self._is_sampled,
         )
         return build_baseline(self._subject, learned, source, self._settings)
 
@@ -224,8 +231,10 @@ class Learner:
             "records": self._records,
             "gap_panes": self._gap_panes,
             "ready_after_factor": self._ready_after_factor,
+            "is_sampled": self._is_sampled,
             "signals": [[signal.name, signal.kind] for signal in self._signals],
             "categories": {name: dict(labels.counts) for name, labels in self._label_counts.items()},
+            "presence": self._presence.dump(),
         }
 
     def _load_head(self, state: dict[str, Any]) -> None:
@@ -238,8 +247,12 @@ class Learner:
         self._origin_ms, self._end_ms = state["origin_ms"], state["end_ms"]
         self._records, self._gap_panes = state["records"], state["gap_panes"]
         self._ready_after_factor = state["ready_after_factor"]
+        # Checkpoints of earlier versions do not contain this mark.
+        self._is_sampled = state.get("is_sampled", False)
         limit = self._settings.categories_max
         self._label_counts = {name: LabelCounts(limit, counts) for name, counts in state["categories"].items()}
+        if "presence" in state:  # Checkpoints of formats before 6 do not contain it.
+            self._presence.load(state["presence"])
 
     def _accept_width(self, width_ms: int) -> bool:
         """Return whether a part has the current slice width.

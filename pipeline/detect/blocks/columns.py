@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.conversion import convert_to_boolean, convert_to_number
-from pipeline.detect.admission import FaultReason, Records
+from pipeline.detect.admission import Records
+from pipeline.detect.fields import FaultReason, find_type_fault
 from pipeline.detect.signals import Block, Signal, catalogue
-from pipeline.lenient_json import BadValue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
@@ -20,7 +20,11 @@ COUNTED_FIELDS_MAX = 512
 """Maximum number of fields that are counted by name, because senders choose the names of labels. Other fields are
 counted by section."""
 
+LOOK_ALIKES_MAX = 32
+"""Maximum number of unknown fields of a subject that are named because they look like a known field."""
+
 _CUSTOM_TYPES = frozenset({int, float, bool})
+_ERROR = catalogue.SIGNAL_INDEX["error"]
 _VERSIONS = "versions."
 _FREE_SECTIONS = frozenset({"versions", "segment"})
 _SECTIONS = frozenset({*_FREE_SECTIONS, "custom", *(row.section for row in catalogue.SIGNALS)})
@@ -53,6 +57,8 @@ class SignalColumns:
         Number of dropped values, by field and reason.
     converted_fields
         Number of values that were converted from another type, by field.
+    look_alikes
+        Unknown fields of its records that look like a known field, by their names.
     environment, provider
         The environment and the provider, each from the newest record that contains it.
     """
@@ -70,6 +76,7 @@ class SignalColumns:
         self._custom_signals: list[Signal] = []
         self.bad_fields: Counter[tuple[str, str]] = Counter()
         self.converted_fields: Counter[str] = Counter()
+        self.look_alikes: set[str] = set()
         self.environment: str | None = None
         self.provider: str | None = None
 
@@ -82,6 +89,12 @@ class SignalColumns:
             count = int(np.count_nonzero(is_converted))
             if count:
                 self._count_converted(field, count)
+        first_rows = (
+            (int(np.argmax(is_sent)), field) for field, is_sent in records.look_alikes.items() if is_sent.any()
+        )
+        for _, field in sorted(first_rows):
+            if len(self.look_alikes) < LOOK_ALIKES_MAX:
+                self.look_alikes.add(field)
         if records.custom_fields is None:
             records.custom_values = np.empty((len(records), 0))
         else:
@@ -101,6 +114,8 @@ class SignalColumns:
             return ~np.isnan(records.values[:, index])
         if field in _SECTIONS:
             return np.ones(len(records), dtype=np.bool_)
+        if field == "sampling_probability" and records.sampling_probabilities is not None:
+            return ~np.isnan(records.sampling_probabilities)
         columns: dict[str, Sequence[Any] | None] = {
             "data.embedding": records.embeddings,
             "request_id": records.request_ids,
@@ -112,6 +127,32 @@ class SignalColumns:
         if custom is not None and custom < records.custom_values.shape[1]:
             return ~np.isnan(records.custom_values[:, custom])
         return np.zeros(len(records), dtype=np.bool_)
+
+    def find_absent(self, records: Records, fields: Sequence[str]) -> dict[str, NDArray[np.intp]]:
+        """Return the rows of the successful requests that lack a field, for each of the fields that any of them lacks.
+
+        A field that is carried but cannot be used is not absent. The custom values must have been filled in.
+
+        Parameters
+        ----------
+        fields
+            Names of signals or categories, with their sections.
+        """
+        indexes = [_CATALOGUE_FIELDS[field] for field in fields if field in _CATALOGUE_FIELDS]
+        has_all_numbers = not np.isnan(records.values[:, indexes]).any()
+        candidates = [field for field in fields if not (has_all_numbers and field in _CATALOGUE_FIELDS)]
+        labels = {field: records.labels.get(_CATEGORY_FIELDS.get(field, field)) for field in candidates}
+        candidates = [field for field in candidates if not labels[field] or None in (labels[field] or ())]
+        if not candidates:
+            return {}
+        is_counted = _find_successful_requests(records)
+        absent: dict[str, NDArray[np.intp]] = {}
+        for field in candidates:
+            is_absent = is_counted & ~self.find_sent(records, field)
+            is_absent[[row for row, name, _ in records.faults if name in (field, _section_of(field))]] = False
+            if is_absent.any():
+                absent[field] = np.flatnonzero(is_absent)
+        return absent
 
     def monitored_field(self, field: str) -> str:
         """Return the name under which a field is monitored, which is its section if senders choose its name."""
@@ -153,6 +194,7 @@ class SignalColumns:
                 for name, column in labels.items()
                 if name.startswith(_VERSIONS) and _newest(column) is not None
             },
+            is_sampled=_newest(labels.get("sampled")) is not None,
         )
 
     def dump(self) -> dict[str, Any]:
@@ -162,6 +204,7 @@ class SignalColumns:
             "custom": [[name, self._custom_signals[index].kind] for name, index in self._custom_indexes.items()],
             "bad_fields": [[*field_and_reason, count] for field_and_reason, count in sorted(self.bad_fields.items())],
             "converted_fields": sorted(map(list, self.converted_fields.items())),
+            "look_alikes": sorted(self.look_alikes),
             "environment": self.environment,
             "provider": self.provider,
         }
@@ -177,8 +220,9 @@ class SignalColumns:
         all_signals = (*catalogue.SIGNALS, *self._custom_signals)
         self.signals = [all_signals[source] for source in self._sources]
         self.bad_fields = Counter({(field, reason): count for field, reason, count in state["bad_fields"]})
-        # Checkpoints of earlier versions do not contain this count.
+        # Checkpoints of earlier versions do not contain the following two.
         self.converted_fields = Counter(dict(state.get("converted_fields", ())))
+        self.look_alikes = set(state.get("look_alikes", ()))
         self.environment, self.provider = state["environment"], state["provider"]
 
     def _read_custom_fields(
@@ -195,9 +239,8 @@ class SignalColumns:
                 value: Any = sent if type(sent) in _CUSTOM_TYPES else _convert(sent)
                 if index is not None and type(value) is not bool and self._custom_signals[index].kind == "rate":
                     value = convert_to_boolean(value)
-                reason = self._find_custom_fault(name, value, index)
+                reason = self._find_custom_fault(name, value, sent, index)
                 if reason is not None:
-                    reason = sent.reason if isinstance(sent, BadValue) else reason
                     faults.append((row, "custom" if index is None else f"custom.{name}", reason))
                     continue
                 if type(value) is not type(sent):
@@ -211,9 +254,10 @@ class SignalColumns:
             values[rows, indexes] = numbers
         return values, faults
 
-    def _find_custom_fault(self, name: str, value: Any, index: int | None) -> FaultReason | None:
+    def _find_custom_fault(self, name: str, value: Any, sent: Any, index: int | None) -> FaultReason | None:
+        """Return the fault of a custom field, given its value after conversion and as sent."""
         if type(value) not in _CUSTOM_TYPES:
-            return "wrong_type"
+            return find_type_fault(sent)
         if index is None:
             if not name or len(name) > CUSTOM_NAME_LENGTH_MAX:
                 return "bad_name"
@@ -221,7 +265,7 @@ class SignalColumns:
                 return "too_many"
         signal = catalogue.custom_signal(name, _custom_kind(value)) if index is None else self._custom_signals[index]
         if signal.kind != _custom_kind(value):
-            return "wrong_type"
+            return find_type_fault(sent)
         return None if catalogue.is_valid_value(signal, value) else "out_of_bounds"
 
     def _count_bad(self, field: str, reason: str) -> None:
@@ -236,6 +280,14 @@ class SignalColumns:
         index = self._custom_indexes[name] = len(self._custom_signals)
         self._custom_signals.append(catalogue.custom_signal(name, kind))
         return index
+
+
+def _find_successful_requests(records: Records) -> NDArray[np.bool_]:
+    is_successful: NDArray[np.bool_] = records.is_request & (records.values[:, _ERROR] != 1.0)
+    error_types = records.labels.get("error_type")
+    if error_types:
+        is_successful &= np.array([label is None for label in error_types], dtype=np.bool_)
+    return is_successful
 
 
 def _custom_kind(value: float) -> Literal["rate", "amount"]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.detect.admission import Records
 from pipeline.detect.blocks.embeddings import EmbeddingSimilarity
-from pipeline.detect.blocks.throughput import ThroughputRatio
+from pipeline.detect.blocks.throughput import ThroughputRatio, request_weights
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import LabelCounts, catalogue
 from schemas.baseline import Baseline
@@ -73,7 +73,7 @@ class DerivedSignals:
                 faults = ((row, "data.embedding", reason) for row, reason in unused.items())
                 records.faults = sorted([*records.faults, *faults])
         ratios = values[:, catalogue.SIGNAL_INDEX["throughput_ratio"]]
-        self.throughput.fill(ratios, records.panes, records.is_request)
+        self.throughput.fill(ratios, records.panes, records.is_request, request_weights(records))
 
     def apply_baseline(self, baseline: Baseline) -> None:
         """Use the usual labels, the known labels and the centroid of a baseline."""

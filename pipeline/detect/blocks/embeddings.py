@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.admission import FaultReason
+from pipeline.detect.fields import FaultReason
 
 SETTLING_EMBEDDINGS = 200
 """Number of embeddings whose mean direction becomes the centroid."""
@@ -96,9 +96,9 @@ def _normalise(embedding: Any) -> NDArray[np.float64] | FaultReason:
     try:
         numbers = np.asarray(embedding)
     except (ValueError, OverflowError):
-        return "wrong_type"
+        return "bad_items"
     if numbers.ndim != 1 or not numbers.size or numbers.dtype.kind not in "fiu":
-        return "wrong_type"
+        return "bad_items"
     vector = numbers.astype(np.float64)
     largest = float(np.abs(vector).max())
     if not 0.0 < largest < np.inf:

@@ -56,6 +56,7 @@ class Finding:
     demote: bool = False
     traffic_share: float = 1.0
     series: tuple[Series, ...] = ()
+    fault: str = ""
 
     @staticmethod
     def segment_name(dimension: str, label: str) -> str:
@@ -120,6 +121,7 @@ class Finding:
             evidence=_bounded(self.evidence),
             threshold=_bounded(self.threshold),
             sentence=self.sentence,
+            fault=self.fault,
             demote=self.demote,
             traffic_share=_bounded(self.traffic_share),
             series=list(self.series),

@@ -185,6 +185,12 @@ class Latch:
         )
         return replace(finding, sentence=f"{test.signal.name} has ended: {reason}")
 
+    @classmethod
+    def untested_reason(cls, test: OneSidedTest | NotTestable) -> str:
+        """Return the reason to give when a drift ends because its test no longer runs."""
+        is_sampled = isinstance(test, NotTestable) and test.reason == NotTestable.SAMPLED_BY_OUTCOME
+        return NotTestable.SAMPLED_BY_OUTCOME if is_sampled else cls.UNTESTED
+
     def dump(self, test: OneSidedTest | NotTestable) -> dict[str, Any]:
         """Return the state as plain values. The key of the test replaces its index, which depends on the settings."""
         state = asdict(self)

@@ -88,12 +88,12 @@ class _Rejections:
             if arrival.ahead_ms is not None:
                 self._offsets_ms.append(arrival.ahead_ms)
 
-    def describe(self) -> str:
-        """Describe the loss, with the origin of the dead letters and their clock error if known."""
+    def describe(self, share: str) -> str:
+        """Describe the loss with its share, the origin of the dead letters and their clock error if known."""
         origin, clock = self._origin(), self._clock_error()
         records = f"records from {origin}" if origin else "their records"
         detail = f": {records} are dated {clock}" if clock else f": all of them are from {origin}" if origin else ""
-        return f"records are dead letters ({self._reason}){detail}"
+        return f"{share} of records are dead letters ({self._reason}){detail}"
 
     def dump(self) -> dict[str, Any]:
         """Return the state for :meth:`load`."""

@@ -1,6 +1,7 @@
 """One loss, such as the unusable values of one field: the records of its current pane, its tests and its findings."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.detect.findings import Finding, effect_size
@@ -61,7 +62,7 @@ class Loss:
         """Whether no test has fired, no statistic is above 0, and the current pane has no record."""
         return not self._records and all(test.is_idle for test in self._tests)
 
-    def reach(self, pane: int, describe: Callable[[], str]) -> list[Finding]:
+    def reach(self, pane: int, describe: Callable[[str], str]) -> list[Finding]:
         """Advance to a pane. If it is later than the current pane, test the current pane and return its findings.
 
         Parameters
@@ -69,8 +70,8 @@ class Loss:
         pane
             The pane of the next record.
         describe
-            Function that returns a phrase for the lost records, such as ``records are duplicates``. Text after a colon
-            is a detail.
+            Function that describes the loss with its share as text, such as ``31.0 % of records are duplicates``. Text
+            after a colon is a detail.
         """
         if pane <= self._pane:
             return []
@@ -79,7 +80,7 @@ class Loss:
             for test in self._tests:
                 state = test.add_pane(self._pane, self._records, self._lost, self._settings.evidence_after_s)
                 if state is not None and test.open is not None:
-                    findings.append(self._finding(test, test.open, state, describe()))
+                    findings.append(self._finding(test, test.open, state, describe))
         self._pane, self._records, self._lost = pane, 0, 0
         return findings
 
@@ -87,6 +88,14 @@ class Loss:
         """Add records of the current pane, and the number of lost records among them."""
         self._records += records
         self._lost += lost
+
+    def end(self, sentence: str) -> list[Finding]:
+        """Return the findings that end the open drifts of this loss for a reason other than recovery."""
+        return [
+            replace(self._finding(test, test.open, "recovered", str), sentence=sentence)
+            for test in self._tests
+            if test.open is not None
+        ]
 
     def reset(self) -> None:
         """Reset the evidence after a gap in the records."""
@@ -109,7 +118,7 @@ class Loss:
         for test, content in zip(self._tests, state["tests"], strict=True):
             test.load(content)
 
-    def _finding(self, test: ShareTest, loss: OpenLoss, state: DriftState, description: str) -> Finding:
+    def _finding(self, test: ShareTest, loss: OpenLoss, state: DriftState, describe: Callable[[str], str]) -> Finding:
         records = max(1, loss.since_message[0])
         effect, effect_kind = effect_size("rate", SHARE_MAX, loss.share, records, records)
         at_ms = min((self._pane + 1) * PANE_MS, LATEST_MS)
@@ -132,7 +141,7 @@ class Loss:
             records=loss.records,
             evidence=loss.evidence,
             threshold=self._settings.recovery_evidence if state == "recovered" else test.test.threshold,
-            sentence=_describe(test, loss, state, description, at_ms),
+            sentence=_describe(test, loss, state, describe(percent(loss.share)), at_ms),
             segment=self._segment,
         )
         loss.sequence += 1
@@ -144,11 +153,11 @@ class Loss:
 
 def _describe(test: ShareTest, loss: OpenLoss, state: DriftState, description: str, at_ms: int) -> str:
     what, colon, detail = description.partition(":")
-    share, started_ms = percent(loss.share), loss.started * PANE_MS
+    started_ms = loss.started * PANE_MS
     if state == "recovered":
-        return f"now {share} of {what}, after {duration((at_ms - started_ms) / 1000)}"
+        return f"now {what}, after {duration((at_ms - started_ms) / 1000)}"
     tier = test.test.tier
-    since = f"since {clock_time(started_ms)}, {loss.records:,} records; {tier}"
+    what = f"{what} since {clock_time(started_ms)}, {loss.records:,} records{colon}{detail}; {tier}"
     if state == "evidence":
-        return f"still {share} of {what}{colon}{detail}; {since}"
-    return f"{share} of {what}{colon}{detail}; {since}: evidence {loss.evidence:.1f} of {test.test.threshold:g}"
+        return f"still: {what}"
+    return f"{what}: evidence {loss.evidence:.1f} of {test.test.threshold:g}"

@@ -1,8 +1,9 @@
 """The losses of one stream: unusable field values and duplicates."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -15,11 +16,17 @@ from pipeline.detect.findings import Finding
 from pipeline.detect.losses.loss import Loss, share_tests
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Signal, catalogue
+from pipeline.step import OutputMessage
+from pipeline.wording import fault_phrase, percent
+from schemas.baseline import Baseline
 from schemas.record import SUBJECT_LENGTH_MAX
 
 DUPLICATES, UNUSABLE_FIELD = (
     next(signal for signal in catalogue.EVENTS if signal.name == name) for name in ("duplicates", "unusable_field")
 )
+
+ABSENT = "absent"
+"""Reason of a record that lacks a field that the baseline expects."""
 
 _RowFinding = tuple[int, Finding]
 
@@ -31,9 +38,25 @@ class _FieldLoss:
     loss: Loss
     reasons: Counter[str] = field(default_factory=Counter)
 
+    def main_reason(self) -> str:
+        """Return the most frequent reason."""
+        return max(sorted(self.reasons), key=self.reasons.__getitem__)
+
+    def describe(self, name: str, share: str) -> str:
+        """Describe the loss of a field with its share, such as ``output.refused is text in 31.0 % of records``."""
+        reason = self.main_reason()
+        others = self.reasons.total() - self.reasons[reason]
+        rest = (
+            f" (and unusable for other reasons in {percent(others / self.reasons.total())} of these)" if others else ""
+        )
+        preposition = "from" if reason == ABSENT else "in"
+        return f"{name} {fault_phrase(reason)} {preposition} {share} of records{rest}"
+
 
 class StreamLosses:
-    """The losses of one stream. They cost nothing while there are none.
+    """The losses of one stream. They cost next to nothing while there are none.
+
+    A field is lost if its value cannot be used, or if the baseline expects it in every request and it is absent.
 
     Parameters
     ----------
@@ -47,6 +70,21 @@ class StreamLosses:
         self._subject, self._partition, self._settings = subject, partition, settings
         self._duplicates: Loss | None = None
         self._fields: dict[str, _FieldLoss] = {}
+        self._expected_fields: Sequence[str] = ()
+
+    def apply_baseline(self, baseline: Baseline) -> None:
+        """Test the presence of the fields that a baseline expects."""
+        self._expected_fields = baseline.expected_fields
+
+    def end_absences(self, environment: str | None) -> list[OutputMessage]:
+        """End the open drifts of absent fields, because another baseline is applied. Return them."""
+        findings: list[Finding] = []
+        for name, watched in list(self._fields.items()):
+            if watched.reasons[ABSENT]:
+                ended = watched.loss.end(f"the test of {name} has ended: a new baseline is in use")
+                findings += (replace(finding, fault=watched.main_reason()) for finding in ended)
+                del self._fields[name]
+        return [self._output(finding, environment) for finding in findings]
 
     def observe_duplicates(
         self, records: Records, is_new: NDArray[np.bool_], panes: NDArray[np.int64]
@@ -59,7 +97,7 @@ class StreamLosses:
         for start, end in _split_by_pane(panes):
             pane, loss = int(panes[start]), self._duplicates
             if loss is not None:
-                findings += [(start, finding) for finding in loss.reach(pane, lambda: "records are duplicates")]
+                findings += [(start, finding) for finding in loss.reach(pane, _describe_duplicates)]
                 loss = self._duplicates = None if loss.is_idle else loss
             first = start
             if loss is None:
@@ -73,11 +111,14 @@ class StreamLosses:
 
     def observe_fields(self, records: Records, columns: SignalColumns) -> list[PositionedOutput]:
         """Observe the fields of records, whose panes and custom values must be filled in. Return drifts."""
-        if not records.faults and not self._fields:
+        absent = columns.find_absent(records, self._expected_fields) if self._expected_fields else {}
+        if not records.faults and not self._fields and not absent:
             return []
         reasons: dict[str, dict[int, str]] = {name: {} for name in self._fields}
         for row, field_name, reason in records.faults:
             reasons.setdefault(columns.monitored_field(field_name), {})[row] = reason
+        for name, rows in absent.items():
+            reasons.setdefault(name, {}).update(dict.fromkeys(rows.tolist(), ABSENT))
         findings: list[_RowFinding] = []
         for name, of_field in sorted(reasons.items()):
             is_sent = columns.find_sent(records, name)
@@ -108,7 +149,8 @@ class StreamLosses:
             pane, watched = int(panes[start]), self._fields.get(name)
             if watched is not None:
                 findings += [
-                    (int(rows[start]), finding) for finding in watched.loss.reach(pane, _describe_field(name, watched))
+                    (int(rows[start]), replace(finding, fault=watched.main_reason()))
+                    for finding in watched.loss.reach(pane, partial(watched.describe, name))
                 ]
                 if watched.loss.is_idle:
                     del self._fields[name]
@@ -155,18 +197,18 @@ class StreamLosses:
         """Return drifts without a baseline, with the environment of the records that caused them."""
         environments = records.labels.get("environment")
         return [
-            (
-                records.positions[row],
-                finding.to_output(
-                    subject=self._subject,
-                    partition=self._partition,
-                    baseline_version="",
-                    environment=environments[row] if environments else None,
-                    provider=None,
-                ),
-            )
+            (records.positions[row], self._output(finding, environments[row] if environments else None))
             for row, finding in findings
         ]
+
+    def _output(self, finding: Finding, environment: str | None) -> OutputMessage:
+        return finding.to_output(
+            subject=self._subject,
+            partition=self._partition,
+            baseline_version="",
+            environment=environment,
+            provider=None,
+        )
 
     def _begin(self, segment: str, signal: Signal, pane: int) -> Loss:
         loss = Loss(segment[:SUBJECT_LENGTH_MAX], share_tests(signal, self._settings), self._settings)
@@ -174,12 +216,8 @@ class StreamLosses:
         return loss
 
 
-def _describe_field(name: str, watched: _FieldLoss) -> Callable[[], str]:
-    def describe() -> str:
-        reasons = ", ".join(reason for reason, _ in sorted(watched.reasons.items(), key=lambda item: (-item[1], item)))
-        return f"the values of {name} cannot be used ({reasons})"
-
-    return describe
+def _describe_duplicates(share: str) -> str:
+    return f"{share} of records are duplicates"
 
 
 def _split_by_pane(panes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

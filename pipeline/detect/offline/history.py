@@ -29,10 +29,16 @@ class LearnedHistory:
         Baselines by subject.
     unusable
         Number of records or messages that could not be used, by reason.
+    bad_fields
+        Number of values that could not be used, by subject, and by field and reason.
+    look_alikes
+        Unknown fields that look like a known one, by subject.
     """
 
     baselines: dict[str, Baseline] = field(default_factory=dict)
     unusable: Counter[str] = field(default_factory=Counter)
+    bad_fields: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict)
+    look_alikes: dict[str, set[str]] = field(default_factory=dict)
 
 
 def learn_history(
@@ -71,6 +77,8 @@ def learn_history(
         if subject in (None, name) and stream.counts["used"]:
             stream.flush()
             if stream.learner is not None:
+                history.bad_fields[name] = stream.columns.bad_fields
+                history.look_alikes[name] = stream.columns.look_alikes
                 history.baselines[name] = stream.learner.baseline("file", centroid=stream.derived.embeddings.centroid)
     return history
 

@@ -199,6 +199,9 @@ class OneSidedTest:
 class NotTestable:
     """A test that does not run, with the reason."""
 
+    SAMPLED_BY_OUTCOME: ClassVar = "its records are sampled by outcome"
+    """Reason if the outcome of a request decides whether its record is kept, and the signal depends on the outcome."""
+
     signal: Signal
     channel: ChannelName
     direction: Direction
@@ -219,12 +222,21 @@ class _Candidate(NamedTuple):
     learned: Channel
 
 
-def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[OneSidedTest], list[NotTestable]]:
+def derive_tests(
+    baseline: Baseline, settings: DetectSettings, *, is_sampled: bool = False
+) -> tuple[list[OneSidedTest], list[NotTestable]]:
     """Derive the tests of a baseline: the tests to run, and the tests that cannot be run.
 
     Both lists follow the order of the signals in the baseline, and then the order of the channels. Signals that are not
     in the catalogue and values without knots are skipped.
+
+    Parameters
+    ----------
+    is_sampled
+        Whether the records to test are sampled by outcome. If so, or if the records of the baseline were, signals that
+        depend on the outcome are not testable.
     """
+    is_sampled = is_sampled or baseline.sampled is not None
     candidates = _list_candidates(baseline)
     thresholds = _tier_thresholds(baseline, settings, candidates)
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
@@ -233,8 +245,10 @@ def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[One
     for signal, channel, direction, tier, learned in candidates:
         band = compute_band(learned, channel, tier, settings, test_count=len(candidates), span_s=span_s)
         rising = channels.mean_rises(channel, direction)
-        if learned.moving:
-            reason: str | None = NONSTATIONARY
+        if is_sampled and channels.depends_on_outcome(signal):
+            reason: str | None = NotTestable.SAMPLED_BY_OUTCOME
+        elif learned.moving:
+            reason = NONSTATIONARY
         else:
             reason = band.high_not_testable if rising else band.low_not_testable
         if reason is not None:

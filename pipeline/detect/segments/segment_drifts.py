@@ -110,7 +110,7 @@ class SegmentDrifts:
         ]
 
     def end_untested(self, now_ms: int) -> list[Finding]:
-        """End the drifts whose tests no longer run because the settings have changed."""
+        """End the drifts whose tests no longer run."""
         untested, self._untested = self._untested, []
         return [
             latch.build_end(
@@ -119,7 +119,7 @@ class SegmentDrifts:
                 now_ms=now_ms,
                 recovery=self._settings.recovery_evidence,
                 tier=latch.published_tier,
-                reason=Latch.UNTESTED,
+                reason=Latch.untested_reason(test),
             )
             for test, latch in untested
             if not latch.suppressed

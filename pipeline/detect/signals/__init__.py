@@ -9,4 +9,13 @@ from pipeline.detect.signals.catalogue import Signal
 from pipeline.detect.signals.channels import ChannelName
 from pipeline.detect.signals.label_counts import LabelCounts
 
-__all__ = ["PANE_MS", "Block", "ChannelName", "LabelCounts", "Signal", "catalogue", "channels", "label_indexes"]
+__all__ = [
+    "PANE_MS",
+    "Block",
+    "ChannelName",
+    "LabelCounts",
+    "Signal",
+    "catalogue",
+    "channels",
+    "label_indexes",
+]

@@ -35,6 +35,8 @@ class Block:
         ``R`` labels per dimension, with None for records without a label.
     versions
         ``R`` versions per kind, with None for records without a version.
+    is_sampled
+        Whether any record was sampled by outcome.
     first
         Shape ``(R,)``, bool: False for a late outcome, which does not count as throughput.
     """
@@ -48,6 +50,7 @@ class Block:
     first: NDArray[np.bool_]
     segments: dict[str, Sequence[str | None]] = field(default_factory=dict)
     versions: dict[str, Sequence[str | None]] = field(default_factory=dict)
+    is_sampled: bool = False
 
 
 def label_indexes(labels: Sequence[str | None], indexes: dict[str | None, int]) -> NDArray[np.int64]:

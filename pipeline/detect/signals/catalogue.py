@@ -9,6 +9,7 @@ from typing import Literal
 
 from schemas.baseline import SignalKind
 from schemas.drift import Layer
+from schemas.record import AMOUNT_MAX
 
 Direction = Literal["up", "down", "both"]
 """The bad direction. A change in the other direction is an improvement."""
@@ -18,9 +19,6 @@ Role = Literal["pages", "tickets", "cause"]
 
 DERIVED = "derived"
 """The section of signals that are computed rather than sent."""
-
-AMOUNT_MAX = 1e15
-"""Largest valid amount, in any unit. A larger number makes the field bad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +115,9 @@ CATEGORIES: tuple[Signal, ...] = (
     Signal("schema_id", "data", "schema_id", "data", "category", "both", "", "schema_change", "cause"),
     Signal("provider_model", "", "provider_model", "derived", "category", "both", "", "undeclared_change", "cause"),
 )
+
+CATEGORY_PATHS = {row.name: f"{row.section}.{row.field}" if row.section else row.name for row in CATEGORIES}
+"""The field of each category, as in error reports."""
 
 EVENTS: tuple[Signal, ...] = (
     Signal("silence", DERIVED, "silence", "derived", "rate", "up", "", "silence", "pages"),

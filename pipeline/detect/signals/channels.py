@@ -96,6 +96,22 @@ def tiers(signal: Signal, channel: ChannelName) -> tuple[Tier, ...]:
     return ("page", "ticket") if signal.role == "pages" and not tail_of_both else ("ticket",)
 
 
+def depends_on_outcome(signal: Signal) -> bool:
+    """Return whether a signal is not comparable if records are sampled by outcome.
+
+    Such sampling keeps errors and slow requests, and only a share of the others. Another share changes the mix of the
+    records, and every signal with it that differs between these requests. These signals do not change:
+
+    - ages, because the age of an index or feature is the same for all requests of a moment;
+    - ``probe_blocked``, because a probe that is not blocked is a failure, whatever share of the others is kept;
+    - ``throughput_ratio``, because it is computed only if the records carry their sampling probabilities.
+
+    >>> depends_on_outcome(_BY_NAME["error"]), depends_on_outcome(_BY_NAME["index_age_s"])
+    (True, False)
+    """
+    return signal.kind != "age" and signal.name not in ("probe_blocked", "throughput_ratio")
+
+
 def mean_rises(channel: ChannelName, direction: Direction) -> bool:
     """Return whether a channel's mean rises if the signal moves in this direction. A fall raises the low tail."""
     return direction == "up" or channel == "low_tail"

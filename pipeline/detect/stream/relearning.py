@@ -82,7 +82,10 @@ class Relearning:
         relearned = wanted & set(learned.signals)
         if (wanted & set(baseline.signals)) - relearned and now_ms < self._at_ms + self._wait_max_ms:
             return None
-        return merge_baselines(baseline, learned, relearned)
+        merged = merge_baselines(baseline, learned, relearned)
+        if not self.signals or "unusable_field" in self.signals:
+            merged = merged.model_copy(update={"expected_fields": learned.expected_fields})
+        return merged.model_copy(update={"baseline_version": baseline_version(merged)})
 
     def dump(self) -> dict[str, Any]:
         """Return the state without the learner, which has separate parts."""
@@ -103,20 +106,25 @@ class Relearning:
 
 
 def merge_baselines(baseline: Baseline, learned: Baseline, names: set[str]) -> Baseline:
-    """Return a baseline in which the given signals are replaced by the signals of another baseline."""
+    """Return a baseline in which the given signals are replaced by the signals of another baseline.
+
+    Its version is still the version of ``baseline``.
+    """
     signals = {
         name: learned.signals[name].model_copy(
             update={"learned_from": learned.learned_from, "learned_to": learned.learned_to}
         )
         for name in sorted(names)
     }
-    merged = baseline.model_copy(
+    # Signals that are not relearned may still come from records that were sampled by outcome.
+    sampled = learned.sampled if names >= set(baseline.signals) else learned.sampled or baseline.sampled
+    return baseline.model_copy(
         update={
             "source": "accepted",
             "learned_to": learned.learned_to,
             "signals": baseline.signals | signals,
             "centroid": learned.centroid if "embedding_similarity" in names else baseline.centroid,
+            "sampled": sampled,
             "effective_at": None,
         }
     )
-    return merged.model_copy(update={"baseline_version": baseline_version(merged)})

@@ -1,8 +1,7 @@
 """The stream of one subject in one partition. It turns records into drifts and baselines."""
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,27 +15,17 @@ from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
 from pipeline.detect.statistics import Statistics
+from pipeline.detect.stream.baseline_output import baseline_output
+from pipeline.detect.stream.monitored_count import MonitoredCount
+from pipeline.detect.stream.outcome_sampling import OutcomeSampling
 from pipeline.detect.stream.relearning import Relearning
 from pipeline.state import Part, State
 from pipeline.step import OutputMessage
 from schemas.baseline import Baseline
 from schemas.relearn import Relearn
-from schemas.topics import BASELINES
 
 PENDING_MAX = 4
 """Maximum number of scheduled baselines. Beyond this number, a new baseline replaces the oldest baseline."""
-
-
-@dataclass(frozen=True, slots=True)
-class MonitoredCount:
-    """Number of finite signal values, and number of these values that a monitor tested."""
-
-    seen: int = 0
-    monitored: int = 0
-
-    def __add__(self, other: "MonitoredCount") -> "MonitoredCount":
-        """Return the sum of two counts."""
-        return MonitoredCount(self.seen + other.seen, self.monitored + other.monitored)
 
 
 class Stream:
@@ -71,6 +60,8 @@ class Stream:
         Version of the last baseline that was offered.
     silence_after_s
         Seconds without a record after which the subject is silent, or None without a baseline.
+    sampling
+        Whether the records are sampled by outcome.
     relearning
         The signals that are being relearned, if any. Their drifts are muted.
     monitored_before
@@ -80,6 +71,8 @@ class Stream:
         statistics, monitor or learners.
     discarded_kinds
         Kinds of parts that the next :meth:`dump_changed` call removes before it writes new parts.
+    block_observer
+        Receives the subject and each block before it is tested, if set. It is not part of the state.
     """
 
     def __init__(self, subject: str, partition: int, settings: DetectSettings) -> None:
@@ -98,6 +91,7 @@ class Stream:
         self.first_seen = FirstSeen()
         self.silence = SilenceTracker()
         self.losses = StreamLosses(subject, partition, settings)
+        self.sampling = OutcomeSampling()
         self.silence_after_s: float | None = None
         self.baseline_version: str | None = None
         self.pending_baselines: list[Baseline] = []
@@ -107,6 +101,7 @@ class Stream:
         self.relearning: Relearning | None = None
         self.changed = self.evidence_changed = False
         self.discarded_kinds: set[str] = set()
+        self.block_observer: Callable[[str, Block], None] | None = None
 
     def dump(self) -> State:
         """Return the state of the part ``stream``. It refers to baselines by version; the restorer looks them up."""
@@ -122,6 +117,7 @@ class Stream:
             "first_seen": self.first_seen.dump(),
             "silence": self.silence.dump(),
             "losses": self.losses.dump(),
+            "sampled": self.sampling.dump(),
             "last_offered_version": self.last_offered_version,
             "baseline_version": self.baseline_version,
             "pending_versions": [baseline.baseline_version for baseline in self.pending_baselines],
@@ -139,6 +135,7 @@ class Stream:
         self.first_seen.load(state["first_seen"])
         self.silence.load(state["silence"])
         self.losses.load(state.get("losses"))
+        self.sampling.load(state.get("sampled"))
         self.last_offered_version = state["last_offered_version"]
 
     def mark_all(self) -> None:
@@ -262,10 +259,11 @@ class Stream:
         """Start a monitor with a baseline, and stop learning. Return the monitor."""
         self.relearning = None
         self.monitored_before = self.monitored
-        self.monitor = Monitor(baseline, self._settings)
+        self.monitor = Monitor(baseline, self._settings, is_sampled=self.sampling.is_active)
         self.baseline_version = baseline.baseline_version
         self.derived.apply_baseline(baseline)
         self.first_seen.follow(baseline)
+        self.losses.apply_baseline(baseline)
         self.silence_after_s = SilenceTracker.threshold_s(baseline, self._settings)
         self.learner = None
         self.changed = self.evidence_changed = True
@@ -329,9 +327,12 @@ class Stream:
     def _observe(self, records: Records) -> list[OutputMessage]:
         """Pass one block to the statistics, the monitor and the learners."""
         block = self.columns.build_block(records)
+        if self.block_observer is not None:
+            self.block_observer(self.subject, block)
         self.evidence_changed = True
         silences = self._find_silences(block)
         self.statistics.observe(block)
+        ended = self._follow_sampling(block)
         if self.monitor is not None and self.baseline_version is not None:
             findings = [
                 finding
@@ -340,7 +341,7 @@ class Stream:
             ]
             found = (*silences, *self.first_seen.observe(block), *findings)
             drifts = [self._drift_output(finding) for finding in found]
-            return drifts + self._relearn_from(block, self.monitor.baseline)
+            return ended + drifts + self._relearn_from(block, self.monitor.baseline)
         self.first_seen.observe(block)
         seen = int(np.count_nonzero(np.isfinite(block.values)))
         self.monitored_before += MonitoredCount(seen)
@@ -362,13 +363,26 @@ class Stream:
             provider=self.columns.provider,
         )
 
+    def _follow_sampling(self, block: Block) -> list[OutputMessage]:
+        """Select the tests again if a block starts or ends sampling by outcome. End the drifts of excluded tests."""
+        if not self.sampling.update(block) or self.monitor is None:
+            return []
+        history = self.monitor.dump()["monitor"]
+        self.monitor = Monitor(self.monitor.baseline, self._settings, is_sampled=self.sampling.is_active)
+        self.monitor.load({"monitor": history})
+        return self._end_drifts(self.monitor.end_untested(int(block.times_ms[0])))
+
     def _close_drifts(self, now_ms: int) -> list[OutputMessage]:
         """End all published drifts because another baseline is applied."""
         if self.monitor is None:
             return []
+        ended = self._end_drifts(self.monitor.close_drifts(now_ms))
+        return ended + self.losses.end_absences(self.columns.environment)
+
+    def _end_drifts(self, ended: list[Finding]) -> list[OutputMessage]:
         return [
             self._drift_output(finding)
-            for finding in self.monitor.close_drifts(now_ms)
+            for finding in ended
             if self.relearning is None or self.relearning.was_published(finding)
         ]
 
@@ -393,8 +407,3 @@ class Stream:
             return []
         self.replace_monitor(baseline)
         return [baseline_output(baseline)]
-
-
-def baseline_output(baseline: Baseline) -> OutputMessage:
-    """Return the message that publishes a baseline. Compaction retains the newest message per version."""
-    return OutputMessage(BASELINES, f"{baseline.subject}/{baseline.baseline_version}".encode(), baseline.to_json())

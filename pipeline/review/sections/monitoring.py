@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from pipeline.detect.signals import catalogue
+from pipeline.detect.signals import catalogue, channels
 from pipeline.review.markdown import code_list
 from pipeline.review.material import Material
 from schemas.drift import Layer
 
-MonitoringState = Literal["moved", "steady", "monitored", "not testable", "not reported", "unknown"]
+MonitoringState = Literal["moved", "steady", "monitored", "not testable", "sampled", "not reported", "unknown"]
 """State of a signal during the incident. The state is ``monitored`` if no remaining message shows whether the signal
 moved."""
 
@@ -17,6 +17,7 @@ _TEXTS: Mapping[MonitoringState, str] = {
     "steady": "Monitored, and stayed within the baseline",
     "monitored": "Monitored, but no drift messages are left to show whether it moved",
     "not testable": "Reported but not monitored, because it was still moving while its baseline was learned",
+    "sampled": "Reported but not monitored, because its baseline was learned from records that are sampled by outcome",
     "not reported": "Not in the baseline, so not monitored",
     "unknown": "Unknown, because there is no baseline",
 }
@@ -36,6 +37,9 @@ def monitoring_state(signal: str, material: Material) -> MonitoringState:
         return "not reported"
     if known.channels and all(channel.moving or not channel.count for channel in known.channels.values()):
         return "not testable"
+    index = catalogue.SIGNAL_INDEX.get(signal)
+    if baseline.sampled and index is not None and channels.depends_on_outcome(catalogue.SIGNALS[index]):
+        return "sampled"
     return "steady" if material.drifts else "monitored"
 
 

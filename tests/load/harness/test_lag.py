@@ -7,7 +7,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from load.errors import LoadError
 from load.harness.lag import wait_for_lag
-from load.inputs.message_files import OutgoingMessage
+from load.traffic.outgoing_message import OutgoingMessage
 from load.traffic.producer import produce
 from schemas.topics import ALERTS, DRIFTS, RECORDS
 from topologies.broker.embedded_broker import EmbeddedBroker

@@ -13,8 +13,7 @@ import pytest_asyncio
 from aiokafka.admin import AIOKafkaAdminClient
 
 from load.harness import temporary_topology, wait_for_lag
-from load.inputs import OutgoingMessage
-from load.traffic import produce
+from load.traffic import OutgoingMessage, produce
 from load.world import SUBJECT, World, json_lines
 from pipeline.step import RawMessage
 from schemas.topics import TOPICS, checkpoints_topic

@@ -49,7 +49,8 @@ def create_console() -> Console:
 
 
 def test_measuring_counts_messages_and_subjects_of_the_files(tmp_path: Path) -> None:
-    span = Replay((write_records(tmp_path / "a.ndjson", subject="bot", minutes=1, more=b"{"),)).measure()
+    replay = Replay((write_records(tmp_path / "a.ndjson", subject="bot", minutes=1, more=b"{"),))
+    span = replay.measure(replay.open())
     assert span.subjects == {"bot"}
     assert span.unreadable == 1
     assert START <= span.first_ms < span.last_ms < START + MINUTE_MS
@@ -60,7 +61,7 @@ def test_a_file_without_a_single_record_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("hello\n")
     with pytest.raises(LoadError, match=r"notes.txt: no line contains a record"):
-        Replay((path,)).measure()
+        Replay((path,)).measure(Replay((path,)).open())
 
 
 async def test_a_readiness_out_of_bounds_is_refused_before_anything_starts(tmp_path: Path) -> None:

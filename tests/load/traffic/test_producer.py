@@ -5,7 +5,7 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from load.inputs.message_files import OutgoingMessage
+from load.traffic.outgoing_message import OutgoingMessage
 from load.traffic.producer import produce
 from schemas.topics import RECORDS
 from topologies.broker.embedded_broker import EmbeddedBroker

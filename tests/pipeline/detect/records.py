@@ -51,6 +51,9 @@ def junk_record(rng: random.Random) -> dict[str, Any]:
             if rng.random() < 0.1:
                 fields[section] = rng.choice(JUNK)
     if rng.random() < 0.4:
+        fields["sampled"] = rng.choice([*JUNK, "tail"])
+        fields["sampling_probability"] = rng.choice([*JUNK, 0.25, 1e-5])
+    if rng.random() < 0.4:
         fields["custom"] = {f"c{rng.randrange(6)}": rng.choice(JUNK) for _ in range(3)}
     return fields
 
@@ -99,6 +102,9 @@ def as_dicts(records: Records) -> list[dict[str, Any]]:
             },
             "is_request": bool(records.is_request[row]),
             "request_id": records.request_ids[row],
+            "sampling_probability": None
+            if records.sampling_probabilities is None or np.isnan(records.sampling_probabilities[row])
+            else records.sampling_probabilities[row],
             "converted": sorted(name for name, mask in records.converted.items() if mask[row]),
             "labels": {name: column[row] for name, column in records.labels.items() if column[row] is not None},
             "custom": records.custom_fields[row] if records.custom_fields else None,

@@ -99,6 +99,7 @@ def full_state(step: DetectStep) -> dict[str, bytes]:
             "derived": [stream.derived.dump(), stream.first_seen.dump(), stream.silence.dump()],
             "rows": stream.buffer.records.dump() if len(stream.buffer) else None,
             "losses": stream.losses.dump(),
+            "sampled": stream.sampling.dump(),
             "held": stream.event_time_guard.dump(),
             "duplicates": [stream.duplicates._number, *stream.duplicates._chunks],
             "statistics": stream.statistics.dump(),

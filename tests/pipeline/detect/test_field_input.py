@@ -157,8 +157,8 @@ class TestConvertedValues:
         step, _ = push(objects)
         columns = step.streams["bot"].columns
         assert columns.bad_fields == {
-            ("infrastructure.latency_ms", "wrong_type"): 20,
-            ("infrastructure.error", "wrong_type"): 20,
+            ("infrastructure.latency_ms", "is_text"): 20,
+            ("infrastructure.error", "is_number"): 20,
         }
         checkpoint = Checkpoint()
         checkpoint.take(step)

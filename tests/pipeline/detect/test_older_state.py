@@ -5,9 +5,11 @@ from pathlib import Path
 
 import orjson
 
+from pipeline.detect.baselines import baseline_version
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
+from schemas.baseline import Baseline
 from schemas.topics import BASELINES
 from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, message, record
 from tests.pipeline.detect.test_settings_change import kinds_in
@@ -41,6 +43,12 @@ def test_the_parts_of_format_1_whose_content_has_not_changed_are_kept():
     assert (len(bot.buffer), len(search.buffer)) == (10, 45)
     checkpoint.take(step)
     assert kinds_in(checkpoint.parts) == {"partition", "rows", "stream"}
+
+
+def test_the_version_of_an_older_baseline_is_still_the_hash_of_its_content():
+    baseline = Baseline.from_json(orjson.dumps(FORMAT_1["baseline"]))
+    assert baseline_version(baseline) == baseline.baseline_version
+    assert baseline_version(baseline.model_copy(update={"sampled": "tail"})) != baseline.baseline_version
 
 
 def test_a_step_continues_from_format_1_and_writes_the_current_format():

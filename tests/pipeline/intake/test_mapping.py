@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from pipeline.detect.admission import Admission
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import catalogue
-from pipeline.intake import DroppedValue, FieldMapping, MappingSettings
+from pipeline.intake import FieldMapping, MappingSettings
+from pipeline.intake.mapping import DroppedValue
 from pipeline.lenient_json import NOT_FINITE, dump_json
 from pipeline.step import RawMessage
 from schemas.record_fields import RECORD_FIELDS
@@ -19,6 +20,11 @@ AT_MS = 1_795_489_920_123
 
 def read(source, **settings):
     return FieldMapping(MappingSettings(**settings)).read({"subject": "bot", "timestamp": AT} | source)
+
+
+def admit(record):
+    message = RawMessage("driftwire.records", 0, 0, AT_MS, None, dump_json(record))
+    return Admission(DetectSettings(), replay=True).admit([message])
 
 
 def value_of(source, entry, **settings):
@@ -93,7 +99,7 @@ def test_units_are_converted(entry, sent, expected):
 def test_a_value_without_that_unit_is_dropped(sent, reason):
     mapped = read({"x": sent}, map=("x=latency_ms:h",))
     assert mapped.dropped == [DroppedValue("infrastructure.latency_ms", "x", reason)]
-    assert "infrastructure" not in mapped.record
+    assert mapped.record["infrastructure"] == {"latency_ms": {}}
 
 
 def test_values_without_a_unit_are_passed_on_for_detect_to_convert():
@@ -120,8 +126,12 @@ def test_values_without_a_unit_are_passed_on_for_detect_to_convert():
 )
 def test_text_that_could_be_a_prompt_never_reaches_a_record(entry, sent, reason):
     mapped = read({"x": sent}, map=(entry,))
-    assert [drop.reason for drop in mapped.dropped] == [reason]
-    assert mapped.record == {"subject": "bot", "timestamp": AT}
+    (dropped,) = mapped.dropped
+    assert dropped.reason == reason
+    section, name = dropped.field.split(".")
+    assert mapped.record == {"subject": "bot", "timestamp": AT, section: {name: {}}}
+    batch = admit(mapped.record)
+    assert [(field, why) for _, field, why in batch.records.faults] == [(dropped.field, "wrong_type")]
 
 
 def test_only_mapped_values_reach_a_record():
@@ -294,8 +304,7 @@ MAPPED = FieldMapping(
 def test_any_object_becomes_a_record_that_detect_admits_or_a_problem(source):
     mapped = MAPPED.read(source | {"subject": source.get("subject", "bot"), "timestamp": source.get("timestamp", AT)})
     if mapped.problem is None:
-        message = RawMessage("driftwire.records", 0, 0, AT_MS, None, dump_json(mapped.record))
-        batch = Admission(DetectSettings(), replay=True).admit([message])
+        batch = admit(mapped.record)
         assert (len(batch.records), len(batch.dead_letters)) == (1, 0)
         assert batch.records.times_ms.tolist() == [mapped.time_ms]
     else:

@@ -224,6 +224,13 @@ def test_a_signal_that_was_still_moving_does_not_count_as_monitored():
     )
 
 
+def test_a_signal_whose_baseline_is_sampled_by_outcome_does_not_count_as_monitored():
+    sampled = baseline(*MONITORED, "retrieval_score").model_copy(update={"sampled": "tail"})
+    text = draft(world(baselines=[sampled]))
+    assert "because its baseline was learned from records that are sampled by outcome: `retrieval_score`" in text
+    assert "stayed within the baseline: `retrieval_score`" not in text
+
+
 def actions(material=None):
     return section("Action items", material)
 

@@ -25,7 +25,7 @@ RECORDS = 3000
 INTERVAL_MS = 1000
 
 
-def records(subject="support-bot", count=RECORDS, seed=7, interval_ms=INTERVAL_MS, level=lambda _: 1.0):
+def records(subject="support-bot", count=RECORDS, seed=7, interval_ms=INTERVAL_MS, level=lambda _: 1.0, sampled=None):
     world = random.Random(seed)
     for number in range(count):
         yield {
@@ -34,6 +34,7 @@ def records(subject="support-bot", count=RECORDS, seed=7, interval_ms=INTERVAL_M
             "timestamp": START_MS + number * interval_ms,
             "infrastructure": {"latency_ms": world.lognormvariate(6, 0.5) * level(number * interval_ms)},
             "output": {"refused": world.random() < 0.01, "finish_reason": "stop"},
+            "sampled": sampled,
         }
 
 
@@ -75,6 +76,30 @@ def test_a_file_of_records_becomes_a_baseline(file, tmp_path):
 def test_the_same_file_gives_the_same_baseline(file, tmp_path):
     first = learn(file, tmp_path)[0].read_bytes()
     assert learn(file, tmp_path)[0].read_bytes() == first
+
+
+@pytest.mark.slow
+def test_a_csv_file_is_mapped_and_what_was_found_is_shown_first(tmp_path):
+    path = tmp_path / "requests.csv"
+    rows = [
+        f"{format_timestamp(record['timestamp'])[:-1]};{record['infrastructure']['latency_ms'] / 1000:.3f}".replace(
+            ".", ","
+        )
+        + f";{'t' if record['output']['refused'] else 'f'}"
+        for record in records()
+    ]
+    rows.insert(100, "no cells")
+    path.write_text("at;took;refused\n" + "\n".join(rows))
+    mapping = ("--map", "at=timestamp", "--map", "took=latency_ms:s", "--subject", "bot", "--time-zone", "UTC")
+    output, printed = learn(path, tmp_path, *mapping)
+    baseline = Baseline.from_json(output.read_bytes())
+    assert (baseline.subject, baseline.records) == ("bot", RECORDS)
+    assert 300 < baseline.signals["latency_ms"].knots[256] < 600
+    found, _, learned = printed.partition("1 unusable row, first in line 102")
+    assert "CSV, semicolon, UTF-8" in found
+    assert "number with decimal comma" in found
+    assert "boolean f/t" in found
+    assert "unusable records: none" in learned
 
 
 def test_unusable_lines_are_counted_by_reason_and_skipped(file, tmp_path):
@@ -229,3 +254,21 @@ def test_learn_and_show_name_a_signal_that_was_still_moving(tmp_path):
     )
     assert "not monitored, because the second half of the records differs from the first: latency_ms;" in printed
     assert "still moving" in output
+
+
+def test_learn_prints_the_fields_that_could_not_be_used_and_look_alikes(tmp_path):
+    path = tmp_path / "records.ndjson"
+    objects = list(records())
+    for content in objects[::10]:
+        content["output"] |= {"refused": "by policy", "refusal": True}
+    path.write_text("\n".join(map(json.dumps, objects)))
+    _, printed = learn(path, tmp_path)
+    assert f"output.refused is text in {len(objects[::10]):,} records" in printed
+    assert "output.refusal is not a field of a record and is ignored: did you mean output.refused?" in printed
+
+
+@pytest.mark.slow
+def test_learn_and_show_say_that_rates_of_sampled_records_are_not_monitored(tmp_path):
+    printed, output = learn_and_show(tmp_path, 160, count=6000, interval_ms=15_000, sampled="tail")
+    assert "records are sampled by outcome, so signals that depend on the outcome are not monitored" in printed
+    assert "up: not testable, its records are sampled by" in output

@@ -19,6 +19,7 @@ from topologies.kafka_security import SecuritySettings
 REJECTED = sorted((Path(__file__).parent).glob("*.toml"))
 EXAMPLE = Path(__file__).parents[3] / "driftwire.example.toml"
 COMMENTED_KEYS = (
+    "intake",
     "route.routes.",
     "route.labels.",
     "route.inhibit.",

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pipeline.intake import MappingSettings
 from topologies.errors import DriftwireError
 from topologies.record_files import open_records
+from topologies.record_files.exports import EXPORTS
 
 CELLS = st.one_of(
     st.sampled_from(
@@ -23,7 +24,7 @@ CELLS = st.one_of(
 )
 COLUMNS = ("timestamp", "latency_ms", "refused", "custom.score", "versions.model")
 MAPPING = MappingSettings(subject="bot", time_zone="UTC")
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def read_all(path: Path, mapping: MappingSettings) -> int | None:
@@ -94,6 +95,17 @@ def test_every_value_of_a_json_file_is_accounted_for(tmp_path: Path, objects, as
     nested = sum(max(len(value), 1) - 1 for value in objects if isinstance(value, list))
     assert count is not None
     assert 1 + len(objects) <= count <= 1 + len(objects) + nested + sum(isinstance(value, list) for value in objects)
+
+
+@QUICK
+@given(values=st.data(), export=st.sampled_from(EXPORTS))
+def test_any_values_under_the_keys_of_an_export_are_accounted_for(tmp_path: Path, values, export) -> None:
+    keys = {source.partition(".")[0] for rule in export.rules for source in rule.sources}
+    keys |= {key for group in export.keys for key in group}
+    rows = values.draw(st.lists(st.fixed_dictionaries(dict.fromkeys(sorted(keys), VALUES)), min_size=1, max_size=3))
+    path = tmp_path / "export.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert read_all(path, MAPPING) in (None, len(rows))
 
 
 @pytest.mark.parametrize("cells", [["2026-11-24T03:00:01Z"], ["2026-11-24T03:00:01Z", "1", "2"]])

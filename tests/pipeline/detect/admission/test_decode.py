@@ -4,7 +4,6 @@ import random
 import pytest
 
 from pipeline.detect.admission.decode import (
-    ELEMENTS_MAX,
     element_index,
     message_index,
     parse_messages,
@@ -19,6 +18,7 @@ from pipeline.lenient_json import (
     dump_json,
     parse_json,
 )
+from schemas.record import ELEMENTS_MAX
 from tests.hostile import kinds
 from tests.pipeline.detect.streams import START_MS
 

@@ -1,5 +1,6 @@
 import random
 
+import numpy as np
 import pytest
 
 from pipeline.detect.admission.reader import RecordReader
@@ -66,13 +67,32 @@ def test_a_fault_has_its_row_its_field_and_its_reason():
     )
     assert records.faults == [
         (1, "output.confidence", "out_of_bounds"),
-        (1, "output.length", "wrong_type"),
-        (2, "output.length", "wrong_type"),
+        (1, "output.length", "is_text"),
+        (2, "output.length", "is_boolean"),
         (3, "environment", "too_long"),
         (3, "output", "not_an_object"),
-        (3, "request_id", "wrong_type"),
+        (3, "request_id", "is_number"),
     ]
     assert [fields["values"] for fields in as_dicts(records)] == [{"length": 3.0, "confidence": 0.5}, {}, {}, {}]
+
+
+def test_only_the_defined_kind_of_sampling_is_read():
+    records = read(*({"subject": "bot", "sampled": value} for value in ("tail", None, "head", ["tail"], True, "")))
+    assert records.labels["sampled"] == ["tail", None, None, "tail", None, None]
+    assert records.faults == [
+        (2, "sampled", "out_of_bounds"),
+        (4, "sampled", "wrong_type"),
+        (5, "sampled", "out_of_bounds"),
+    ]
+
+
+def test_a_sampling_probability_is_above_a_limit_and_at_most_one():
+    values = (0.25, 1, "0.5", None, 1e-4, 9e-5, 0, -0.1, 1.01, True, "often")
+    records = read(*({"subject": "bot", "sampling_probability": value} for value in values))
+    assert np.nan_to_num(records.sampling_probabilities, nan=-1).tolist() == [0.25, 1, 0.5, -1, 1e-4, *[-1] * 6]
+    reasons = ["out_of_bounds"] * 4 + ["wrong_type"] * 2
+    assert records.faults == [(row, "sampling_probability", reason) for row, reason in enumerate(reasons, 5)]
+    assert np.flatnonzero(records.converted["sampling_probability"]).tolist() == [2]
 
 
 BLANK_IDS = [
@@ -101,9 +121,17 @@ def test_a_record_with_a_blank_or_bad_id_has_no_id_and_is_a_request(blank):
 
 def test_text_that_only_looks_like_a_number_or_boolean_is_a_bad_field():
     for text in ("", " ", "nan", "inf", "-Infinity", "1_000", "1,204", "812,5", "0x10", "1e", "٣", "1" * 65, "1e9999"):
-        assert read({"output": {"length": text}}).faults == [(0, "output.length", "wrong_type")], text
-    for value in ("", "truth", "2", "t" * 100_000, 2, -1, 0.5, [True], {}):
-        assert read({"output": {"refused": value}}).faults == [(0, "output.refused", "wrong_type")], value
+        assert read({"output": {"length": text}}).faults == [(0, "output.length", "is_text")], text
+    for value in ("", "truth", "2", "t" * 100_000):
+        assert read({"output": {"refused": value}}).faults == [(0, "output.refused", "is_text")], value
+
+
+@pytest.mark.parametrize(
+    ("value", "fault"),
+    [(2, "is_number"), (-1, "is_number"), (0.5, "is_number"), ([True], "is_list"), ({}, "is_object")],
+)
+def test_a_fault_names_the_type_that_was_found(value, fault):
+    assert read({"output": {"refused": value}}).faults == [(0, "output.refused", fault)]
 
 
 def test_a_converted_value_out_of_bounds_is_not_counted_as_converted():

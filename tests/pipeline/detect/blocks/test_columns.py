@@ -7,7 +7,12 @@ import pytest
 from pipeline.detect.admission.projection import CUSTOM_FIELDS_MAX, LABEL_FIELDS_MAX, project
 from pipeline.detect.admission.reader import RecordReader
 from pipeline.detect.admission.records import Records
-from pipeline.detect.blocks.columns import COUNTED_FIELDS_MAX, CUSTOM_NAME_LENGTH_MAX, SignalColumns
+from pipeline.detect.blocks.columns import (
+    COUNTED_FIELDS_MAX,
+    CUSTOM_NAME_LENGTH_MAX,
+    LOOK_ALIKES_MAX,
+    SignalColumns,
+)
 from pipeline.detect.signals.catalogue import SIGNALS
 from tests.pipeline.detect.records import junk_record
 from tests.pipeline.detect.streams import START_MS, outcome, record
@@ -138,16 +143,16 @@ def test_a_bad_value_is_dropped_and_counted_but_no_other_value_is():
     assert by_name(block)["confidence"][0] == 0.5
     assert np.isnan(block.values).sum() == 4
     assert columns.bad_fields == {
-        ("output.length", "wrong_type"): 1,
+        ("output.length", "is_text"): 1,
         ("output.confidence", "out_of_bounds"): 1,
-        ("output.confidence", "wrong_type"): 1,
+        ("output.confidence", "is_boolean"): 1,
     }
 
 
 def test_a_custom_signal_keeps_the_kind_of_its_first_value():
     columns, block = block_of([{"custom": {"a": True, "b": 1}}, {"custom": {"a": 1, "b": False}}])
     assert as_dicts(block) == [{"custom.a": 1.0, "custom.b": 1.0}, {"custom.a": 1.0}]
-    assert columns.bad_fields == {("custom.b", "wrong_type"): 1}
+    assert columns.bad_fields == {("custom.b", "is_boolean"): 1}
     assert columns.converted_fields == {"custom.a": 1}
 
 
@@ -180,12 +185,13 @@ def test_converted_values_are_counted_by_field():
         "custom.b": 2,
     }
     assert columns.bad_fields == {
-        ("output.length", "wrong_type"): 1,
+        ("output.length", "is_text"): 1,
         ("output.length", "out_of_bounds"): 1,
-        ("output.refused", "wrong_type"): 2,
-        ("output.finish_reason", "wrong_type"): 2,
-        ("custom.a", "wrong_type"): 1,
-        ("custom.b", "wrong_type"): 1,
+        ("output.refused", "is_list"): 1,
+        ("output.refused", "is_number"): 1,
+        ("output.finish_reason", "is_list"): 2,
+        ("custom.a", "is_text"): 1,
+        ("custom.b", "is_number"): 1,
     }
     restored = SignalColumns(16)
     restored.load(columns.dump())
@@ -195,7 +201,7 @@ def test_converted_values_are_counted_by_field():
 def test_names_that_senders_choose_do_not_fill_the_counts():
     columns, _ = block_of([{"segment": {f"name-{number}": 1.5}} for number in range(2 * COUNTED_FIELDS_MAX)])
     assert columns.bad_fields.total() == 2 * COUNTED_FIELDS_MAX
-    assert columns.bad_fields["segment", "wrong_type"] == COUNTED_FIELDS_MAX
+    assert columns.bad_fields["segment", "is_number"] == COUNTED_FIELDS_MAX
     assert len(columns.bad_fields) == COUNTED_FIELDS_MAX + 1
 
 
@@ -203,7 +209,7 @@ def test_a_bad_custom_value_does_not_count_as_a_signal():
     columns, block = block_of([{"custom": {"a": "x", "b": 1e300, "": 1, "c": 1, "d": 2}}], SignalColumns(1))
     assert [signal.name for signal in block.signals] == ["custom.c"]
     assert columns.bad_fields == {
-        ("custom", "wrong_type"): 1,
+        ("custom", "is_text"): 1,
         ("custom", "out_of_bounds"): 1,
         ("custom", "bad_name"): 1,
         ("custom", "too_many"): 1,
@@ -277,7 +283,7 @@ def test_a_custom_signal_of_a_buffered_record_is_already_in_the_state():
     restored.load(columns.dump())
     assert restored.signals == []
     read([{"custom": {"y": 1, "x": 2}}], restored)
-    assert restored.bad_fields == {("custom", "too_many"): 1, ("custom.x", "wrong_type"): 1}
+    assert restored.bad_fields == {("custom", "too_many"): 1, ("custom.x", "is_number"): 1}
     assert by_name(restored.build_block(records)) == {"custom.x": [1.0]}
 
 
@@ -331,3 +337,17 @@ def test_labels_beyond_the_limit_are_not_read():
     assert len(block_of([labelled(many)], SignalColumns(0))[1].versions) == LABEL_FIELDS_MAX
     large = labelled(many, note="x" * 9000)
     assert block_of([project(large)], SignalColumns(0))[1].versions == block_of([large], SignalColumns(0))[1].versions
+
+
+def test_unknown_fields_that_look_like_a_known_one_are_named_once_and_restored():
+    odd = {"output": {"refusal": True, "note": "x"}, "latencyMs": 3, "infrastructure": {"latency": 3}}
+    columns, _ = block_of([{"output": {"length": 3}}, odd, odd])
+    assert columns.look_alikes == {"output.refusal", "latencyMs", "infrastructure.latency"}
+    restored = SignalColumns(16)
+    restored.load(columns.dump())
+    assert restored.look_alikes == columns.look_alikes
+
+
+def test_the_number_of_look_alikes_is_limited():
+    columns, _ = block_of([{"output": {f"length{number}": 1}} for number in range(2 * LOOK_ALIKES_MAX)])
+    assert len(columns.look_alikes) == LOOK_ALIKES_MAX

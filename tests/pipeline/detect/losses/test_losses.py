@@ -68,8 +68,17 @@ class TestUnusableFields:
         assert drift.now == pytest.approx(share, abs=0.05)
         assert drift.layer == "data"
         assert drift.environment == "production"
-        assert "of the values of infrastructure.latency_ms cannot be used (wrong_type)" in drift.sentence
+        assert "infrastructure.latency_ms is text in " in drift.sentence
         assert "fast" not in drift.sentence
+
+    @pytest.mark.parametrize(("period", "fields"), [(50, []), (3, ["field=sampling_probability"])])
+    def test_unusable_probabilities_are_judged_as_a_share_of_all(self, period, fields):
+        messages = []
+        for number in range(3000):
+            at = START_MS + number * 20
+            probability = 0 if number % period == 0 else 0.5
+            messages.append(message(number, as_json(fields_of(number, at) | {"sampling_probability": probability}), at))
+        assert [drift.segment for drift in losses_of(messages) if drift.state == "firing"] == fields
 
     def test_a_low_rate_of_records_is_enough(self):
         drifts = losses_of(stream(600, 1, unusable=0.3))
@@ -230,7 +239,7 @@ def test_an_incident_says_what_is_lost_and_whose_clock_is_off():
     incident = only(*drifts_of(outputs))
     assert incident.failure_mode == "unusable_records"
     assert incident.severity == "P4"
-    assert "unusable form (field=infrastructure.latency_ms)" in incident.summary
+    assert "of records in which infrastructure.latency_ms is text" in incident.summary
     sentences = [line.sentence for line in incident.evidence]
     assert any("records from region eu-1 are dated 6 min ahead of their arrival" in text for text in sentences)
-    assert any("the values of infrastructure.latency_ms cannot be used" in text for text in sentences)
+    assert any("infrastructure.latency_ms is text in" in text for text in sentences)

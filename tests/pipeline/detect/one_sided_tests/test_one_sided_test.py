@@ -1,11 +1,13 @@
 import math
 
+import numpy as np
 import pytest
 
 from pipeline.correlate.severity.table import SeverityTable
 from pipeline.detect.one_sided_tests.one_sided_test import (
     NEVER_DEMOTED,
     YEAR_S,
+    NotTestable,
     compute_threshold,
     derive_tests,
     fleet_updates_per_s,
@@ -109,3 +111,25 @@ def test_unknown_signals_and_values_without_knots_are_skipped(baseline):
     length = baseline.signals["length"]
     signals = {"nonsense": length, "length": length.model_copy(update={"knots": None})}
     assert derive_tests(baseline.model_copy(update={"signals": signals}), REPLAY) == ([], [])
+
+
+@pytest.mark.parametrize("of_baseline", [True, False])
+def test_signals_that_depend_on_the_outcome_are_not_testable_if_records_are_sampled(of_baseline):
+    rows = 30_000
+    random = np.random.default_rng(2)
+    columns = {
+        **normal_world(1, rows),
+        "index_age_s": random.uniform(0, 100, rows),
+        "probe_blocked": np.ones(rows),
+        "throughput_ratio": random.normal(1, 0.1, rows),
+    }
+    whole = learned(columns, REPLAY)
+    sampled = whole.model_copy(update={"sampled": "tail"}) if of_baseline else whole
+    tests, not_testable = derive_tests(sampled, REPLAY, is_sampled=not of_baseline)
+    assert {test.signal.name for test in tests} == {"index_age_s", "probe_blocked", "throughput_ratio"}
+    excluded = {test.key for test in not_testable if test.reason == NotTestable.SAMPLED_BY_OUTCOME}
+    before, never_testable = derive_tests(whole, REPLAY)
+    assert {key[0] for key in excluded} == normal_world(1, 1).keys()
+    # The false-alarm budget is shared by the same tests, so thresholds do not change.
+    assert [test.threshold for test in tests] == [test.threshold for test in before if test.key not in excluded]
+    assert len(tests) + len(not_testable) == len(before) + len(never_testable)

@@ -1,0 +1,92 @@
+"""The intake step: JSON messages of other services become records, which are keyed by their subject."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from pipeline.dead_letters import VALUE_BYTES_MAX, dead_letter
+from pipeline.intake.mapping import FieldMapping, MappedRecord
+from pipeline.intake.settings import TopicSettings
+from pipeline.json_elements import read_elements
+from pipeline.lenient_json import dump_json
+from pipeline.step import InputMessage, OutputMessage
+from schemas.timestamp import EARLIEST_MS, LATEST_MS
+from schemas.topics import RECORDS
+
+
+class IntakeStep:
+    """The step for one partition of all input topics. It has no state.
+
+    Every object becomes a record or a dead letter.
+
+    Parameters
+    ----------
+    topics
+        Settings of each input topic.
+    partition_of
+        Function that returns the partition of ``driftwire.records`` for a key. Equal keys always get the same partition.
+    """
+
+    def __init__(self, topics: Mapping[str, TopicSettings], partition_of: Callable[[bytes], int]) -> None:
+        self._topics = {name: TopicMapping(settings) for name, settings in topics.items()}
+        self._partition_of = partition_of
+
+    def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
+        """Restore nothing."""
+        yield from (f"the part {key!r} of the state is discarded: intake has no state" for key, _ in parts)
+
+    def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
+        """Map the objects of messages to records."""
+        outputs = []
+        for message in messages:
+            mapping = self._topics[message.topic]
+            for element in read_elements(message.value, bytes_max=VALUE_BYTES_MAX):
+                reason, detail = element.reason, element.detail
+                if element.fields is not None:
+                    mapped = mapping.read(element.fields, message)
+                    if mapped.reason is None:
+                        outputs.append(self._record(mapped))
+                        continue
+                    reason, detail = mapped.reason, mapped.problem or ""
+                outputs.append(
+                    dead_letter("intake", message, reason, detail, index=element.index, value=element.content)
+                )
+        return outputs
+
+    def control(self, message: InputMessage) -> list[OutputMessage]:  # noqa: ARG002  intake has no control topic
+        """Ignore a control message."""
+        return []
+
+    def tick(self, wall_ms: int) -> list[OutputMessage]:  # noqa: ARG002  intake needs no clock
+        """Ignore the wall-clock time."""
+        return []
+
+    def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield nothing."""
+        return iter(())
+
+    def mark_all(self) -> None:
+        """Do nothing."""
+
+    def on_gap(self) -> list[OutputMessage]:
+        """Do nothing."""
+        return []
+
+    def _record(self, mapped: MappedRecord) -> OutputMessage:
+        key = mapped.record["subject"].encode()
+        return OutputMessage(RECORDS, key, dump_json(mapped.record), self._partition_of(key))
+
+
+class TopicMapping:
+    """The mapping of the messages of one topic."""
+
+    def __init__(self, settings: TopicSettings) -> None:
+        self.fields = FieldMapping(settings)
+        self._sampled = settings.sampled
+        self._uses_message_time = settings.message_time
+
+    def read(self, fields: Mapping[str, object], message: InputMessage) -> MappedRecord:
+        """Map one object of a message."""
+        has_time = self._uses_message_time and EARLIEST_MS <= message.timestamp <= LATEST_MS
+        mapped = self.fields.read(fields, default_time_ms=message.timestamp if has_time else None)
+        if self._sampled:
+            mapped.record["sampled"] = self._sampled
+        return mapped
