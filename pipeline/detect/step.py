@@ -216,7 +216,7 @@ class DetectStep:
 
     def _load(self, state: State) -> None:
         self._watermark.time_ms = state["watermark"]
-        self._counts = Counter(state["counts"])
+        self._counts = read_partition_counts(state)
         self._evicted_count = MonitoredCount(state["evicted_seen"], state["evicted_monitored"])
         # Checkpoints of earlier versions do not contain losses.
         self._dead_letters.load(state.get("dead_letters", {"rejections": []}))
@@ -333,3 +333,8 @@ class DetectStep:
         self._counts["converted_fields"] += oldest.columns.converted_fields.total()
         self._evicted_count += oldest.monitored
         return oldest.event_time_guard.discard_held(position)
+
+
+def read_partition_counts(state: State) -> Counter[str]:
+    """Return the counts in the state of :data:`PARTITION`, which do not belong to a stream. See :meth:`DetectStep.counts`."""
+    return Counter(state["counts"])

@@ -3,13 +3,13 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
 
-from pipeline.wording import duration
-from schemas.baseline import Baseline
+from pipeline.wording import NAMES_MAX, duration
 from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
@@ -22,12 +22,27 @@ from topologies.commands.record_file_options import (
     record_file_options,
     selected_subject,
 )
-from topologies.commands.running_options import bootstrap_option, config_option
+from topologies.commands.running_options import bootstrap_option, config_option, configuration_options
+from topologies.errors import DriftwireError
 from topologies.terminal import echo
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pipeline.detect.settings import DetectSettings
     from pipeline.intake import MappingSettings
-    from topologies.record_files import ReadOptions
+    from schemas.baseline import Baseline
+    from topologies.configuration import Configuration
+    from topologies.record_files import ReadOptions, RecordFile
+
+READY_RECORDS_MIN = 100
+"""Minimum records of a signal from which a baseline can be learned."""
+
+SPAN_MIN_S = 10
+"""Minimum seconds of event time from which a baseline can be learned."""
+
+SPAN_SHARE = 0.9
+"""Share of the span of the records that the hint of an error requires."""
 
 
 @click.group("baseline", short_help="Learn, publish, show and accept baselines.")
@@ -36,10 +51,10 @@ def command() -> None:
 
 
 @command.command("learn")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write."
-)
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--topic", metavar="NAME", help="Topic of records to learn from, such as driftwire.records.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write.")
+@click.option("--publish", is_flag=True, help="Publish the baseline, as driftwire baseline publish does.")
 @click.option(
     "--ready-after",
     type=Duration(),
@@ -47,77 +62,160 @@ def command() -> None:
 )
 @click.option(
     "--ready-records",
-    type=click.IntRange(100),
+    type=click.IntRange(READY_RECORDS_MIN),
     help="Records required per signal.  [default: detect.ready_records]",
 )
+@click.option("--since", "since_s", type=Duration(), help="Use only records of this time until now, such as 2h.")
 @click.option(
     "--from", "from_ms", type=PointInTime(), help="Use only records at or after this time: RFC 3339 or Unix ms."
 )
 @click.option("--to", "to_ms", type=PointInTime(), help="Use only records before this time.")
 @record_file_options
-@config_option
+@configuration_options
 def learn_command(
     *,
     files: tuple[Path, ...],
-    output: Path,
+    topic: str | None,
+    output: Path | None,
+    publish: bool,
     mapping: "MappingSettings",
     reading: "ReadOptions",
+    since_s: float | None,
     from_ms: int | None,
     to_ms: int | None,
     ready_after: float | None,
     ready_records: int | None,
-    config: Path | None,
+    configuration: "Configuration",
 ) -> None:
-    """Learn a baseline from FILES of records.
+    """Learn a baseline from FILES of records, or from a topic of records in Kafka.
 
     The files are NDJSON, JSON, CSV or Parquet, optionally gzipped (.gz). They are merged by time, and each must be in
-    time order. If they name several subjects, select one with --subject. What was found in the files is shown first.
+    time order. If they name several subjects, select one with --subject. What was found in the files is shown
+    first. With --topic, the records of all partitions are read in order of event time, without a mapping.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
 
     from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import and not needed for --help
-    from topologies.configuration import load_configuration  # noqa: PLC0415
-    from topologies.errors import DriftwireError  # noqa: PLC0415
+    from pipeline.detect.record_check import describe_bad_fields, describe_look_alikes  # noqa: PLC0415
+    from topologies.baselines import publish_baseline  # noqa: PLC0415
+    from topologies.record_history import read_record_history  # noqa: PLC0415
 
-    settings = load_configuration(config).detect
-    settings = settings.model_copy(update=settings.readiness(ready_after, ready_records))
-    if from_ms is not None and to_ms is not None and to_ms <= from_ms:
-        raise click.UsageError("--to must be later than --from")
-    record_files = open_files(files, mapping, reading, time_zone=settings.time_zone, console=Console())
+    _check_options(files, topic, mapping, has_target=output is not None or publish)
+    from_ms = _period_start(since_s, from_ms, to_ms)
+    cluster = configuration.kafka.cluster
+    settings = configuration.detect.model_copy(update=configuration.detect.readiness(ready_after, ready_records))
     subject = selected_subject(mapping)
-    history = learn_history(read_messages(record_files), settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
+    record_files: list[RecordFile] = []
+    if topic:
+        source = f"{topic} at {cluster} has"
+        time_zone = mapping.time_zone or settings.time_zone
+        settings = settings.model_copy(update={"time_zone": time_zone})
+        messages = read_record_history(cluster, topic, subject=subject, from_ms=from_ms, time_zone=time_zone)
+    else:
+        source = "the files contain"
+        record_files = open_files(files, mapping, reading, time_zone=settings.time_zone, console=Console())
+        messages = read_messages(record_files)
+    history = learn_history(messages, settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
     for line in describe_unusable(record_files):
         echo(line)
-    refused = ", ".join(f"{reason} {count}" for reason, count in history.unusable.most_common()) or "none"
-    if len(history.baselines) != 1:
-        raise DriftwireError(f"{_describe_subjects(list(history.baselines), subject)}; unusable records: {refused}")
-    (baseline,) = history.baselines.values()
-    span_s = (baseline.learned_to - baseline.learned_from) / 1000
-    if span_s < settings.ready_after_s:
-        raise DriftwireError(
-            f"the records of {baseline.subject} span {duration(span_s)}, but a baseline needs "
-            f"{duration(settings.ready_after_s)}: give more records or lower --ready-after"
-        )
-    if not baseline.signals:
-        raise DriftwireError(
-            f"no signal of {baseline.subject} has {settings.ready_records} records: "
-            "give more records or lower --ready-records"
-        )
+    baseline = _require_baseline(history.baselines, history.unusable, settings, subject=subject, source=source)
+    if output is not None:
+        _write_baseline(baseline, output)
+    if publish:
+        asyncio.run(publish_baseline(cluster, baseline))
+    _print_learned(baseline, f"published at {cluster}" if output is None else str(output), history.unusable)
+    fields = describe_bad_fields(history.bad_fields[baseline.subject])
+    for line in fields + describe_look_alikes(history.look_alikes[baseline.subject]):
+        echo(line)
+    _print_caveats(baseline, configuration.detect, topic)
+
+
+def _check_options(files: tuple[Path, ...], topic: str | None, mapping: "MappingSettings", *, has_target: bool) -> None:
+    if bool(files) == bool(topic):
+        raise click.UsageError("give FILES of records or --topic, and not both")
+    if topic and (mapping.map or mapping.absent or mapping.constants or "{" in mapping.subject):
+        raise click.UsageError("a mapping is for files: map the records of a topic with driftwire worker intake")
+    if not has_target:
+        raise click.UsageError("give a file to write with --output, or --publish")
+
+
+def _period_start(since_s: float | None, from_ms: int | None, to_ms: int | None) -> int | None:
+    if since_s is not None:
+        if from_ms is not None:
+            raise click.UsageError("give --since or --from, and not both")
+        from_ms = now_ms() - round(since_s * 1000)
+    if from_ms is not None and to_ms is not None and to_ms <= from_ms:
+        raise click.UsageError("--to must be later than --from")
+    return from_ms
+
+
+def _write_baseline(baseline: "Baseline", output: Path) -> None:
     try:
         output.write_bytes(baseline.to_json() + b"\n")
     except OSError as error:
         raise DriftwireError(f"{output} cannot be written: {error.strerror}") from error
+
+
+def _require_baseline(
+    baselines: "Mapping[str, Baseline]",
+    unusable: Counter[str],
+    settings: "DetectSettings",
+    *,
+    subject: str | None,
+    source: str,
+) -> "Baseline":
+    """Return the only baseline of a history, which contains enough records.
+
+    Raises
+    ------
+    DriftwireError
+        If there is not exactly one baseline, or if it has too few records.
+    """
+    if len(baselines) != 1:
+        if subject is not None:
+            problem = f"{source} no records of {subject} in this period: check the name and the period"
+        elif baselines:
+            names = ", ".join(list(baselines)[:NAMES_MAX])
+            more = ", ..." if len(baselines) > NAMES_MAX else ""
+            problem = f"{source} {len(baselines)} subjects ({names}{more}): select one with --subject"
+        else:
+            problem = f"{source} no usable records"
+        raise DriftwireError(f"{problem}; unusable records: {_reasons(unusable)}")
+    (baseline,) = baselines.values()
+    span_s = _span_s(baseline)
+    if span_s < settings.ready_after_s:
+        problem = (
+            f"the records of {baseline.subject} span {duration(span_s)}, but a baseline needs "
+            f"{duration(settings.ready_after_s)}"
+        )
+        enough = _ready_after_option(span_s)
+        if enough is None:
+            raise DriftwireError(f"{problem}: wait for more records")
+        raise DriftwireError(f"{problem}: give more records, or add {enough} to learn from these")
+    if not baseline.signals:
+        lower = (
+            f"add --ready-records {baseline.records}"
+            if READY_RECORDS_MIN <= baseline.records < settings.ready_records
+            else "lower --ready-records"
+        )
+        raise DriftwireError(
+            f"no signal of {baseline.subject} has {settings.ready_records} records "
+            f"({settings.ready_records_rate} for a rate): give more records, or {lower}"
+        )
+    return baseline
+
+
+def _print_learned(baseline: "Baseline", target: str, unusable: Counter[str]) -> None:
     echo(
-        f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
-        f"{baseline.records} records over {duration(span_s)}; unusable records: {refused}"
+        f"{target}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
+        f"{baseline.records} records over {duration(_span_s(baseline))}; unusable records: {_reasons(unusable)}"
     )
-    _print_field_problems(history.bad_fields[baseline.subject], history.look_alikes[baseline.subject])
-    _print_unmonitored(baseline)
 
 
-def _print_unmonitored(baseline: Baseline) -> None:
-    """Print which signals of a baseline are not monitored, and why."""
-    from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415  slow to import
+def _print_caveats(baseline: "Baseline", settings: "DetectSettings", topic: str | None) -> None:
+    """Print what the baseline cannot know. ``settings`` are those of the configuration, without the options."""
+    from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415  slow to import, as above
+    from pipeline.detect.settings import DAY_S  # noqa: PLC0415
 
     if baseline.sampled:
         echo(
@@ -130,23 +228,46 @@ def _print_unmonitored(baseline: Baseline) -> None:
             f"not monitored, because the second half of the records differs from the first: {', '.join(moving)}; "
             "choose a steadier period with --from and --to, or learn from more days"
         )
+    span_s = _span_s(baseline)
+    if span_s >= DAY_S:
+        return
+    allowance = (
+        "driftwire allows for a typical difference between days, so smaller changes are not detected"
+        if settings.ready_after_s >= DAY_S
+        else "with detect.ready_after_s below a day, driftwire does not allow for it"
+    )
+    echo(
+        f"the baseline covers {duration(span_s)} of the day: what is normal at other hours can be reported as a drift "
+        f"({allowance})"
+    )
+    if topic:
+        echo(
+            "after a day, learn again: "
+            f"driftwire baseline learn --topic {topic} --subject {quote(baseline.subject)} --since 25h --publish"
+        )
+    else:
+        echo("learn again from a day of records when you have them")
 
 
-def _print_field_problems(bad_fields: Counter[tuple[str, str]], look_alikes: set[str]) -> None:
-    """Print the fields that could not be used, and unknown fields that look like a known one."""
-    from pipeline.detect.record_check import describe_bad_fields, describe_look_alikes  # noqa: PLC0415  slow to import
-
-    for line in describe_bad_fields(bad_fields) + describe_look_alikes(look_alikes):
-        echo(line)
+def _span_s(baseline: "Baseline") -> float:
+    return (baseline.learned_to - baseline.learned_from) / 1000
 
 
-def _describe_subjects(names: list[str], subject: str | None) -> str:
-    """Describe why the files do not contain exactly one subject to learn."""
-    if subject is not None:
-        return f"the files contain no records of {subject}: check the name"
-    if names:
-        return f"the files contain {len(names)} subjects ({', '.join(names)}): select one with --subject"
-    return "the files contain no usable records"
+def _ready_after_option(span_s: float) -> str | None:
+    """Return the option that accepts records of this span, or None if they are too few for any baseline.
+
+    >>> _ready_after_option(7_199.0), _ready_after_option(45.5), _ready_after_option(3.0)
+    ('--ready-after 107m', '--ready-after 40s', None)
+    """
+    # With --since, the next attempt reads a later period, whose records can span less.
+    enough_s = SPAN_SHARE * span_s
+    if enough_s < SPAN_MIN_S:
+        return None
+    return f"--ready-after {int(enough_s // 60)}m" if enough_s >= 2 * 60 else f"--ready-after {int(enough_s)}s"
+
+
+def _reasons(unusable: Counter[str]) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in unusable.most_common()) or "none"
 
 
 @command.command("publish")

@@ -17,12 +17,9 @@ if TYPE_CHECKING:
     from topologies.configuration import Configuration
     from topologies.kafka import Cluster
     from topologies.receivers import ConnectionResult
+    from topologies.step_state import PartitionState
 
 DEFAULT_FILE_NAME = "driftwire.toml"
-
-OTHER_KEYS_PREFIX = b"\x00"
-"""First byte of every key in a checkpoint topic that does not belong to a part of the state, such as the key of the
-offsets."""
 
 
 @click.command("check", short_help="Check a configuration file.")
@@ -185,45 +182,29 @@ async def _preview_restart(cluster: "Cluster", configuration: "Configuration") -
     from pipeline.detect.step import PART_KINDS as DETECT_KINDS  # noqa: PLC0415
     from pipeline.route import PART_KINDS as ROUTE_KINDS  # noqa: PLC0415
     from pipeline.state import NewerState  # noqa: PLC0415
+    from topologies.step_state import read_step_state  # noqa: PLC0415
 
     kinds = {"detect": DETECT_KINDS, "correlate": CORRELATE_KINDS, "route": ROUTE_KINDS}
     settings: dict[str, Any] = {"detect": configuration.detect.model_dump(mode="json")}
     outcomes = {}
     for step, step_kinds in kinds.items():
         try:
-            outcomes[step] = _preview(await _read_parts(cluster, step), step_kinds, settings.get(step))
+            outcomes[step] = _preview(await read_step_state(cluster, step), step_kinds, settings.get(step))
         except NewerState as error:
             raise StateRefused(f"state of {step} at {cluster}: {error}") from error
     return outcomes
 
 
-async def _read_parts(cluster: "Cluster", step: str) -> dict[int, dict[bytes, bytes]]:
-    """Return the parts of the state of a step, by partition and key."""
-    from schemas.topics import checkpoints_topic  # noqa: PLC0415
-    from topologies.kafka import read_topic  # noqa: PLC0415
-
-    parts: dict[int, dict[bytes, bytes]] = {}
-    async for message in read_topic(cluster, checkpoints_topic(step)):
-        key = message.key or OTHER_KEYS_PREFIX
-        if key.startswith(OTHER_KEYS_PREFIX):
-            continue
-        if message.value is None:
-            parts.get(message.partition, {}).pop(key, None)
-        else:
-            parts.setdefault(message.partition, {})[key] = message.value
-    return parts
-
-
 def _preview(
-    parts: dict[int, dict[bytes, bytes]], kinds: Sequence["PartKind"], settings: dict[str, Any] | None
+    states: dict[int, "PartitionState"], kinds: Sequence["PartKind"], settings: dict[str, Any] | None
 ) -> list["RestoreOutcome"]:
     """Return what a restart would do with the state of all partitions."""
     from pipeline.state import PartStore  # noqa: PLC0415
 
     merged: dict[Any, RestoreOutcome] = {}
-    for entries in parts.values():
+    for state in states.values():
         store = PartStore(kinds, settings)
-        store.read(entries.items())
+        store.read(state.parts.items())
         for outcome in store.preview():
             key = outcome.kind.name, outcome.misfit
             known = merged.get(key, outcome)

@@ -7,7 +7,7 @@ closes its own connection.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -28,9 +28,14 @@ from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
 from topologies.kafka.health_check import HealthCheck
 from topologies.kafka.record_batches import UnreadableBatch
+from topologies.kafka.time_ordered import read_in_time_order
 
 PROGRESS_TIMEOUT_S = 30.0
 """Maximum seconds without a new message while a topic is read to its end."""
+
+BATCH_RECORDS = 100
+BATCH_S = 0.1
+"""Maximum number of records that are read under one time limit, and seconds after which it begins again."""
 
 OFFSETS_PER_MESSAGE = 4
 """Offsets that are read for each of the latest messages of a partition."""
@@ -69,7 +74,14 @@ class WriteRefused(DriftwireError):
     """The broker answers but does not accept the message."""
 
 
-async def read_topic(cluster: Cluster, topic: str, *, latest: int | None = None) -> AsyncGenerator[RawMessage]:
+async def read_topic(
+    cluster: Cluster,
+    topic: str,
+    *,
+    latest: int | None = None,
+    time_of: Callable[[bytes], int | None] | None = None,
+    start_ms: int | None = None,
+) -> AsyncGenerator[RawMessage]:
     """Yield all committed messages in a topic at the time of the call, oldest first within a partition.
 
     Parameters
@@ -80,6 +92,8 @@ async def read_topic(cluster: Cluster, topic: str, *, latest: int | None = None)
         Name of the topic.
     latest
         Yield at most this number of messages: the latest by their timestamps over all partitions.
+    time_of, start_ms
+        Read the messages in order of time over all partitions, as :func:`read_in_time_order` does.
 
     Raises
     ------
@@ -94,16 +108,21 @@ async def read_topic(cluster: Cluster, topic: str, *, latest: int | None = None)
     """
     async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())
-        records = read_to_end(consumer, partitions) if latest is None else _read_latest(consumer, partitions, latest)
+        if latest is not None:
+            records = _read_latest(consumer, partitions, latest)
+        elif time_of is not None:
+            records = read_in_time_order(consumer, partitions, time_of, start_ms=start_ms)
+        else:
+            records = read_to_end(consumer, partitions)
         try:
             while True:
                 # The limit covers every request, not only fetches, because any of them can wait for an answer that
                 # never comes.
                 async with asyncio.timeout(PROGRESS_TIMEOUT_S):
-                    record = await anext(records, None)
-                if record is None:
+                    batch = await _next_batch(records)
+                if not batch:
                     return
-                for message in _messages([record]):
+                for message in _messages(batch):
                     yield message
         except TimeoutError as error:
             raise BrokerUnreachable(
@@ -195,6 +214,20 @@ async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: 
         raise WriteRefused(f"Kafka at {cluster} did not accept the message for {topic}: {error}") from error
     finally:
         await producer.stop()
+
+
+async def _next_batch(
+    records: AsyncGenerator[ConsumerRecord | UnreadableBatch],
+) -> list[ConsumerRecord | UnreadableBatch]:
+    """Return the next records, as many as arrive in a short time. A time limit per record would cost more than the record."""
+    now = asyncio.get_running_loop().time
+    batch: list[ConsumerRecord | UnreadableBatch] = []
+    until = now() + BATCH_S
+    async for record in records:
+        batch.append(record)
+        if len(batch) >= BATCH_RECORDS or now() >= until:
+            break
+    return batch
 
 
 async def _read_latest(

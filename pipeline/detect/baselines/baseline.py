@@ -106,6 +106,11 @@ class LearnedData:
         return (starts_ms[1] - starts_ms[0]) / 1000 if len(starts_ms) > 1 else 0.0
 
 
+def required_records(signal: Signal, settings: DetectSettings) -> int:
+    """Return the number of records that the baseline of a signal requires."""
+    return settings.ready_records_rate if signal.kind == "rate" else settings.ready_records
+
+
 def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, settings: DetectSettings) -> Baseline:
     """Build a baseline.
 
@@ -115,8 +120,7 @@ def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, s
     dropped = _find_outlying_slices(learned)
     signals: dict[str, SignalBaseline] = {}
     for column in learned.columns:
-        required = settings.ready_records_rate if column.signal.kind == "rate" else settings.ready_records
-        if column.counts.sum() < required:
+        if column.counts.sum() < required_records(column.signal, settings):
             continue
         signal_baseline = _build_signal(column.without_slices(dropped), learned, settings)
         if signal_baseline is not None:

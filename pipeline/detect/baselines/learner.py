@@ -6,9 +6,16 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines.baseline import BaselineSource, LearnedColumn, LearnedData, build_baseline
+from pipeline.detect.baselines.baseline import (
+    BaselineSource,
+    LearnedColumn,
+    LearnedData,
+    build_baseline,
+    required_records,
+)
 from pipeline.detect.baselines.burst import Burst
 from pipeline.detect.baselines.field_presence import FieldPresence
+from pipeline.detect.learning_progress import LearningProgress
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal, channels
 from schemas.baseline import Baseline
@@ -45,9 +52,12 @@ class Learner:
     ----------
     SETTINGS
         Names of the settings on which the learned data depends.
+    PROGRESS_ITEMS
+        Beginnings of the names of the parts that :meth:`progress` needs. They are a small share of the state.
     """
 
     SETTINGS: ClassVar = ("slices", "categories_max")
+    PROGRESS_ITEMS: ClassVar = ("head", "totals-")
 
     def __init__(self, subject: str, settings: DetectSettings) -> None:
         self._subject, self._settings = subject, settings
@@ -95,7 +105,7 @@ class Learner:
         """Return whether enough event time has passed and enough records have arrived."""
         if self._origin_ms is None:
             return False
-        enough_time = self._end_ms - self._origin_ms >= self._ready_after_factor * self._settings.ready_after_s * 1000
+        enough_time = self._end_ms - self._origin_ms >= self._required_s * 1000
         return enough_time and self._records >= self._settings.ready_records
 
     def extend_learning(self) -> bool:
@@ -108,6 +118,27 @@ class Learner:
         self._ready_after_factor += 1
         self._changed.add("head")
         return True
+
+    def progress(self) -> LearningProgress | None:
+        """Return the progress towards the baseline, or None before the first record.
+
+        It needs only the parts of the state that ``PROGRESS_ITEMS`` names.
+        """
+        if self._origin_ms is None:
+            return None
+        counts = np.zeros(len(self._signals))
+        for totals in self._totals.values():
+            counts[: totals.shape[1]] += totals[0]
+        required = [required_records(signal, self._settings) for signal in self._signals]
+        return LearningProgress(
+            from_ms=self._origin_ms,
+            to_ms=self._end_ms,
+            records=self._records,
+            required_s=self._required_s,
+            required_records=self._settings.ready_records,
+            signals=int(np.count_nonzero(counts)),
+            ready_signals=int(np.count_nonzero(counts >= required)),
+        )
 
     def baseline(self, source: BaselineSource, *, centroid: list[float] | None = None) -> Baseline:
         """Build a baseline from the records so far.
@@ -187,6 +218,10 @@ class Learner:
             values = np.asarray(state["values"], dtype=np.float64)
             columns = np.split(values, np.cumsum(state["sizes"])[:-1])
             self._bursts[int(indexes[0]), int(indexes[1])] = Burst([np.array(column) for column in columns])
+
+    @property
+    def _required_s(self) -> float:
+        return self._ready_after_factor * self._settings.ready_after_s
 
     def _dump_head(self) -> dict[str, Any]:
         return {

@@ -8,5 +8,15 @@ from pipeline.detect.stream.part_kinds import STREAM_KINDS
 from pipeline.detect.stream.replay import push_replayed
 from pipeline.detect.stream.restore import StreamRestorer
 from pipeline.detect.stream.stream import Stream
+from pipeline.detect.stream.stream_summary import StreamSummary, is_summary_part, summarize_stream
 
-__all__ = ["STREAM_KINDS", "MonitoredCount", "Stream", "StreamRestorer", "push_replayed"]
+__all__ = [
+    "STREAM_KINDS",
+    "MonitoredCount",
+    "Stream",
+    "StreamRestorer",
+    "StreamSummary",
+    "is_summary_part",
+    "push_replayed",
+    "summarize_stream",
+]

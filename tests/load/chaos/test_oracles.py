@@ -13,7 +13,8 @@ from load.chaos.comparison import RunOutcome, compare
 from load.chaos.observers import CheckpointLedger
 from schemas.topics import checkpoints_topic
 from topologies.kafka import Cluster
-from topologies.runtime.checkpoint.stored_checkpoint import ENTRY_KEY, SEQUENCE_HEADER, checkpoint_digest
+from topologies.runtime.checkpoint.stored_checkpoint import SEQUENCE_HEADER, checkpoint_digest
+from topologies.step_state import ENTRY_KEY
 
 RECORDS = 30
 SOURCE = TopicPartition(checkpoints_topic("detect"), 0)

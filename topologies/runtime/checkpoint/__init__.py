@@ -1,6 +1,6 @@
 """Checkpoints: the transaction that writes outputs, state and offsets, the stored form, and Kafka's refusals.
 
-It may import errors and kafka only. It contains no schedule: ``runtime.py`` decides when a checkpoint is written.
+It may import errors, kafka and step_state only. It contains no schedule: ``runtime.py`` decides when a checkpoint is written.
 """
 
 from topologies.runtime.checkpoint.checkpoint import Checkpoints, CheckpointTopicReplaced

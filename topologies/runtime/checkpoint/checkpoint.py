@@ -21,7 +21,6 @@ from schemas.topics import checkpoints_topic
 from topologies.kafka import Cluster
 from topologies.runtime.checkpoint.refusals import CheckpointFailed, MessagesRefused
 from topologies.runtime.checkpoint.stored_checkpoint import (
-    ENTRY_KEY,
     SEQUENCE_HEADER,
     CheckpointReader,
     StoredCheckpoint,
@@ -30,6 +29,7 @@ from topologies.runtime.checkpoint.stored_checkpoint import (
     read_last_entry,
 )
 from topologies.runtime.checkpoint.transaction import TransactionalProducer, TransactionMessage
+from topologies.step_state import ENTRY_KEY
 
 PART_BYTES_MAX = 1_000_000
 """Maximum size of a part of a state, in bytes. It is below the broker's limit for the checkpoint topic."""

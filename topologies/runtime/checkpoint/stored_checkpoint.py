@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from pipeline.codec import FORMAT, read_format
 from pipeline.state import NewerState
@@ -20,15 +20,13 @@ from pipeline.wording import one_line
 from schemas.topics import checkpoints_topic
 from topologies.kafka import Cluster, UnreadableBatch, committed_consumer, read_to_end
 from topologies.runtime.checkpoint.refusals import CheckpointFailed, describe_refusal
+from topologies.step_state import ENTRY_KEY, CheckpointEntry
 
 READ_IDLE_TIMEOUT_S = 15.0
 """Maximum seconds without a message while a checkpoint is read."""
 
 LOOK_BACK = 64
 """Number of offsets before the end that are searched first for the last entry."""
-
-ENTRY_KEY = b"\x00offsets"
-"""Key of the entry. No part of a state has this key."""
 
 SEQUENCE_HEADER = "sequence"
 """Header of each part and entry: the sequence number of its checkpoint."""
@@ -116,23 +114,12 @@ async def _read_into(
         raise CheckpointFailed(describe_refusal(error, cluster, topic=source.topic, right="Read")) from error
 
 
-class _Entry(BaseModel):
-    """Last message of a checkpoint. Fields of a newer format are ignored, because the format is checked first."""
-
-    model_config = ConfigDict(strict=True, extra="ignore")
-
-    format: int
-    sequence: int = 0
-    digest: str = ""
-    offsets: dict[str, int] = Field(default_factory=dict)
-
-
 class CheckpointReader:
     """Reader of the messages of a checkpoint topic in order. It checks each part against the entries."""
 
     def __init__(self) -> None:
         self.has_entry = False
-        self._entry: _Entry | None = None
+        self._entry: CheckpointEntry | None = None
         self._problem = ""
         self._parts: dict[bytes, bytes] = {}
         self._sequence = self._sequence_max = 0
@@ -192,7 +179,7 @@ class CheckpointReader:
         self.has_entry = True
         self._entry, self._digest = None, ""
         try:
-            entry = _Entry.model_validate_json(value or b"")
+            entry = CheckpointEntry.model_validate_json(value or b"")
         except ValidationError as error:
             what = "is missing" if value is None else f"cannot be read ({one_line(error)})"
             self._problem = f"the entry with the offsets of the checkpoint {what}"
