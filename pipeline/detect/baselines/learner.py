@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.detect.baselines.baseline import BaselineSource, LearnedColumn, LearnedData, build_baseline
 from pipeline.detect.baselines.burst import Burst
 from pipeline.detect.baselines.field_presence import FieldPresence
+from pipeline.detect.baselines.stationarity import nonstationary_signals
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal, channels
 from schemas.baseline import Baseline
@@ -90,6 +91,14 @@ class Learner:
             self._label_counts[name].add(labels)
         self._presence.observe(block)
         self._changed.add("head")
+
+    def learn(self, block: Block, *, centroid: list[float] | None = None) -> Baseline | None:
+        """Add a block. Return the baseline when it is ready, or later if a channel is still changing."""
+        self.observe(block)
+        if not self.is_ready():
+            return None
+        baseline = self.baseline("live", centroid=centroid)
+        return None if nonstationary_signals(baseline) and self.extend_learning() else baseline
 
     def is_ready(self) -> bool:
         """Return whether enough event time has passed and enough records have arrived."""
