@@ -15,6 +15,7 @@ from pipeline.detect.baselines.baseline import (
 )
 from pipeline.detect.baselines.burst import Burst
 from pipeline.detect.baselines.field_presence import FieldPresence
+from pipeline.detect.baselines.stationarity import nonstationary_signals
 from pipeline.detect.learning_progress import LearningProgress
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal, channels
@@ -100,6 +101,14 @@ class Learner:
             self._label_counts[name].add(labels)
         self._presence.observe(block)
         self._changed.add("head")
+
+    def learn(self, block: Block, *, centroid: list[float] | None = None) -> Baseline | None:
+        """Add a block. Return the baseline when it is ready, or later if a channel is still changing."""
+        self.observe(block)
+        if not self.is_ready():
+            return None
+        baseline = self.baseline("live", centroid=centroid)
+        return None if nonstationary_signals(baseline) and self.extend_learning() else baseline
 
     def is_ready(self) -> bool:
         """Return whether enough event time has passed and enough records have arrived."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.admission import Duplicates, EventTimeGuard, PositionedOutput, Records
-from pipeline.detect.baselines import Learner, nonstationary_signals
+from pipeline.detect.baselines import Learner
 from pipeline.detect.blocks import Buffer, DerivedSignals, SignalColumns
 from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
 from pipeline.detect.losses import StreamLosses
@@ -52,12 +52,10 @@ class Stream:
     counts
         Number of ``used`` records, of ``late`` records (used, but behind the watermark), and of dropped
         ``duplicates``.
-    baseline_version
-        Version of the baseline in use.
+    baseline_version, last_offered_version
+        Versions of the baseline in use, and of the last baseline that was offered.
     pending_baselines
         Scheduled baselines, which apply at their ``effective_at``.
-    last_offered_version
-        Version of the last baseline that was offered.
     silence_after_s
         Seconds without a record after which the subject is silent, or None without a baseline.
     sampling
@@ -67,8 +65,7 @@ class Stream:
     monitored_before
         Counts from before the current monitor started.
     changed, evidence_changed
-        Whether any part of the state changed since the last :meth:`dump_changed`, and whether a block changed the
-        statistics, monitor or learners.
+        Whether any part changed since the last :meth:`dump_changed`, and whether a block changed the evidence.
     discarded_kinds
         Kinds of parts that the next :meth:`dump_changed` call removes before it writes new parts.
     block_observer
@@ -88,8 +85,7 @@ class Stream:
         self.derived = DerivedSignals(settings)
         self.buffer = Buffer(settings)
         self.statistics = Statistics(settings)
-        self.first_seen = FirstSeen()
-        self.silence = SilenceTracker()
+        self.first_seen, self.silence = FirstSeen(), SilenceTracker()
         self.losses = StreamLosses(subject, partition, settings)
         self.sampling = OutcomeSampling()
         self.silence_after_s: float | None = None
@@ -376,9 +372,8 @@ class Stream:
         return [self._drift_output(finding) for finding in ended if was_published is None or was_published(finding)]
 
     def _relearn_from(self, block: Block, baseline: Baseline) -> list[OutputMessage]:
-        if self.relearning is None:
-            return []
-        merged = self.relearning.learn(block, baseline, centroid=self.derived.embeddings.centroid)
+        centroid = self.derived.embeddings.centroid
+        merged = None if self.relearning is None else self.relearning.learn(block, baseline, centroid=centroid)
         if merged is None:
             return []
         closed = self._close_drifts(int(block.panes[-1]) * PANE_MS)
@@ -386,13 +381,9 @@ class Stream:
         return [*closed, baseline_output(merged)]
 
     def _learn_from(self, block: Block) -> list[OutputMessage]:
-        if self.learner is None:
-            return []
-        self.learner.observe(block)
-        if not self.learner.is_ready():
-            return []
-        baseline = self.learner.baseline("live", centroid=self.derived.embeddings.centroid)
-        if nonstationary_signals(baseline) and self.learner.extend_learning():
+        centroid = self.derived.embeddings.centroid
+        baseline = None if self.learner is None else self.learner.learn(block, centroid=centroid)
+        if baseline is None:
             return []
         self.replace_monitor(baseline)
         return [baseline_output(baseline)]
