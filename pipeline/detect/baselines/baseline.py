@@ -151,9 +151,8 @@ def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, s
 def baseline_version(baseline: Baseline) -> str:
     """Return a short hash of the baseline's content. The hash ignores ``source`` and ``effective_at``."""
     excluded = {"baseline_version", "source", "effective_at"}
-    if baseline.sampled is None:
-        # Versions of baselines from before this field remain valid.
-        excluded.add("sampled")
+    # Versions of baselines from before these fields remain valid.
+    excluded |= {name for name in ("sampled", "expected_fields") if not getattr(baseline, name)}
     content = baseline.model_dump_json(exclude=excluded)
     return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_LENGTH]
 
