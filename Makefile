@@ -23,7 +23,7 @@ $(READY): pyproject.toml $(LOCKS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes $(LOCKS)
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . --editable client
 	@touch $(READY)
 
 .PHONY: demo
