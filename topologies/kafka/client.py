@@ -23,6 +23,7 @@ from aiokafka.errors import (
 from aiokafka.structs import ConsumerRecord
 
 from pipeline.step import RawMessage
+from schemas.topics import TOPICS
 from topologies.errors import BrokerUnreachable, DriftwireError
 from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
@@ -275,9 +276,10 @@ async def _partitions(cluster: Cluster, topic: str, right: str) -> list[TopicPar
         if error is TopicAuthorizationFailedError:
             raise error
     if error is UnknownTopicOrPartitionError:
+        is_own = topic in {row.name for row in TOPICS}
+        remedy = "start driftwire on it first with driftwire up" if is_own else "check the name, or create the topic"
         raise TopicMissing(
-            f"Kafka at {cluster} has no topic {topic}: start driftwire on it first with driftwire up, "
-            "or give another address with --bootstrap"
+            f"Kafka at {cluster} has no topic {topic}: {remedy}, or give another address with --bootstrap"
         )
     return [TopicPartition(topic, partition["partition"]) for partition in found["partitions"]]
 
