@@ -40,6 +40,13 @@ def render_status(status: Status, settings: DetectSettings, now_ms: int, *, deta
                 f"{settings.ready_records_rate:,} (detect.ready_records, detect.ready_records_rate)"
             )
         )
+    parts += [
+        plain_line(
+            f"{subject.subject} is sampled by outcome: rates and other signals that depend on it are not monitored"
+        )
+        for subject in status.subjects
+        if subject.is_sampled
+    ]
     if details:
         parts += [plain_line(line) for subject in status.subjects for line in _bad_field_lines(subject)]
     elif any(subject.bad_fields for subject in status.subjects):
@@ -192,6 +199,7 @@ def _subject_json(subject: SubjectStatus) -> dict[str, Any]:
             for (field, reason), count in sorted(subject.bad_fields.items())
         ],
         "signals": subject.signals,
+        "sampled": subject.is_sampled,
         "last_record_at": _timestamp(subject.last_ms or None),
         "baseline_version": subject.baseline_version,
         "baseline_published_at": _timestamp(subject.published_ms),

@@ -37,6 +37,8 @@ class StreamSummary:
         Versions of baselines that wait for their ``effective_at``.
     relearned_signals
         Names of the signals that are relearned (empty for all), or None.
+    is_sampled
+        Whether the records are sampled by outcome.
     learning, relearning
         Progress of the first baseline, or of the relearned signals. None before the first block of records.
     """
@@ -51,6 +53,7 @@ class StreamSummary:
     baseline_version: str | None
     scheduled_versions: tuple[str, ...]
     relearned_signals: tuple[str, ...] | None
+    is_sampled: bool = False
     learning: LearningProgress | None = None
     relearning: LearningProgress | None = None
 
@@ -99,6 +102,8 @@ def _read_stream(subject: str, state: State, settings: DetectSettings) -> tuple[
         baseline_version=state["baseline_version"],
         scheduled_versions=tuple(state["pending_versions"]),
         relearned_signals=None if relearning is None else tuple(sorted(relearning.signals)),
+        # Checkpoints of earlier versions do not contain it.
+        is_sampled=state.get("sampled") is not None,
     )
     return summary, relearning
 

@@ -155,6 +155,16 @@ def test_a_monitored_stream_has_its_baseline_and_what_is_scheduled_and_relearned
     assert stream.relearning.required_s == SETTINGS.relearn_after_s
 
 
+def test_a_stream_is_sampled_by_outcome_from_its_first_marked_record():
+    stored = Stored()
+    marked = [orjson.dumps(orjson.loads(value) | {"sampled": "tail"}) for value in values(100, first=100)]
+    stored.push([*values(100), *values(200, subject="search")])
+    assert not stored.stream().is_sampled
+    stored.push(marked)
+    assert stored.step.streams["bot"].sampling.is_active
+    assert [stream.is_sampled for stream in stored.summary().streams] == [True, False]
+
+
 def test_changed_settings_hide_nothing(learning):
     changed = SETTINGS.model_copy(update={"slices": 96, "duplicate_window": 64, "ready_after_s": 1200.0})
     summary = learning.summary(changed)

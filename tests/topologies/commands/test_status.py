@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from pipeline.codec import FORMAT
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
+from schemas.baseline import Baseline
 from schemas.topics import BASELINES, RECORDS, checkpoints_topic
 from tests.pipeline.detect.streams import message
 from tests.pipeline.detect.test_partition_summary import values
@@ -121,6 +122,10 @@ async def test_a_subject_of_several_partitions_is_one_row_with_the_time_of_its_b
     assert published.key.decode() == f"bot/{subject['baseline_version']}"
     text = await asyncio.to_thread(status, empty_broker)
     assert f"monitored since {time.strftime('%H:%M', time.gmtime(before_ms / 1000))}" in text
+    assert not subject["sampled"]
+    sampled = Baseline.from_json(published.value).model_copy(update={"sampled": "tail"})
+    await write_message(empty_broker.cluster, BASELINES, published.key, sampled.to_json())
+    assert (await as_json(empty_broker))["subjects"][0]["sampled"]
 
 
 async def test_state_of_a_newer_version_is_one_clear_line(empty_broker):

@@ -94,6 +94,14 @@ def test_dropped_fields_are_counted_and_listed_for_one_subject():
     assert "dead letters: 3 of 6,020 records could not be used (0.05 %)" in rendered(status)
 
 
+def test_a_subject_that_is_sampled_by_outcome_says_what_is_not_monitored():
+    sampled, other = replace(SUBJECT, is_sampled=True), replace(SUBJECT, subject="search")
+    status = Status("host:9092", [other, sampled], records=6020, checkpoint_ms=NOW_MS)
+    lines = [line for line in rendered(status, 100).splitlines() if "sampled" in line]
+    assert lines == ["support-bot is sampled by outcome: rates and other signals that depend on it are not monitored"]
+    assert [subject["sampled"] for subject in status_json(status)["subjects"]] == [False, True]
+
+
 def test_waiting_records_say_whether_detect_reads_them():
     waiting = [WaitingRecords(0, 5, NOW_MS - 90_000), WaitingRecords(3, 2, None)]
     stopped = flat(rendered(Status("host:9092", waiting=waiting, checkpoint_ms=NOW_MS - 120_000)))
@@ -124,6 +132,10 @@ def test_the_streams_of_a_subject_are_merged_and_the_furthest_counts():
     assert merged.learning == FIRST
     (monitored,) = merge_streams([slow, replace(fast, baseline_version="abc", learning=None)])
     assert (monitored.baseline_version, monitored.learning) == ("abc", None)
+    assert [merge_streams([slow, other])[0].is_sampled for other in (fast, replace(fast, is_sampled=True))] == [
+        False,
+        True,
+    ]
     assert [found.subject for found in merge_streams([slow, stream(subject="a")])] == ["a", "bot"]
 
 
