@@ -40,6 +40,8 @@ class SubjectStatus:
         Progress of the stream that is ready first: its first baseline, or its new normal.
     relearned_signals
         Names of the signals that are relearned (empty for all), or None.
+    look_alikes
+        Unknown fields of any stream that look like a known one.
     is_sampled
         Whether the records of a stream, or those from which the baseline was learned, are sampled by outcome.
     """
@@ -57,6 +59,7 @@ class SubjectStatus:
     learning: LearningProgress | None = None
     relearned_signals: tuple[str, ...] | None = None
     relearning: LearningProgress | None = None
+    look_alikes: frozenset[str] = frozenset()
     is_sampled: bool = False
 
     @property
@@ -167,6 +170,7 @@ def _merge(subject: str, streams: list[StreamSummary]) -> SubjectStatus:
         learning=None if monitored else _furthest(stream.learning for stream in streams),
         relearned_signals=None if relearned is None else relearned.relearned_signals,
         relearning=_furthest(stream.relearning for stream in monitored),
+        look_alikes=frozenset().union(*(stream.look_alikes for stream in streams)),
         is_sampled=any(stream.is_sampled for stream in streams),
     )
 

@@ -27,6 +27,8 @@ class StreamSummary:
         Number of used records, of used records behind the watermark, and of dropped duplicates.
     bad_fields
         Number of dropped values, by field and reason.
+    look_alikes
+        Unknown fields that look like a known one.
     last_ms
         Newest event time in Unix milliseconds, or 0 before the first record.
     signals
@@ -54,6 +56,7 @@ class StreamSummary:
     scheduled_versions: tuple[str, ...]
     relearned_signals: tuple[str, ...] | None
     is_sampled: bool = False
+    look_alikes: frozenset[str] = frozenset()
     learning: LearningProgress | None = None
     relearning: LearningProgress | None = None
 
@@ -104,6 +107,7 @@ def _read_stream(subject: str, state: State, settings: DetectSettings) -> tuple[
         relearned_signals=None if relearning is None else tuple(sorted(relearning.signals)),
         # Checkpoints of earlier versions do not contain it.
         is_sampled=state.get("sampled") is not None,
+        look_alikes=frozenset(columns.look_alikes),
     )
     return summary, relearning
 

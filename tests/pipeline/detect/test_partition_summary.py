@@ -93,6 +93,7 @@ def test_the_fields_of_a_stream_are_those_of_its_state(learning):
     assert (stream.records, stream.duplicates) == (800, 30)
     assert stream.bad_fields == live.columns.bad_fields
     assert stream.bad_fields.total() > 0
+    assert stream.look_alikes == live.columns.look_alikes
     assert stream.last_ms == live.watermark == START_MS + 799 * INTERVAL_MS
     assert stream.signals == len(live.columns.signals)
     assert (stream.baseline_version, stream.relearned_signals) == (None, None)

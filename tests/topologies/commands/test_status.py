@@ -85,10 +85,11 @@ async def test_records_are_seen_before_while_and_after_detect_runs(empty_broker,
         (subject,) = found["subjects"]
         assert found["dead_letters"] == 1
         assert (subject["records"], subject["duplicates"]) == (4, 1)
-        assert subject["bad_fields"] == [{"field": "output.length", "reason": "wrong_type", "count": 1}]
+        assert subject["bad_fields"] == [{"field": "output.length", "reason": "is_text", "count": 1}]
         text = await asyncio.to_thread(status, empty_broker, "--subject", "bot")
-        assert "bot: output.length was dropped 1 times (wrong_type)" in text
+        assert "bot: output.length is text in 1 record" in text
         assert "dead letters: 1 of 6 records could not be used" in text
+        assert "driftwire dead-letters --since 1h" in text
         assert "detect has not" not in text
         assert worker.stop() == 0
 
