@@ -132,6 +132,18 @@ def test_an_unknown_subject_is_an_error(file, tmp_path):
         learn(file, tmp_path, "--subject", "nobody")
 
 
+@pytest.mark.parametrize("options", [[], ["--subject", "support-bot"]])
+def test_too_few_records_to_trust_their_times_are_an_error_that_says_so(tmp_path, options):
+    path = tmp_path / "few.ndjson"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records(count=12)))
+    expected = (
+        r"contain 12 records of support-bot, which are too few: at least 20 must have times within "
+        r"1 h of each other \(detect\.time_jump_records, detect\.time_jump_max_s\); unusable records: none"
+    )
+    with pytest.raises(DriftwireError, match=expected):
+        learn(path, tmp_path, *options)
+
+
 def test_a_truncated_file_is_named(file, tmp_path):
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(DriftwireError, match=r"records\.ndjson\.gz cannot be read"):
