@@ -159,6 +159,16 @@ def test_show_lists_every_signal_with_its_normal_level_and_smallest_change(file,
     assert "stop 100 %" in rows["finish_reason"]
 
 
+def test_show_says_that_any_change_of_a_constant_value_is_detected(tmp_path):
+    path = tmp_path / "constant.ndjson"
+    constant = [content | {"output": {"length": 212}} for content in records()]
+    path.write_text("".join(json.dumps(content) + "\n" for content in constant))
+    output, _ = learn(path, tmp_path)
+    [row] = [line for line in run("show", output).splitlines() if line.startswith("length")]
+    assert "e-" not in row
+    assert "any rise" in row
+
+
 def test_show_refuses_a_file_that_is_not_a_baseline(tmp_path):
     path = tmp_path / "baseline.json"
     path.write_text('{"subject": "support-bot"}')
