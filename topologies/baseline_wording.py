@@ -10,6 +10,9 @@ from schemas.baseline import SignalBaseline
 MIX_LABELS_MAX = 3
 """Maximum number of labels shown per category, the most frequent first."""
 
+ROUNDING = 1e-9
+"""Largest shift of a value, relative to its largest value, that is shown as any change: most values are equal."""
+
 NONE = "-"
 """Text for a value that does not exist."""
 
@@ -33,12 +36,15 @@ def describe_changes(name: str, signal: SignalBaseline, changes: Iterable[Smalle
     """Describe the smallest changes of one signal: the new mean of a rate, or the shift of all values."""
     known = channels.signal_by_name(name, signal.kind)
     unit = f" {known.unit}" if known is not None and known.unit else ""
+    rounding = ROUNDING * (max(map(abs, signal.knots or ()), default=0.0) or 1.0)
     parts = []
     for change in sorted(changes, key=lambda change: change.direction, reverse=True):
         if change.size is None:
             parts.append(f"{change.direction}: not testable, {change.reason}")
         elif signal.kind == "rate":
             parts.append(f"{'above' if change.direction == 'up' else 'below'} {_percent(change.size)}")
+        elif abs(change.size) <= rounding:
+            parts.append(f"any {'rise' if change.direction == 'up' else 'fall'}")
         else:
             parts.append(f"{'+' if change.size >= 0 else ''}{format_number(change.size)}{unit}")
     return ", ".join(parts) or NONE

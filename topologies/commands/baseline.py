@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import click
 
-from pipeline.wording import NAMES_MAX, duration
+from pipeline.wording import NAMES_MAX, duration, record_count
 from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
@@ -118,7 +118,9 @@ def learn_command(
     history = learn_history(messages, settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
     for line in describe_unusable(record_files):
         echo(line)
-    baseline = _require_baseline(history.baselines, history.unusable, settings, subject=subject, source=source)
+    baseline = _require_baseline(
+        history.baselines, history.unusable, settings, held=history.held, subject=subject, source=source
+    )
     if output is not None:
         _write_baseline(baseline, output)
     if publish:
@@ -161,6 +163,7 @@ def _require_baseline(
     unusable: Counter[str],
     settings: "DetectSettings",
     *,
+    held: Counter[str],
     subject: str | None,
     source: str,
 ) -> "Baseline":
@@ -172,7 +175,14 @@ def _require_baseline(
         If there is not exactly one baseline, or if it has too few records.
     """
     if len(baselines) != 1:
-        if subject is not None:
+        if not baselines and held:
+            ((name, count),) = held.most_common(1)
+            problem = (
+                f"{source} {record_count(count)} of {name}, which are too few: at least {settings.time_jump_records} must "
+                f"have times within {duration(settings.time_jump_max_s)} of each other (detect.time_jump_records, "
+                "detect.time_jump_max_s)"
+            )
+        elif subject is not None:
             problem = f"{source} no records of {subject} in this period: check the name and the period"
         elif baselines:
             names = ", ".join(list(baselines)[:NAMES_MAX])

@@ -6,6 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from pipeline.detect.learning_progress import LearningProgress
+from pipeline.detect.record_check import describe_bad_fields, describe_look_alikes
 from pipeline.detect.settings import DetectSettings
 from pipeline.wording import duration, percent
 from schemas.timestamp import clock_time, date_minute, format_timestamp
@@ -14,6 +15,9 @@ from topologies.status.subject_status import Status, SubjectStatus
 
 DETECT_ALIVE_S = 15.0
 """Maximum age of the last checkpoint, in seconds, at which detect counts as running. It writes one every few seconds."""
+
+FIELDS_SHOWN = 1
+"""Number of bad fields, and of look-alike fields, that are shown per subject without details."""
 
 _DAY_MS = 86_400_000
 
@@ -28,7 +32,7 @@ def render_status(status: Status, settings: DetectSettings, now_ms: int, *, deta
     now_ms
         Wall-clock time in Unix milliseconds.
     details
-        Also list the dropped fields with their reasons.
+        List all bad fields and unknown fields that look like a known one, not only the worst of each subject.
     """
     parts: list[RenderableType] = []
     if status.subjects:
@@ -40,10 +44,22 @@ def render_status(status: Status, settings: DetectSettings, now_ms: int, *, deta
                 f"{settings.ready_records_rate:,} (detect.ready_records, detect.ready_records_rate)"
             )
         )
-    if details:
-        parts += [plain_line(line) for subject in status.subjects for line in _bad_field_lines(subject)]
-    elif any(subject.bad_fields for subject in status.subjects):
-        parts.append(plain_line("bad fields: driftwire status --subject NAME lists them with their reasons"))
+    parts += [
+        plain_line(
+            f"{subject.subject} is sampled by outcome: rates and other signals that depend on it are not monitored"
+        )
+        for subject in status.subjects
+        if subject.is_sampled
+    ]
+    shown = None if details else FIELDS_SHOWN
+    for subject in status.subjects:
+        bad_fields, look_alikes = describe_bad_fields(subject.bad_fields), describe_look_alikes(subject.look_alikes)
+        parts += [plain_line(f"{subject.subject}: {line}") for line in bad_fields[:shown] + look_alikes[:shown]]
+    is_complete = all(
+        max(len(subject.bad_fields), len(subject.look_alikes)) <= FIELDS_SHOWN for subject in status.subjects
+    )
+    if not (details or is_complete):
+        parts.append(plain_line("driftwire status --subject NAME lists the other fields of a subject"))
     return Group(*parts, *(plain_line(line) for line in _fleet_lines(status, now_ms)))
 
 
@@ -122,18 +138,14 @@ def _describe_progress(progress: LearningProgress, now_ms: int) -> str:
     return f"{text}, needs {duration(max(1.0, (ready_ms - progress.to_ms) / 1000))} more of records"
 
 
-def _bad_field_lines(subject: SubjectStatus) -> list[str]:
-    return [
-        f"{subject.subject}: {field} was dropped {count:,} times ({reason})"
-        for (field, reason), count in subject.bad_fields.most_common()
-    ]
-
-
 def _fleet_lines(status: Status, now_ms: int) -> list[str]:
     lines = list(status.problems)
     if status.dead_letters:
         share = percent(status.dead_letters / status.records) if status.records else "-"
-        lines.append(f"dead letters: {status.dead_letters:,} of {status.records:,} records could not be used ({share})")
+        lines.append(
+            f"dead letters: {status.dead_letters:,} of {status.records:,} records could not be used ({share}): "
+            "driftwire dead-letters --since 1h"
+        )
     age_s = None if status.checkpoint_ms is None else (now_ms - status.checkpoint_ms) / 1000
     is_alive = age_s is not None and age_s <= DETECT_ALIVE_S
     if status.waiting:
@@ -191,7 +203,9 @@ def _subject_json(subject: SubjectStatus) -> dict[str, Any]:
             {"field": field, "reason": reason, "count": count}
             for (field, reason), count in sorted(subject.bad_fields.items())
         ],
+        "look_alikes": sorted(subject.look_alikes),
         "signals": subject.signals,
+        "sampled": subject.is_sampled,
         "last_record_at": _timestamp(subject.last_ms or None),
         "baseline_version": subject.baseline_version,
         "baseline_published_at": _timestamp(subject.published_ms),

@@ -2,16 +2,19 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code
+from pydantic import ValidationError
 
 from pipeline.detect.learning_progress import LearningProgress
 from pipeline.detect.partition_summary import is_needed, summarize_partition
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream import StreamSummary
 from pipeline.state import NewerState
+from schemas.baseline import Baseline
 from schemas.topics import BASELINES, RECORDS, checkpoints_topic
 from topologies.errors import DriftwireError
 from topologies.kafka import Cluster, read_topic
@@ -37,6 +40,10 @@ class SubjectStatus:
         Progress of the stream that is ready first: its first baseline, or its new normal.
     relearned_signals
         Names of the signals that are relearned (empty for all), or None.
+    look_alikes
+        Unknown fields of any stream that look like a known one.
+    is_sampled
+        Whether the records of a stream, or those from which the baseline was learned, are sampled by outcome.
     """
 
     subject: str
@@ -52,6 +59,8 @@ class SubjectStatus:
     learning: LearningProgress | None = None
     relearned_signals: tuple[str, ...] | None = None
     relearning: LearningProgress | None = None
+    look_alikes: frozenset[str] = frozenset()
+    is_sampled: bool = False
 
     @property
     def state(self) -> Literal["learning", "monitored", "relearning"]:
@@ -117,7 +126,7 @@ async def read_status(cluster: Cluster, settings: DetectSettings) -> Status:
         ) from error
     subjects = merge_streams(stream for summary in summaries for stream in summary.streams)
     if partitions[BASELINES]:
-        subjects = await _add_publication_times(cluster, subjects)
+        subjects = await _add_published_baselines(cluster, subjects)
     next_offsets = {
         partition: states[partition].offsets.get(RECORDS, -1) + 1 if partition in states else 0
         for partition in partitions[RECORDS]
@@ -161,6 +170,8 @@ def _merge(subject: str, streams: list[StreamSummary]) -> SubjectStatus:
         learning=None if monitored else _furthest(stream.learning for stream in streams),
         relearned_signals=None if relearned is None else relearned.relearned_signals,
         relearning=_furthest(stream.relearning for stream in monitored),
+        look_alikes=frozenset().union(*(stream.look_alikes for stream in streams)),
+        is_sampled=any(stream.is_sampled for stream in streams),
     )
 
 
@@ -183,16 +194,21 @@ async def _find_partitions(cluster: Cluster, topics: Collection[str]) -> dict[st
     return partitions
 
 
-async def _add_publication_times(cluster: Cluster, subjects: list[SubjectStatus]) -> list[SubjectStatus]:
+async def _add_published_baselines(cluster: Cluster, subjects: list[SubjectStatus]) -> list[SubjectStatus]:
+    """Add the publication time of the baselines in use, and whether they were learned from sampled records."""
     keys = {f"{status.subject}/{status.baseline_version}".encode() for status in subjects if status.baseline_version}
     if not keys:
         return subjects
-    times = {
-        message.key: message.timestamp
-        async for message in read_topic(cluster, BASELINES)
-        if message.key in keys and message.value is not None
-    }
-    return [
-        replace(status, published_ms=times.get(f"{status.subject}/{status.baseline_version}".encode()))
-        for status in subjects
-    ]
+    times: dict[bytes | None, int] = {}
+    sampled: set[bytes | None] = set()
+    async for message in read_topic(cluster, BASELINES):
+        if message.key in keys and message.value is not None:
+            times[message.key] = message.timestamp
+            with suppress(ValidationError):
+                if Baseline.from_json(message.value).sampled:
+                    sampled.add(message.key)
+    found = []
+    for status in subjects:
+        key = f"{status.subject}/{status.baseline_version}".encode()
+        found.append(replace(status, published_ms=times.get(key), is_sampled=status.is_sampled or key in sampled))
+    return found

@@ -33,12 +33,15 @@ class LearnedHistory:
         Number of values that could not be used, by subject, and by field and reason.
     look_alikes
         Unknown fields that look like a known one, by subject.
+    held
+        Number of records that were not used, because too few records confirm their times, by subject.
     """
 
     baselines: dict[str, Baseline] = field(default_factory=dict)
     unusable: Counter[str] = field(default_factory=Counter)
     bad_fields: dict[str, Counter[tuple[str, str]]] = field(default_factory=dict)
     look_alikes: dict[str, set[str]] = field(default_factory=dict)
+    held: Counter[str] = field(default_factory=Counter)
 
 
 def learn_history(
@@ -74,7 +77,11 @@ def learn_history(
             if output.topic == DEAD_LETTERS and output.value is not None:
                 history.unusable[DeadLetter.from_json(output.value).reason] += 1
     for name, stream in sorted(step.streams.items()):
-        if subject in (None, name) and stream.counts["used"]:
+        if subject not in (None, name):
+            continue
+        if stream.event_time_guard.held_count:
+            history.held[name] = stream.event_time_guard.held_count
+        if stream.counts["used"]:
             stream.flush()
             if stream.learner is not None:
                 history.bad_fields[name] = stream.columns.bad_fields

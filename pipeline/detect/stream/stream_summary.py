@@ -27,6 +27,8 @@ class StreamSummary:
         Number of used records, of used records behind the watermark, and of dropped duplicates.
     bad_fields
         Number of dropped values, by field and reason.
+    look_alikes
+        Unknown fields that look like a known one.
     last_ms
         Newest event time in Unix milliseconds, or 0 before the first record.
     signals
@@ -37,6 +39,8 @@ class StreamSummary:
         Versions of baselines that wait for their ``effective_at``.
     relearned_signals
         Names of the signals that are relearned (empty for all), or None.
+    is_sampled
+        Whether the records are sampled by outcome.
     learning, relearning
         Progress of the first baseline, or of the relearned signals. None before the first block of records.
     """
@@ -51,6 +55,8 @@ class StreamSummary:
     baseline_version: str | None
     scheduled_versions: tuple[str, ...]
     relearned_signals: tuple[str, ...] | None
+    is_sampled: bool = False
+    look_alikes: frozenset[str] = frozenset()
     learning: LearningProgress | None = None
     relearning: LearningProgress | None = None
 
@@ -99,6 +105,9 @@ def _read_stream(subject: str, state: State, settings: DetectSettings) -> tuple[
         baseline_version=state["baseline_version"],
         scheduled_versions=tuple(state["pending_versions"]),
         relearned_signals=None if relearning is None else tuple(sorted(relearning.signals)),
+        # Checkpoints of earlier versions do not contain it.
+        is_sampled=state.get("sampled") is not None,
+        look_alikes=frozenset(columns.look_alikes),
     )
     return summary, relearning
 

@@ -93,6 +93,7 @@ def test_the_fields_of_a_stream_are_those_of_its_state(learning):
     assert (stream.records, stream.duplicates) == (800, 30)
     assert stream.bad_fields == live.columns.bad_fields
     assert stream.bad_fields.total() > 0
+    assert stream.look_alikes == live.columns.look_alikes
     assert stream.last_ms == live.watermark == START_MS + 799 * INTERVAL_MS
     assert stream.signals == len(live.columns.signals)
     assert (stream.baseline_version, stream.relearned_signals) == (None, None)
@@ -153,6 +154,16 @@ def test_a_monitored_stream_has_its_baseline_and_what_is_scheduled_and_relearned
     assert stream.relearning == live.relearning.learner.progress()
     assert 0 < stream.relearning.records <= 600
     assert stream.relearning.required_s == SETTINGS.relearn_after_s
+
+
+def test_a_stream_is_sampled_by_outcome_from_its_first_marked_record():
+    stored = Stored()
+    marked = [orjson.dumps(orjson.loads(value) | {"sampled": "tail"}) for value in values(100, first=100)]
+    stored.push([*values(100), *values(200, subject="search")])
+    assert not stored.stream().is_sampled
+    stored.push(marked)
+    assert stored.step.streams["bot"].sampling.is_active
+    assert [stream.is_sampled for stream in stored.summary().streams] == [True, False]
 
 
 def test_changed_settings_hide_nothing(learning):

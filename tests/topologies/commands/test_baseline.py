@@ -132,6 +132,18 @@ def test_an_unknown_subject_is_an_error(file, tmp_path):
         learn(file, tmp_path, "--subject", "nobody")
 
 
+@pytest.mark.parametrize("options", [[], ["--subject", "support-bot"]])
+def test_too_few_records_to_trust_their_times_are_an_error_that_says_so(tmp_path, options):
+    path = tmp_path / "few.ndjson"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records(count=12)))
+    expected = (
+        r"contain 12 records of support-bot, which are too few: at least 20 must have times within "
+        r"1 h of each other \(detect\.time_jump_records, detect\.time_jump_max_s\); unusable records: none"
+    )
+    with pytest.raises(DriftwireError, match=expected):
+        learn(path, tmp_path, *options)
+
+
 def test_a_truncated_file_is_named(file, tmp_path):
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(DriftwireError, match=r"records\.ndjson\.gz cannot be read"):
@@ -145,6 +157,16 @@ def test_show_lists_every_signal_with_its_normal_level_and_smallest_change(file,
     assert " ms" in rows["latency_ms"]
     assert "above" in rows["refused"]
     assert "stop 100 %" in rows["finish_reason"]
+
+
+def test_show_says_that_any_change_of_a_constant_value_is_detected(tmp_path):
+    path = tmp_path / "constant.ndjson"
+    constant = [content | {"output": {"length": 212}} for content in records()]
+    path.write_text("".join(json.dumps(content) + "\n" for content in constant))
+    output, _ = learn(path, tmp_path)
+    [row] = [line for line in run("show", output).splitlines() if line.startswith("length")]
+    assert "e-" not in row
+    assert "any rise" in row
 
 
 def test_show_refuses_a_file_that_is_not_a_baseline(tmp_path):

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from pipeline.codec import FORMAT
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
+from schemas.baseline import Baseline
 from schemas.topics import BASELINES, RECORDS, checkpoints_topic
 from tests.pipeline.detect.streams import message
 from tests.pipeline.detect.test_partition_summary import values
@@ -84,10 +85,11 @@ async def test_records_are_seen_before_while_and_after_detect_runs(empty_broker,
         (subject,) = found["subjects"]
         assert found["dead_letters"] == 1
         assert (subject["records"], subject["duplicates"]) == (4, 1)
-        assert subject["bad_fields"] == [{"field": "output.length", "reason": "wrong_type", "count": 1}]
+        assert subject["bad_fields"] == [{"field": "output.length", "reason": "is_text", "count": 1}]
         text = await asyncio.to_thread(status, empty_broker, "--subject", "bot")
-        assert "bot: output.length was dropped 1 times (wrong_type)" in text
+        assert "bot: output.length is text in 1 record" in text
         assert "dead letters: 1 of 6 records could not be used" in text
+        assert "driftwire dead-letters --since 1h" in text
         assert "detect has not" not in text
         assert worker.stop() == 0
 
@@ -121,6 +123,10 @@ async def test_a_subject_of_several_partitions_is_one_row_with_the_time_of_its_b
     assert published.key.decode() == f"bot/{subject['baseline_version']}"
     text = await asyncio.to_thread(status, empty_broker)
     assert f"monitored since {time.strftime('%H:%M', time.gmtime(before_ms / 1000))}" in text
+    assert not subject["sampled"]
+    sampled = Baseline.from_json(published.value).model_copy(update={"sampled": "tail"})
+    await write_message(empty_broker.cluster, BASELINES, published.key, sampled.to_json())
+    assert (await as_json(empty_broker))["subjects"][0]["sampled"]
 
 
 async def test_state_of_a_newer_version_is_one_clear_line(empty_broker):

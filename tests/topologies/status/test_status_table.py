@@ -87,11 +87,36 @@ def test_names_from_records_are_text():
     assert "\x1b" not in text
 
 
-def test_dropped_fields_are_counted_and_listed_for_one_subject():
+def test_the_worst_field_of_each_subject_is_named_and_all_fields_of_one_subject():
+    others = Counter({("output.length", "out_of_bounds"): 2, ("custom.cost", "is_text"): 1204})
+    worse = replace(SUBJECT, bad_fields=SUBJECT.bad_fields + others, look_alikes=frozenset({"output.refusal"}))
+    status = Status("host:9092", [worse, replace(SUBJECT, subject="search")], checkpoint_ms=NOW_MS)
+    *_, first, look_alike, second, hint = rendered(status, 100).splitlines()
+    assert first == "support-bot: custom.cost is text in 1,204 records"
+    assert look_alike == (
+        "support-bot: output.refusal is not a field of a record and is ignored: did you mean output.refused?"
+    )
+    assert second == "search: output.refused has the wrong type in 9 records"
+    assert hint == "driftwire status --subject NAME lists the other fields of a subject"
+    *_, third, _ = rendered(replace(status, subjects=[worse]), 100, details=True).splitlines()
+    assert third == "support-bot: output.length is out of bounds in 2 records"
+    assert "the other fields" not in rendered(replace(status, subjects=[SUBJECT]))
+    assert [subject["look_alikes"] for subject in status_json(status)["subjects"]] == [["output.refusal"], []]
+
+
+def test_dead_letters_name_the_command_that_shows_them():
     status = Status("host:9092", [SUBJECT], records=6020, dead_letters=3, checkpoint_ms=NOW_MS)
-    assert "driftwire status --subject NAME lists them" in rendered(status)
-    assert "support-bot: output.refused was dropped 9 times (wrong_type)" in rendered(status, details=True)
-    assert "dead letters: 3 of 6,020 records could not be used (0.05 %)" in rendered(status)
+    assert flat(rendered(status)).endswith(
+        "dead letters: 3 of 6,020 records could not be used (0.05 %): driftwire dead-letters --since 1h"
+    )
+
+
+def test_a_subject_that_is_sampled_by_outcome_says_what_is_not_monitored():
+    sampled, other = replace(SUBJECT, is_sampled=True), replace(SUBJECT, subject="search")
+    status = Status("host:9092", [other, sampled], records=6020, checkpoint_ms=NOW_MS)
+    lines = [line for line in rendered(status, 100).splitlines() if "sampled" in line]
+    assert lines == ["support-bot is sampled by outcome: rates and other signals that depend on it are not monitored"]
+    assert [subject["sampled"] for subject in status_json(status)["subjects"]] == [False, True]
 
 
 def test_waiting_records_say_whether_detect_reads_them():
@@ -117,13 +142,17 @@ def stream(**fields):
 def test_the_streams_of_a_subject_are_merged_and_the_furthest_counts():
     bad = Counter({("output.length", "wrong_type"): 2})
     slow = stream(records=10, duplicates=1, bad_fields=bad, last_ms=5, signals=3, learning=replace(FIRST, records=50))
+    slow = replace(slow, look_alikes=frozenset({"output.refusal"}))
     fast = stream(records=20, late=4, bad_fields=bad, last_ms=9, signals=2, learning=FIRST)
     (merged,) = merge_streams([slow, fast])
     assert (merged.records, merged.late, merged.duplicates, merged.last_ms, merged.signals) == (30, 4, 1, 9, 3)
     assert merged.bad_fields == {("output.length", "wrong_type"): 4}
     assert merged.learning == FIRST
+    assert merged.look_alikes == {"output.refusal"}
     (monitored,) = merge_streams([slow, replace(fast, baseline_version="abc", learning=None)])
     assert (monitored.baseline_version, monitored.learning) == ("abc", None)
+    (sampled,) = merge_streams([slow, replace(fast, is_sampled=True)])
+    assert (merged.is_sampled, sampled.is_sampled) == (False, True)
     assert [found.subject for found in merge_streams([slow, stream(subject="a")])] == ["a", "bot"]
 
 

@@ -58,6 +58,13 @@ def test_unusable_messages_are_counted_and_change_nothing():
     assert history.unusable.total() == 3
 
 
+def test_records_that_the_event_time_guard_holds_are_counted_and_learned_from_by_no_subject():
+    history = learn_history([*lines("bot", 1000), *lines("search", 19), *lines("shop", 5)], SETTINGS)
+    assert history.held == {"search": 19, "shop": 5}
+    assert list(history.baselines) == ["bot"]
+    assert learn_history(lines("search", 20), SETTINGS).held == {}
+
+
 def test_an_empty_history_gives_no_baseline():
     assert learn_history([], SETTINGS).baselines == {}
 
