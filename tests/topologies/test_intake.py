@@ -88,6 +88,7 @@ def message(number):
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
 def test_every_message_becomes_one_record_through_kills(empty_broker, tmp_path):
     bootstrap = empty_broker.bootstrap
     seed = random.randrange(10**6)
