@@ -13,6 +13,7 @@ def build(configuration: Configuration, *, replay: bool) -> faust.App:
     spec = TopologySpec(
         name="detect",
         topics=(RECORDS,),
+        gap_effect="; the tests start with new evidence and the same baselines",
         control_topic=BASELINES,
         make_step=lambda partition: DetectStep(partition, configuration.detect, replay=replay),
     )

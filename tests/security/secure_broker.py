@@ -12,8 +12,11 @@ from topologies.broker import EmbeddedBroker
 from topologies.kafka import Cluster
 from topologies.kafka_security import SecuritySettings
 
-WORKERS = ("driftwire-detect", "driftwire-correlate", "driftwire-route")
+WORKERS = ("driftwire-intake", "driftwire-detect", "driftwire-correlate", "driftwire-route")
 USERS = (*WORKERS, "driftwire", "reader", "operator", "deployer", "producer", "administrator", "nobody")
+
+INPUT_TOPIC = "llm.requests"
+"""Topic of another service that intake reads. The commands in docs/security.md use this name."""
 
 HOST = "127.0.0.1"
 

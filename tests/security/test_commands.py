@@ -12,7 +12,7 @@ from load.traffic import OutgoingMessage, produce
 from schemas.topics import ALERTS, COMMANDS, DEPLOYMENTS, RECORDS, TOPICS
 from tests.pipeline.route.samples import incident
 from tests.security.acls import Acl, add_acls, documented_acls, remove_acls
-from tests.security.secure_broker import WORKERS, SecureBroker, password_of
+from tests.security.secure_broker import INPUT_TOPIC, WORKERS, SecureBroker, password_of
 from topologies.broker import create_topics
 from topologies.cli import command
 from topologies.commands import worker
@@ -123,6 +123,7 @@ def test_the_documented_rights_of_a_worker_are_those_of_the_table_of_topics(user
     step = user.removeprefix("driftwire-")
     expected = {Acl(user, "Read", "topic", row.name) for row in TOPICS if step in row.read_by}
     expected |= {Acl(user, "Write", "topic", row.name) for row in TOPICS if step in row.written_by}
+    expected |= {Acl(user, "Read", "topic", INPUT_TOPIC)} if step == "intake" else set()
     expected |= {Acl(user, "Read", "group", user), Acl(user, "Write", "transactional_id", f"{user}-", "prefixed")}
     documented = [acl for acl in documented_acls() if acl.user == user]
     assert len(documented) == len(expected)

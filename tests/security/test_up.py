@@ -14,7 +14,7 @@ import pytest_asyncio
 from load.traffic import OutgoingMessage, produce
 from schemas.topics import ALERTS, NOTIFICATIONS, RECORDS, checkpoints_topic
 from tests.security.acls import Acl, add_acls, documented_acls, remove_acls
-from tests.security.secure_broker import WORKERS, SecureBroker, password_of
+from tests.security.secure_broker import INPUT_TOPIC, WORKERS, SecureBroker, password_of
 from tests.security.work import LEARNING, RECORD_INTERVAL_MS
 from tests.topologies.endpoint import Endpoint, run_endpoint
 from tests.topologies.processes.test_privacy import listening_sockets, process_tree
@@ -40,6 +40,9 @@ mechanism = "SCRAM-SHA-512"
 username = "{user}"
 password_file = "{password_file}"
 
+[intake.topics."{input_topic}"]
+subject = "{{app}}"
+
 [detect]
 {detect}
 
@@ -49,6 +52,7 @@ receivers = [{{ name = "console", console = true }}, {{ name = "hook", webhook.u
 """
 
 RIGHTS = {
+    "intake": Acl(USER, "Read", "topic", INPUT_TOPIC),
     "detect": Acl(USER, "Read", "topic", RECORDS),
     "correlate": Acl(USER, "Write", "topic", ALERTS),
     "route": Acl(USER, "Write", "topic", NOTIFICATIONS),
@@ -84,6 +88,7 @@ async def up(
         CONFIGURATION.format(
             ca_file=secure_broker.certificates / "authority.pem",
             user=USER,
+            input_topic=INPUT_TOPIC,
             password_file=password_file,
             detect="\n".join(f"{name} = {value}" for name, value in LEARNING.items()),
             url=endpoint.url,
@@ -124,7 +129,7 @@ async def test_records_become_a_notification_also_after_a_right_was_taken_away(
     up.start()
     await asyncio.to_thread(up.wait_for_output, "driftwire is up", 120.0)
     processes = process_tree(up.pid)
-    assert len(processes) == 4  # the command and three workers
+    assert len(processes) == 5  # the command and four workers
     assert listening_sockets(processes) == set()
     await send_failure(secure_broker, "bot")
     await wait_for_notification(endpoint, up, "bot")
@@ -149,7 +154,7 @@ async def test_records_become_a_notification_also_after_a_right_was_taken_away(
 
 @pytest.mark.parametrize(
     "right",
-    [RIGHTS["detect"], Acl(USER, "Read", "group", "driftwire-correlate")],
+    [RIGHTS["intake"], RIGHTS["route"], Acl(USER, "Read", "group", "driftwire-correlate")],
     ids=lambda right: f"{right.operation}-{right.kind}-{right.name}",
 )
 async def test_up_without_a_right_names_it_at_once(

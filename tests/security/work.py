@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from load.traffic import OutgoingMessage, produce
+from pipeline.intake import IntakeSettings
 from pipeline.route import ReceiverSettings
 from pipeline.route.receiver_settings import PagerDutySettings
 from schemas.topics import ALERTS, BASELINES, COMMANDS, DEAD_LETTERS, DEPLOYMENTS, DRIFTS, NOTIFICATIONS, RECORDS
 from tests.pipeline.correlate.builders import command, deployment, drift
 from tests.pipeline.route.samples import incident
-from tests.security.secure_broker import SecureBroker
+from tests.security.secure_broker import INPUT_TOPIC, SecureBroker
 from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.configuration import Configuration, write_configuration
 from topologies.kafka import Cluster, read_topic, write_message
@@ -24,6 +25,11 @@ WAIT_S = 60.0
 
 LEARNING = {"ready_records": 100, "ready_records_rate": 100, "ready_after_s": 10.0, "flush_records": 10}
 """Settings of detect with which a baseline is learned from ten seconds of records, or twenty if they are not stable."""
+
+INTAKE = IntakeSettings.model_validate(
+    {"topics": {INPUT_TOPIC: {"map": ["id=request_id", "at=timestamp", "took=latency_ms:s"], "subject": "{app}"}}}
+)
+"""Settings of intake with which a message with an app, an id, a time and a duration becomes a record."""
 
 CHANGE_RECEIVER = ReceiverSettings(
     name="changes",
@@ -52,6 +58,7 @@ def secure_worker(step: str, cluster: Cluster, folder: Path) -> WorkerUnderTest:
     receivers = (*configuration.route.receivers, CHANGE_RECEIVER)
     changes = {
         "kafka": kafka,
+        "intake": INTAKE,
         "detect": configuration.detect.model_copy(update=LEARNING),
         "route": configuration.route.model_copy(update={"receivers": receivers}),
     }
@@ -61,6 +68,7 @@ def secure_worker(step: str, cluster: Cluster, folder: Path) -> WorkerUnderTest:
 
 
 IDENTIFY: dict[str, Callable[[dict[str, Any]], str]] = {
+    RECORDS: lambda message: message["request_id"],
     BASELINES: lambda message: f"{message['subject']} {'relearn' if 'relearn_id' in message else 'learned'}",
     DRIFTS: lambda message: f"{message.get('subject', 'tick')} {message.get('signal')} {message.get('sequence')}",
     ALERTS: lambda message: f"{message['subject']} {message['revision']}",
@@ -72,6 +80,10 @@ IDENTIFY: dict[str, Callable[[dict[str, Any]], str]] = {
 """What identifies the content of a message of each topic with outputs."""
 
 OUTPUTS: dict[str, tuple[Output, ...]] = {
+    "intake": (
+        (RECORDS, "{name}"),
+        (DEAD_LETTERS, "{name} intake llm.requests"),
+    ),
     "detect": (
         (BASELINES, "{name} learned"),
         (DRIFTS, "{name} versions 0"),
@@ -99,7 +111,10 @@ async def send_work(step: str, broker: SecureBroker, name: str) -> None:
     """Send work under a name to all inputs of a step: messages that it uses, and messages that it dead-letters."""
     now_ms = time.time_ns() // 1_000_000
     messages: list[tuple[str, bytes]] = []
-    if step == "detect":
+    if step == "intake":
+        request = {"app": name, "id": name, "at": now_ms, "took": 0.5}
+        messages = [(INPUT_TOPIC, json.dumps(request).encode()), (INPUT_TOPIC, UNUSABLE)]
+    elif step == "detect":
         records = [OutgoingMessage(0, name.encode(), value) for value in (*_records(name, now_ms), UNUSABLE)]
         await produce(broker.secure_cluster("producer"), records, topic=RECORDS)
         messages = [(BASELINES, UNUSABLE)]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import re
 import time
 from collections import Counter
 
@@ -88,6 +89,7 @@ def message(number):
 
 
 @pytest.mark.kafka
+@pytest.mark.slow
 def test_every_message_becomes_one_record_through_kills(empty_broker, tmp_path):
     bootstrap = empty_broker.bootstrap
     seed = random.randrange(10**6)
@@ -152,6 +154,8 @@ def test_more_partitions_of_an_input_are_read_after_a_start(empty_broker, tmp_pa
         asyncio.run(send_to(bootstrap, TopicPartition("grown.requests", 2), message(1)))
         assert len(asyncio.run(read_all(bootstrap, RECORDS, 1))) == 1
         assert grown.stop() == 0
+        line = "grown.requests has 3 partitions instead of 1, so messages with the same key can be in two partitions"
+        assert re.findall(rf"intake: partition 0: {line}(.*)", grown.output) == [""]
 
 
 async def grow(bootstrap, topic, partitions):

@@ -9,7 +9,7 @@ from typing import Self
 
 from topologies.broker import EmbeddedBroker, create_topics
 from topologies.configuration import Configuration, write_configuration
-from topologies.errors import DriftwireError
+from topologies.errors import DriftwireError, InputTopicMissing
 from topologies.kafka import Cluster
 from topologies.private_files import make_private_folder
 from topologies.processes.worker_process import STOP_TIMEOUT_S, WorkerProcess
@@ -110,17 +110,21 @@ class Topology:
                 await self.broker.start()
                 self._configuration = self._configuration.with_cluster(self.broker.cluster)
             kafka = self._configuration.kafka
-            # Each step names its own missing permissions. Intake may have to wait for topics, and creates its own then.
-            for step in (*dict.fromkeys(step for step in self._steps if step != "intake"), None):
+            # Each step names its own missing permissions.
+            for step in (*dict.fromkeys(self._steps), None):
                 needed = () if step is None else self._configuration.optional_topics(step, replay=self._replay)
-                await create_topics(
-                    kafka.cluster,
-                    kafka.records_partitions,
-                    kafka.replication_factor,
-                    step=step,
-                    optional_topics=needed,
-                    app_id=kafka.app_id,
-                )
+                inputs = () if step is None else self._configuration.input_topics(step)
+                # The worker reports a missing topic of another service, waits for it, and creates its own topics then.
+                with contextlib.suppress(InputTopicMissing):
+                    await create_topics(
+                        kafka.cluster,
+                        kafka.records_partitions,
+                        kafka.replication_factor,
+                        step=step,
+                        optional_topics=needed,
+                        input_topics=inputs,
+                        app_id=kafka.app_id,
+                    )
             if self._before_workers is not None:
                 await self._before_workers(kafka.cluster)
             self._start_workers()

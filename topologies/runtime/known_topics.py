@@ -35,13 +35,11 @@ class TopicChanges:
     def describe(self) -> list[str]:
         """Return one sentence per topic that was created again or has more partitions."""
         again = [
-            f"{topic} was deleted and created again; reading starts at the beginning of the topic, with new evidence and "
-            "the same baselines"
+            f"{topic} was deleted and created again; reading starts at the beginning of the topic"
             for topic in sorted(self.created_again)
         ]
         grown = [
-            f"{topic} has {now} partitions instead of {before}, so records of a subject can move to another partition; "
-            "the tests start with new evidence and the same baselines"
+            f"{topic} has {now} partitions instead of {before}, so messages with the same key can be in two partitions"
             for topic, (before, now) in sorted(self.grown.items())
         ]
         return again + grown

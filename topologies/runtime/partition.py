@@ -161,13 +161,13 @@ class PartitionWorker:
         if expected > log_end:
             self._warn(
                 f"{topic} ends at offset {log_end}, but the state is at offset {expected}, so Kafka has lost messages; "
-                "reading starts at the beginning of the topic, with new evidence and the same baselines"
+                f"reading starts at the beginning of the topic{self._spec.gap_effect}"
             )
             is_lost = True
         elif log_start > expected > 0:
             self._warn(
                 f"retention deleted {log_start - expected} messages of {topic} before they were read (offsets {expected} "
-                f"to {log_start - 1}); evidence is reset after the gap"
+                f"to {log_start - 1}){self._spec.gap_effect}"
             )
             is_lost = True
         if is_lost:
@@ -190,7 +190,7 @@ class PartitionWorker:
         """
         changes = await self._known_topics.update()
         for line in changes.describe():
-            self._warn(line)
+            self._warn(line + self._spec.gap_effect)
         for topic in changes.created_again:
             self._offsets.pop(topic, None)
         self._new_topics |= changes.created_again

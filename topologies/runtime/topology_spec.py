@@ -25,11 +25,13 @@ class TopologySpec:
     Attributes
     ----------
     name
-        Name of the step: detect, correlate or route.
+        Name of the step: intake, detect, correlate or route.
     topics
         Input topics. They may have different numbers of partitions.
     make_step
         Function that builds the step of a partition, without state.
+    gap_effect
+        End of a log line about lost messages: what the step does. Empty if it does nothing.
     control_topic
         Topic that every worker reads in full, or None if the step has no such topic.
     deliver
@@ -44,6 +46,7 @@ class TopologySpec:
     name: str
     topics: tuple[str, ...]
     make_step: Callable[[int], Step]
+    gap_effect: str = ""
     control_topic: str | None = None
     deliver: Callable[[Step], Awaitable[list[OutputMessage]]] = _deliver_nothing
     finish_deliveries: Callable[[Step], Awaitable[None]] = _finish_nothing

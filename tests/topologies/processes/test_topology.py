@@ -1,7 +1,9 @@
 """The topology: start, workers that restart or die too often, a broker that dies, and a clean stop."""
 
 import asyncio
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.topics import RECORDS
+from tests.topologies.test_intake import create, message, read_all, send
+from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.configuration.configuration import Configuration
 from topologies.errors import DriftwireError
 from topologies.processes import worker_process
@@ -95,3 +100,47 @@ def test_up_stops_at_ctrl_c_with_status_0_and_leaves_no_children(tmp_path):
     assert not running(children)
     assert lines[-1] == "driftwire has stopped.\n"
     assert not [line for line in lines if "ERROR" in line or "Traceback" in line]
+
+
+INTAKE = """
+[intake.topics."llm.requests"]
+map = ["took=latency_ms:s", "n=request_id", "at=timestamp"]
+subject = "{app}"
+"""
+
+
+def up_with_intake(folder, *arguments):
+    configuration = folder / "driftwire.toml"
+    configuration.write_text(INTAKE)
+    command = ["-m", "topologies.cli", "up", "--config", configuration, "--data", folder / "data", *arguments]
+    return WorkerUnderTest([str(argument) for argument in command], folder / "log")
+
+
+def record_of_llm_requests(bootstrap):
+    asyncio.run(send(bootstrap, "llm.requests", [message(1)]))
+    (record,) = asyncio.run(read_all(bootstrap, RECORDS, 1))
+    assert json.loads(record.value)["infrastructure"] == {"latency_ms": 500.0}
+    return record.key
+
+
+def test_up_makes_records_of_a_topic_for_intake(empty_broker, tmp_path):
+    asyncio.run(create(empty_broker.bootstrap, {"llm.requests": 1}))
+    with up_with_intake(tmp_path, "--bootstrap", empty_broker.bootstrap) as up:
+        up.start()
+        up.wait_for_output("driftwire is up")
+        assert record_of_llm_requests(empty_broker.bootstrap) == b"app-1"
+        assert up.stop() == 0
+        assert "WARNING" not in up.output
+
+
+def test_up_names_a_missing_topic_for_intake_and_reads_it_when_it_is_created(tmp_path):
+    with up_with_intake(tmp_path, "--port", "0") as up:
+        up.start()
+        up.wait_for_output("driftwire is up")
+        bootstrap = re.search(r"driftwire is up: Kafka at (\S+),", up.output)[1]
+        line = f"Kafka at {bootstrap} has no topic llm.requests: create it, or correct its name in [intake.topics]; waiting"
+        assert re.search(rf"^intake +\| intake: {re.escape(line)}", up.output, re.MULTILINE), up.output
+        asyncio.run(create(bootstrap, {"llm.requests": 1}))
+        assert record_of_llm_requests(bootstrap) == b"app-1"
+        assert up.stop() == 0
+        assert " died " not in up.output
