@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from load.commands.options import json_option, write_json
+from topologies.terminal import echo
 
 
 @click.group("bench")
@@ -50,7 +51,7 @@ def intake(*, seed: int, records: int, json_file: Path | None) -> None:
     from load.bench import run_intake_benchmark  # noqa: PLC0415  slow to import, and --help needs none of it
 
     benchmark = run_intake_benchmark(seed, records)
-    click.echo(
+    echo(
         f"{benchmark.records} messages of {benchmark.bytes_per_record:.0f} bytes (seed {seed}): "
         f"parse {benchmark.parse_us:.1f} us, intake {benchmark.intake_us:.1f} us per record, "
         f"ratio {benchmark.ratio:.1f}"

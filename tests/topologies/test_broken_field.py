@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from load.harness import wait_for_lag
-from load.inputs import OutgoingMessage
-from load.traffic import produce
+from load.traffic import OutgoingMessage, produce
 from pipeline.detect.settings import DetectSettings
 from schemas.deployment import Deployment
 from schemas.incident import Incident

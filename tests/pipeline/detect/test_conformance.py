@@ -14,6 +14,7 @@ import pytest
 import pipeline.detect
 from pipeline.codec import decode, encode
 from pipeline.detect.admission.admission import Admission
+from pipeline.detect.baselines.field_presence import FieldPresence
 from pipeline.detect.baselines.learner import Learner
 from pipeline.detect.detectors.adwin import AdwinBank, AdwinChannel, TicketBoundary
 from pipeline.detect.detectors.cusum import Crossing
@@ -246,6 +247,7 @@ CASES: dict[type, Case] = {
     ),
     DeadLetterMonitor: Case(lambda: DeadLetterMonitor(0, SETTINGS), admitted_inputs),
     Monitor: Case(lambda: Monitor(BASELINE, SETTINGS), block_inputs),
+    FieldPresence: Case(FieldPresence, block_inputs),
     FirstSeen: Case(first_seen, block_inputs),
     MinuteSeries: Case(lambda: MinuteSeries(LAYOUT), view_inputs),
     AdwinBank: Case(lambda: AdwinBank([MONITORED], SETTINGS.adwin_delta, SETTINGS.adwin_records), grid_inputs),

@@ -131,7 +131,7 @@ def test_text_that_could_be_a_prompt_never_reaches_a_record(entry, sent, reason)
     section, name = dropped.field.split(".")
     assert mapped.record == {"subject": "bot", "timestamp": AT, section: {name: {}}}
     batch = admit(mapped.record)
-    assert [(field, why) for _, field, why in batch.records.faults] == [(dropped.field, "wrong_type")]
+    assert [(field, why) for _, field, why in batch.records.faults] == [(dropped.field, "is_object")]
 
 
 def test_only_mapped_values_reach_a_record():
