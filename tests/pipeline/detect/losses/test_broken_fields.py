@@ -143,6 +143,22 @@ def test_failed_requests_and_late_outcomes_may_lack_fields():
         assert data_drifts(run(stream(6000, break_record, share=0.5))[1]) == []
 
 
+@pytest.mark.parametrize(
+    ("infrastructure", "field", "fault"),
+    [
+        ({"latency_ms": 9, "error": "timeout"}, "infrastructure.error", "is_text"),
+        ({"latency_ms": 9, "error": False, "error_type": {"code": 9}}, "infrastructure.error_type", "is_object"),
+    ],
+)
+def test_requests_whose_error_cannot_be_read_may_lack_fields(infrastructure, field, fault):
+    def fail(fields):
+        fields["infrastructure"] = infrastructure
+        del fields["output"], fields["custom"]
+
+    drifts = data_drifts(run(stream(6000, fail, share=0.5))[1])
+    assert {(drift.segment, drift.fault) for drift in drifts} == {(f"field={field}", fault)}
+
+
 def test_a_field_that_cannot_be_used_is_not_absent_as_well():
     def send_a_number(fields):
         fields["output"] = 7
