@@ -25,6 +25,7 @@ LOOK_ALIKES_MAX = 32
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _ERROR = catalogue.SIGNAL_INDEX["error"]
+_ERROR_FIELDS = frozenset({"infrastructure", "infrastructure.error", "infrastructure.error_type"})
 _VERSIONS = "versions."
 _FREE_SECTIONS = frozenset({"versions", "segment"})
 _SECTIONS = frozenset({*_FREE_SECTIONS, "custom", *(row.section for row in catalogue.SIGNALS)})
@@ -284,6 +285,8 @@ class SignalColumns:
 
 def _find_successful_requests(records: Records) -> NDArray[np.bool_]:
     is_successful: NDArray[np.bool_] = records.is_request & (records.values[:, _ERROR] != 1.0)
+    # A request whose error cannot be read may have failed.
+    is_successful[[row for row, field, _ in records.faults if field in _ERROR_FIELDS]] = False
     error_types = records.labels.get("error_type")
     if error_types:
         is_successful &= np.array([label is None for label in error_types], dtype=np.bool_)

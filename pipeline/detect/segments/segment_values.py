@@ -154,7 +154,7 @@ class SegmentValues:
                 for value in self.values.values()
             ],
             "signal_records": np.array([value.signal_records for value in self.values.values()]).reshape(
-                -1, self._tests
+                len(self.values), self._tests
             ),
         }
 

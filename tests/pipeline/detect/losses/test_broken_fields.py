@@ -126,6 +126,23 @@ def test_a_field_that_is_sparse_by_nature_is_not_expected():
     assert data_drifts(run(stream(6000, omit("output", "confidence")))[1]) == []
 
 
+def test_a_short_job_without_a_field_is_not_reported_if_it_ran_while_the_baseline_was_learned():
+    settings = SETTINGS.model_copy(update={"ready_after_s": 3600})
+    rng, hour_ms, messages = random.Random(8), 3_600_000, []
+    for second in range(2 * 3600 + 1800):
+        is_job = second % 3600 in range(600, 625)
+        for fields in [FIELDS] + [{**FIELDS, "custom": {}}] * is_job:
+            request_id = f"r-{rng.getrandbits(64)}"
+            time_ms = START_MS - START_MS % hour_ms + second * 1000
+            value = as_json({**fields, "request_id": request_id, "timestamp": time_ms})
+            messages.append(message(len(messages), value, time_ms))
+    step = DetectStep(0, settings, replay=True)
+    assert data_drifts(drifts_of(step.step(messages))) == []
+    expected = step.streams["bot"].monitor.baseline.expected_fields
+    assert "output.length" in expected
+    assert "custom.toxicity" not in expected
+
+
 def test_three_percent_are_not_reported():
     assert data_drifts(run(stream(30_000, omit("output", "refused"), share=0.03))[1]) == []
 
@@ -141,6 +158,22 @@ def test_failed_requests_and_late_outcomes_may_lack_fields():
 
     for break_record in (fail, report_outcome):
         assert data_drifts(run(stream(6000, break_record, share=0.5))[1]) == []
+
+
+@pytest.mark.parametrize(
+    ("infrastructure", "field", "fault"),
+    [
+        ({"latency_ms": 9, "error": "timeout"}, "infrastructure.error", "is_text"),
+        ({"latency_ms": 9, "error": False, "error_type": {"code": 9}}, "infrastructure.error_type", "is_object"),
+    ],
+)
+def test_requests_whose_error_cannot_be_read_may_lack_fields(infrastructure, field, fault):
+    def fail(fields):
+        fields["infrastructure"] = infrastructure
+        del fields["output"], fields["custom"]
+
+    drifts = data_drifts(run(stream(6000, fail, share=0.5))[1])
+    assert {(drift.segment, drift.fault) for drift in drifts} == {(f"field={field}", fault)}
 
 
 def test_a_field_that_cannot_be_used_is_not_absent_as_well():

@@ -20,11 +20,11 @@ END_MS = START_MS + 320_000
 
 
 def sampled_service(
-    seed=1, *, per_s=100, thin=(0.3, 0.02), fields=None, failing=range(0), start_ms=START_MS, end_ms=END_MS
+    seed=1, *, per_s=100, thin=(0.3, 0.02), fields=None, omitted="", failing=range(0), start_ms=START_MS, end_ms=END_MS
 ):
     """Messages of a steady service with 1 % errors. All errors are kept, and another share of the rest from CHANGE_MS.
 
-    ``fields`` are added to every record. Index ages are ten times as high at the requests numbered in ``failing``.
+    ``fields`` are added to every record, and the section ``omitted`` is left out. Index ages are ten times as high at the requests numbered in ``failing``.
     """
     rng = random.Random(seed)
     messages = []
@@ -41,6 +41,7 @@ def sampled_service(
             "data": {"index_age_s": rng.uniform(100, 200) * (10 if number in failing else 1)},
             "segment": {"region": rng.choice(("eu", "us"))},
         }
+        content.pop(omitted, None)
         messages.append(message(len(messages), as_json(content | (fields or {})), time_ms))
     return messages
 
@@ -83,10 +84,10 @@ def test_a_baseline_of_sampled_records_judges_no_rate_of_later_records_without_t
     assert later.streams["bot"].sampling.dump() is None
 
 
-def turning_sampled():
+def turning_sampled(omitted=""):
     """A stream whose drifts are open when its first record is marked."""
-    before = sampled_service(end_ms=CHANGE_MS + 100_000)
-    after = sampled_service(seed=2, fields={"sampled": "tail"}, start_ms=CHANGE_MS + 100_000)
+    before = sampled_service(end_ms=CHANGE_MS + 100_000, omitted=omitted)
+    after = sampled_service(seed=2, fields={"sampled": "tail"}, start_ms=CHANGE_MS + 100_000, omitted=omitted)
     return [message(offset, each.value, each.timestamp) for offset, each in enumerate(before + after)]
 
 
@@ -98,6 +99,22 @@ def test_open_drifts_end_when_a_stream_turns_sampled():
     assert {drift.drift_id for drift in ended} == open_drifts
     assert {drift.sentence.split(" has ended: ")[1] for drift in ended} == {NotTestable.SAMPLED_BY_OUTCOME}
     assert max(drift.updated_at for drift in drifts) < CHANGE_MS + 130_000
+
+
+def test_a_stream_without_any_testable_signal_keeps_its_segments_in_its_state():
+    messages = turning_sampled(omitted="data")
+    step, checkpoint = DetectStep(0, SETTINGS, replay=True), Checkpoint()
+    outputs = step.step(messages)
+    stream = step.streams["bot"]
+    assert list(stream.monitor.tests) == []
+    checkpoint.take(step)
+    restored = DetectStep(0, SETTINGS, replay=True)
+    for offset, output in enumerate(output for output in outputs if output.topic == BASELINES):
+        restored.control(RawMessage(BASELINES, 0, offset, START_MS, output.key, output.value))
+    checkpoint.restored(restored, random.Random(1))
+    assert full_state(restored) == full_state(step)
+    [[dimension, values]] = restored.streams["bot"].monitor.dump()["monitor"]["segments"]["dimensions"]
+    assert (dimension, sorted(value[0] for value in values["values"])) == ("region", ["eu", "us"])
 
 
 def test_a_stream_counts_as_sampled_until_a_day_without_a_mark():
