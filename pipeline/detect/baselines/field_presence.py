@@ -1,7 +1,8 @@
 """Presence of fields: which fields nearly all requests carried while a baseline was learned.
 
 A field that is sparse by nature, or that some clients do not send, is not expected. Late outcomes and failed requests
-do not count, because they have no output.
+do not count, because they have no output. Reactions of users and evaluations are never expected: a file can contain them
+beside their request, but live requests lack them until they are sent as late outcomes.
 """
 
 from collections import Counter
@@ -26,6 +27,11 @@ hour, but most requests of its minute."""
 
 CLUSTER_REQUESTS = 10
 """Number of requests that may lack an expected field in a minute with fewer than 200 requests."""
+
+LATE_FIELDS = frozenset(
+    f"output.{name}" for name in ("thumbs_down", "corrected", "clicked", "converted", "hallucinated")
+)
+"""Fields that are often known only after the request."""
 
 _MINUTE_MS = 60_000
 _HOUR_MINUTES = 60
@@ -77,7 +83,7 @@ class FieldPresence:
         return sorted(
             name
             for name, present in self._present.items()
-            if name not in clustered and (self._requests - present <= absent_max).all()
+            if name not in clustered | LATE_FIELDS and (self._requests - present <= absent_max).all()
         )
 
     def dump(self) -> dict[str, Any]:

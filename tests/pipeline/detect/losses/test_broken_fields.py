@@ -3,6 +3,7 @@
 import itertools
 import random
 
+import orjson
 import pytest
 
 from pipeline.detect.settings import DetectSettings
@@ -158,6 +159,19 @@ def test_failed_requests_and_late_outcomes_may_lack_fields():
 
     for break_record in (fail, report_outcome):
         assert data_drifts(run(stream(6000, break_record, share=0.5))[1]) == []
+
+
+def test_reactions_that_a_file_holds_beside_their_requests_are_not_expected_of_live_requests():
+    def with_reaction(messages):
+        for number, sent in enumerate(messages):
+            fields = orjson.loads(sent.value)
+            if number < BREAK and "output" in fields:
+                fields["output"] |= {"thumbs_down": False, "hallucinated": False}
+            yield as_message(number, fields)
+
+    step, drifts = run(with_reaction(stream(6000, lambda _: None)))
+    assert "output.refused" in step.streams["bot"].monitor.baseline.expected_fields
+    assert data_drifts(drifts) == []
 
 
 @pytest.mark.parametrize(
