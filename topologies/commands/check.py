@@ -124,7 +124,7 @@ async def _ask_servers(
         return *await _try_preview(cluster, configuration), []
     preview, topics, receivers = await asyncio.gather(
         _try_preview(cluster, configuration),
-        _find_topics(cluster),
+        _find_topics(cluster, configuration),
         connect_to_receivers(configuration.route.receivers),
     )
     return *preview, [*topics, *receivers]
@@ -141,17 +141,19 @@ async def _try_preview(
         return None, str(error)
 
 
-async def _find_topics(cluster: "Cluster") -> list["ConnectionResult"]:
+async def _find_topics(cluster: "Cluster", configuration: "Configuration") -> list["ConnectionResult"]:
     """Ask Kafka for the topics of the contract, without creating any."""
     from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code  # noqa: PLC0415
 
-    from schemas.topics import TOPICS  # noqa: PLC0415
+    from schemas.topics import TOPICS, checkpoints_topic  # noqa: PLC0415
     from topologies.errors import DriftwireError  # noqa: PLC0415
     from topologies.receivers import ConnectionResult  # noqa: PLC0415
 
     def problem(metadata: dict[str, Any]) -> str | None:
         error = for_code(metadata["error_code"])
         if error is UnknownTopicOrPartitionError:
+            if metadata["topic"] in configuration.intake.topics:
+                return "missing; create it, or correct its name in [intake.topics]"
             return "missing; driftwire up or a worker creates it when it starts"
         if error is TopicAuthorizationFailedError:
             return cluster.describe_missing_right(error(), "Describe", metadata["topic"])
@@ -160,8 +162,11 @@ async def _find_topics(cluster: "Cluster") -> list["ConnectionResult"]:
         return None
 
     target = f"Kafka at {cluster}"
+    names = {topic.name for topic in TOPICS} | configuration.intake.topics.keys()
+    if not configuration.intake.topics:
+        names.remove(checkpoints_topic("intake"))
     try:
-        found = await cluster.topic_metadata([topic.name for topic in TOPICS])
+        found = await cluster.topic_metadata(sorted(names))
     except DriftwireError as error:
         return [ConnectionResult(target, str(error))]
     topics = [ConnectionResult(f"topic {name}", problem(metadata)) for name, metadata in sorted(found.items())]

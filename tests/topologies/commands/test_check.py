@@ -204,18 +204,28 @@ class TestState:
         lines = result.output.splitlines()
         assert lines[lines.index("  connections:") + 1 :] == [
             f"    Kafka at {broker.bootstrap}: ok",
-            *(f"    topic {name}: ok" for name in sorted(topic.name for topic in TOPICS)),
+            *(
+                f"    topic {topic.name}: ok"
+                for topic in sorted(TOPICS, key=lambda topic: topic.name)
+                if topic.written_by != ("intake",)
+            ),
         ]
         admin = AIOKafkaAdminClient(**broker.cluster.client_options())
         await admin.start()
         await admin.delete_topics([NOTIFICATIONS])
         await admin.close()
+        path.write_text('[intake.topics."llm.requests"]\nsubject = "bot"\n')
         result = await asyncio.to_thread(check, path, "--connect", bootstrap=broker.bootstrap)
         assert result.exit_code == 1
         problems = [
             line for line in result.output.splitlines() if line.startswith("    topic ") and line[-4:] != ": ok"
         ]
-        assert problems == [f"    topic {NOTIFICATIONS}: missing; driftwire up or a worker creates it when it starts"]
+        created = "missing; driftwire up or a worker creates it when it starts"
+        assert problems == [
+            f"    topic {checkpoints_topic('intake')}: {created}",
+            f"    topic {NOTIFICATIONS}: {created}",
+            "    topic llm.requests: missing; create it, or correct its name in [intake.topics]",
+        ]
 
     async def test_a_broker_without_state_has_none(self, written):
         path, broker, _, _ = written
