@@ -45,6 +45,8 @@ WARNINGS_MAX = 20
 
 UNDELIVERED = (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT)  # noqa: SLF001  librdkafka's own codes begin like this
 
+_NUMBERS = frozenset((bool, int, float, type(None)))
+
 logger = logging.getLogger("driftwire_client")
 
 _Call = tuple[str, Callable[..., tuple[bytes, bytes]], dict[str, Any], int, int]
@@ -215,10 +217,7 @@ class Client:
 
     def _put(self, topic: str, encode: Callable[..., tuple[bytes, bytes]], fields: dict[str, Any]) -> None:
         try:
-            for name, value in fields.items():
-                if type(value) in (dict, list):
-                    fields[name] = value.copy()  # the caller may change it before the thread reads it
-            size = sum(map(_estimate_bytes, fields.values()))
+            size = _copy_values(fields)
             call = (topic, encode, fields, time.time_ns() // 1_000_000, size)
             with self._lock:
                 self._called += 1
@@ -352,13 +351,21 @@ class Client:
             logger.warning(text, *values)
 
 
-def _estimate_bytes(value: Any) -> int:
-    """Estimate the memory of a value (bytes) quickly. What is nested deeper than a field may be is not counted."""
-    size = sys.getsizeof(value)
-    if type(value) is dict:
-        size += sum(map(sys.getsizeof, value.values()))
-    elif type(value) in (list, tuple):
-        size += 24 * len(value)  # a float object each
+def _copy_values(fields: dict[str, Any]) -> int:
+    """Copy what the caller may change before the thread reads it. Returns the estimated memory of the values (bytes)."""
+    size = 0
+    for name, value in fields.items():
+        kind = type(value)
+        if kind is str:
+            size += len(value)
+        elif kind is dict:
+            fields[name] = value.copy()
+            size += sum([len(part) for part in value.values() if type(part) is str])
+        elif kind is list or kind is tuple:
+            fields[name] = value[:]
+            size += 32 * len(value)  # an address and a float object each
+        elif kind not in _NUMBERS:
+            size += sys.getsizeof(value)
     return size
 
 
