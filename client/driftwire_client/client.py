@@ -3,11 +3,13 @@
 import atexit
 import logging
 import os
+import sys
 import threading
 import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, Unpack, cast
@@ -15,14 +17,16 @@ from typing import Any, Self, Unpack, cast
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from driftwire_client.fields import DeploymentFields, OutcomeFields, RecordFields
-from driftwire_client.message import MAPPINGS, UnusableMessage, encode_deployment, encode_outcome, encode_record
+from driftwire_client.message import UnusableMessage, encode_deployment, encode_outcome, encode_record
 from driftwire_client.security import SecurityOptions, librdkafka_options
 
 RECORDS = "driftwire.records"
 DEPLOYMENTS = "driftwire.deployments"
 
 QUEUE_BYTES_MAX = 64 * 1024 * 1024
-"""Maximum bytes of messages that wait for Kafka."""
+"""Maximum bytes of calls that wait for the thread, and of messages that wait for Kafka."""
+
+CLOSE_TIMEOUT_S_MAX = 3600.0
 
 BATCH_MESSAGES = 100
 """Messages that the thread encodes before it looks at Kafka's answers. Higher values keep other threads waiting longer."""
@@ -41,10 +45,12 @@ WARNINGS_MAX = 20
 
 UNDELIVERED = (KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT)  # noqa: SLF001  librdkafka's own codes begin like this
 
+_NUMBERS = frozenset((bool, int, float, type(None)))
+
 logger = logging.getLogger("driftwire_client")
 
-_Call = tuple[str, Callable[..., tuple[bytes, bytes]], dict[str, Any], int]
-"""Topic, encoder, fields, and time of the call (Unix ms)."""
+_Call = tuple[str, Callable[..., tuple[bytes, bytes]], dict[str, Any], int, int]
+"""Topic, encoder, fields, time of the call (Unix ms), and estimated bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +64,7 @@ class Counts:
     waiting
         Calls whose message waits, or is on the way.
     dropped
-        Dropped calls by reason. ``queue_full``: too many waited. ``invalid``: there was no usable subject or request id.
+        Dropped calls by reason. ``queue_full``: too many waited, or too many bytes. ``invalid``: there was no usable subject or request id.
         ``closed``: the client was closed. ``refused``: Kafka refused the message. ``undelivered``: Kafka did not confirm
         the message within five minutes or before the client was closed. The message may have arrived nevertheless.
     """
@@ -110,8 +116,12 @@ class Client:
         close_timeout_s: float = 5.0,
         security: SecurityOptions | None = None,
     ) -> None:
+        if not bootstrap:
+            raise ValueError(f"bootstrap must be HOST:PORT, not {bootstrap!r}")
         if queue_records < 1:
             raise ValueError(f"queue_records must be at least 1, not {queue_records}")
+        if not 0 <= close_timeout_s <= CLOSE_TIMEOUT_S_MAX:
+            raise ValueError(f"close_timeout_s must be from 0 to {CLOSE_TIMEOUT_S_MAX:g}, not {close_timeout_s}")
         labels = {
             "subject": subject,
             "environment": environment,
@@ -145,6 +155,7 @@ class Client:
         """
         self._lock = threading.RLock()  # reentrant, because a signal handler may call the client too
         self._queue: deque[_Call] = deque()
+        self._queue_bytes = 0
         self._called = 0
         self._sent = 0
         self._waiting = 0
@@ -194,7 +205,7 @@ class Client:
             if undelivered:
                 self._dropped["undelivered"] += undelivered
         if undelivered:
-            logger.warning("closed before Kafka at %s confirmed %d records", self._bootstrap, undelivered)
+            self._log("closed before Kafka at %s confirmed %d records", self._bootstrap, undelivered)
 
     def __enter__(self) -> Self:
         return self
@@ -206,18 +217,17 @@ class Client:
 
     def _put(self, topic: str, encode: Callable[..., tuple[bytes, bytes]], fields: dict[str, Any]) -> None:
         try:
-            for name in MAPPINGS:
-                if name in fields and type(fields[name]) is dict:
-                    fields[name] = fields[name].copy()  # the caller may change it before the thread reads it
-            call = (topic, encode, fields, time.time_ns() // 1_000_000)
+            size = _copy_values(fields)
+            call = (topic, encode, fields, time.time_ns() // 1_000_000, size)
             with self._lock:
                 self._called += 1
                 if self._is_closed:
                     self._dropped["closed"] += 1
-                elif self._waiting >= self._queue_records:
+                elif self._waiting >= self._queue_records or self._queue_bytes + size > QUEUE_BYTES_MAX:
                     self._dropped["queue_full"] += 1
                 else:
                     self._waiting += 1
+                    self._queue_bytes += size
                     self._queue.append(call)
                     if self._thread is None:
                         self._start()
@@ -225,9 +235,12 @@ class Client:
             pass
 
     def _start(self) -> None:
-        thread = threading.Thread(target=self._run, name="driftwire-client", daemon=True)
-        thread.start()  # fails if the program ends; then the queue is dropped by close()
-        self._thread = thread
+        # Known before it starts: a signal handler that calls the client meanwhile must not start another one.
+        self._thread = threading.Thread(target=self._run, name="driftwire-client", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the program ends, or has too many threads; the next call tries again
+            self._thread = None
 
     def _run(self) -> None:
         try:
@@ -241,7 +254,7 @@ class Client:
         while True:
             try:
                 return Producer(self._options)
-            except (KafkaException, ValueError, TypeError) as error:
+            except Exception as error:  # noqa: BLE001  the thread must go on, or nothing is sent later
                 self._begin_problem(str(error))
             if self._closing.wait(CONNECT_RETRY_S):
                 return None
@@ -264,7 +277,9 @@ class Client:
 
     def _produce_batch(self, producer: Producer) -> None:
         for _ in range(min(len(self._queue), BATCH_MESSAGES)):
-            topic, encode, fields, now_ms = self._queue.popleft()
+            topic, encode, fields, now_ms, size = self._queue.popleft()
+            with self._lock:
+                self._queue_bytes -= size
             try:
                 key, value = encode(fields, self._defaults, now_ms, self._warn_unknown)
                 producer.produce(topic, value, key, on_delivery=self._count_delivery)
@@ -275,7 +290,7 @@ class Client:
             except UnusableMessage as error:
                 self._drop("invalid")
                 self._warn(f"a call was dropped: {error}")
-            except Exception as error:  # noqa: BLE001  a value of the caller can raise anything
+            except BaseException as error:  # noqa: BLE001  a value of the caller can raise anything
                 self._drop("invalid")
                 self._warn(f"a call was dropped: {type(error).__name__}")
 
@@ -312,7 +327,7 @@ class Client:
         if self._problem is None:
             self._problem = reason
             self._dropped_before = self._dropped.total()
-            logger.warning(
+            self._log(
                 "Kafka at %s does not take records (%s); up to %d wait", self._bootstrap, reason, self._queue_records
             )
 
@@ -321,7 +336,7 @@ class Client:
             self._problem = None
             self._error = "no answer"
             dropped = self._dropped.total() - self._dropped_before
-            logger.warning("Kafka at %s takes records again; %d were dropped meanwhile", self._bootstrap, dropped)
+            self._log("Kafka at %s takes records again; %d were dropped meanwhile", self._bootstrap, dropped)
 
     def _warn_unknown(self, name: str) -> None:
         self._warn(f"a field was left out: {name[:50]!r} is unknown here")
@@ -329,7 +344,29 @@ class Client:
     def _warn(self, text: str) -> None:
         if text not in self._warnings and len(self._warnings) < WARNINGS_MAX:
             self._warnings.add(text)
-            logger.warning("%s (further ones are only counted)", text)
+            self._log("%s (further ones are only counted)", text)
+
+    def _log(self, text: str, *values: object) -> None:
+        with suppress(Exception):  # a log handler of the application may raise; sending goes on
+            logger.warning(text, *values)
+
+
+def _copy_values(fields: dict[str, Any]) -> int:
+    """Copy what the caller may change before the thread reads it. Returns the estimated memory of the values (bytes)."""
+    size = 0
+    for name, value in fields.items():
+        kind = type(value)
+        if kind is str:
+            size += len(value)
+        elif kind is dict:
+            fields[name] = value.copy()
+            size += sum([len(part) for part in value.values() if type(part) is str])
+        elif kind is list or kind is tuple:
+            fields[name] = value[:]
+            size += 32 * len(value)  # an address and a float object each
+        elif kind not in _NUMBERS:
+            size += sys.getsizeof(value)
+    return size
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

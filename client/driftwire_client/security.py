@@ -13,6 +13,9 @@ PASSWORD_VARIABLE = "DRIFTWIRE_KAFKA_PASSWORD"  # noqa: S105  the name of a vari
 PROTOCOLS = ("plaintext", "ssl", "sasl_plaintext", "sasl_ssl")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 
+TLS_OPTIONS = ("ca_file", "certificate_file", "key_file", "key_password")
+USER_OPTIONS = ("username", "password", "password_file")
+
 TOKEN_LIFETIME_S = 60.0
 """Seconds after which the token file is read again."""
 
@@ -41,7 +44,7 @@ def librdkafka_options(security: SecurityOptions) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If an option is unknown, missing or has a value that is not allowed, or if a file cannot be read.
+        If an option is unknown, missing, without effect or has a value that is not allowed, or if a file cannot be read.
 
     >>> librdkafka_options({"protocol": "ssl"})
     {'security.protocol': 'ssl'}
@@ -51,12 +54,34 @@ def librdkafka_options(security: SecurityOptions) -> dict[str, Any]:
     protocol = security.get("protocol", "plaintext")
     if protocol not in PROTOCOLS:
         raise ValueError(f"security.protocol must be one of {', '.join(PROTOCOLS)}, not {protocol!r}")
+    _check_combination(security, protocol)
     options: dict[str, Any] = {"security.protocol": protocol}
     if protocol.endswith("ssl"):
         options |= _tls_options(security)
     if protocol.startswith("sasl"):
         options |= _sasl_options(security)
     return options
+
+
+def _check_combination(security: Mapping[str, Any], protocol: str) -> None:
+    """Raise ValueError if an option has no effect, so that nobody takes a plain connection for a secure one."""
+    mechanism = security.get("mechanism")
+    useful = {"protocol"}
+    if protocol.endswith("ssl"):
+        useful |= set(TLS_OPTIONS)
+    if protocol.startswith("sasl"):
+        useful |= {"mechanism", *(("token_file",) if mechanism == "OAUTHBEARER" else USER_OPTIONS)}
+    for name in security:
+        if name not in useful:
+            used = f"protocol {protocol}" + (f" and mechanism {mechanism}" if "mechanism" in useful else "")
+            raise ValueError(f"security.{name} has no effect with {used}: remove it, or change the protocol")
+    for name, other in (
+        ("certificate_file", "key_file"),
+        ("key_file", "certificate_file"),
+        ("key_password", "key_file"),
+    ):
+        if name in security and other not in security:
+            raise ValueError(f"security.{name} needs {other}: add it")
 
 
 def _tls_options(security: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +110,7 @@ def _sasl_options(security: Mapping[str, Any]) -> dict[str, Any]:
         return options | {"oauth_cb": partial(_read_token, path)}
     options["sasl.username"] = _require(security, "username", mechanism)
     password = os.environ.get(PASSWORD_VARIABLE) or security.get("password")
-    if password is None:
+    if not password:
         password = _read_file("password_file", _require(security, "password_file", mechanism)).strip("\r\n")
     return options | {"sasl.password": password}
 

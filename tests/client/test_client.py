@@ -213,6 +213,96 @@ def test_a_call_that_cannot_be_sent_raises_nothing_and_is_counted(
     assert len(caplog.records) == 3  # the record, the outcome, and what was undelivered
 
 
+class RaisingHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise RuntimeError(record.msg)
+
+
+@pytest.mark.kafka
+async def test_sending_goes_on_after_a_log_handler_raised(broker: EmbeddedBroker) -> None:
+    log, handler = logging.getLogger("driftwire_client"), RaisingHandler()
+    log.addHandler(handler)
+    try:
+        with Client(broker.bootstrap, subject="client-log") as client:
+            client.record(request_id="r-1", prompt="unknown")  # type: ignore[call-arg]  # wrong on purpose
+            client.record(request_id="r-2", subject="")
+            client.record(request_id="r-3")
+        assert client.counts() == Counts(3, 2, 0, {"invalid": 1})
+        with Client(NOWHERE, subject="a", close_timeout_s=0) as client:
+            client.record()
+        assert client.counts() == Counts(1, 0, 0, {"undelivered": 1})
+    finally:
+        log.removeHandler(handler)
+
+
+class Exiting:
+    """A value that ends the thread which reads it, if nothing holds it back."""
+
+    def tolist(self) -> Any:
+        raise SystemExit
+
+
+@pytest.mark.kafka
+async def test_sending_goes_on_after_a_value_raised_more_than_an_error(broker: EmbeddedBroker) -> None:
+    with Client(broker.bootstrap, subject="client-exiting") as client:
+        client.record(latency_ms=Exiting())  # type: ignore[arg-type]  # wrong on purpose
+        client.record(request_id="r-1")
+    assert client.counts() == Counts(2, 1, 0, {"invalid": 1})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"embedding": [0.5] * 4096},
+        {"embedding": (0.5,) * 4096},
+        {"finish_reason": "a" * 130_000},
+        {"segment": {"tenant": "a" * 130_000}},
+    ],
+)
+def test_the_memory_of_waiting_calls_is_bounded(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driftwire_client.client.QUEUE_BYTES_MAX", 1_000_000)
+    client = Client(NOWHERE, subject="a", close_timeout_s=0)
+    client._thread = threading.current_thread()  # nothing is taken from the queue
+    for _ in range(20):
+        client.record(**fields)
+    assert client.counts() == Counts(20, 0, 7, {"queue_full": 13})
+    client._thread = None
+    client.close()
+    assert_adds_up(client.counts(), 20)
+
+
+@pytest.mark.kafka
+async def test_sent_calls_make_room(broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driftwire_client.client.QUEUE_BYTES_MAX", 1_100_000)
+    client = Client(broker.bootstrap, subject="client-room")
+    for number in range(20):
+        client.record(embedding=[0.5] * 4096)
+        await wait_until(lambda sent=number + 1: client.counts().sent == sent)
+    client.close()
+    assert client.counts() == Counts(20, 20, 0, {})
+
+
+def test_a_signal_handler_during_the_first_call_starts_no_second_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client(NOWHERE, subject="a", close_timeout_s=0)
+    before, start = threading.active_count(), threading.Thread.start
+
+    def start_with_a_signal(thread: threading.Thread) -> None:
+        start(thread)
+        if len(client._queue) < 2:
+            signal.raise_signal(signal.SIGUSR1)
+
+    monkeypatch.setattr(threading.Thread, "start", start_with_a_signal)
+    previous = signal.signal(signal.SIGUSR1, lambda *_: client.record(latency_ms=2))
+    try:
+        with client._lock:  # the thread cannot take a call from the queue meanwhile
+            client.record(latency_ms=1)
+            assert threading.active_count() == before + 1
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    client.close()
+    assert client.counts() == Counts(2, 0, 0, {"undelivered": 2})
+
+
 def test_a_closed_client_raises_nothing() -> None:
     client = Client(NOWHERE, subject="a", close_timeout_s=0)
     client.close()
@@ -231,20 +321,31 @@ def test_an_unknown_field_is_named_once_without_its_value(caplog: pytest.LogCapt
     assert "private" not in caplog.text
 
 
-def test_the_caller_may_change_its_mappings_after_a_call() -> None:
+def test_the_caller_may_change_its_mappings_and_lists_after_a_call() -> None:
     client = Client(NOWHERE, subject="a", close_timeout_s=0)
-    versions = {"model": "m-1"}
+    versions, embedding = {"model": "m-1"}, [0.1, 0.2]
     client._thread = threading.current_thread()  # nothing is taken from the queue
-    client.record(versions=versions)
+    client.record(versions=versions, embedding=embedding)
     versions["model"] = "m-2"
-    assert client._queue[0][2]["versions"] == {"model": "m-1"}
+    embedding.clear()
+    assert client._queue[0][2] == {"versions": {"model": "m-1"}, "embedding": [0.1, 0.2]}
     client._thread = None
     client.close()
 
 
-def test_a_queue_without_room_is_wrong_use() -> None:
-    with pytest.raises(ValueError, match="at least 1"):
-        Client(NOWHERE, queue_records=0)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"queue_records": 0}, "queue_records must be at least 1"),
+        ({"bootstrap": None}, "bootstrap must be HOST:PORT, not None"),
+        ({"bootstrap": ""}, "bootstrap must be HOST:PORT, not ''"),
+        ({"close_timeout_s": float("inf")}, "close_timeout_s must be from 0 to 3600, not inf"),
+        ({"close_timeout_s": -1}, "close_timeout_s must be from 0 to 3600, not -1"),
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Client(**{"bootstrap": NOWHERE} | options)
 
 
 def test_a_damaged_certificate_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -32,6 +32,15 @@ def test_the_options_are_those_of_driftwire() -> None:
             "security.password_file is required with mechanism PLAIN",
         ),
         ({"protocol": "sasl_ssl", "mechanism": "OAUTHBEARER"}, "security.token_file is required"),
+        ({"username": "a", "password": "b"}, "security.username has no effect with protocol plaintext: remove it"),
+        ({"ca_file": "ca.pem"}, "security.ca_file has no effect with protocol plaintext"),
+        ({"protocol": "ssl", "mechanism": "PLAIN"}, "security.mechanism has no effect with protocol ssl"),
+        (
+            {"protocol": "sasl_ssl", "mechanism": "OAUTHBEARER", "token_file": "token", "password": "b"},
+            "security.password has no effect with protocol sasl_ssl and mechanism OAUTHBEARER",
+        ),
+        ({"protocol": "ssl", "certificate_file": "a.pem"}, "security.certificate_file needs key_file: add it"),
+        ({"protocol": "sasl_ssl", "mechanism": "PLAIN", "username": "a", "password": ""}, "password_file is required"),
         ({"protocol": "ssl", "ca_file": "/nowhere/ca.pem"}, "security.ca_file: /nowhere/ca.pem cannot be read"),
     ],
 )

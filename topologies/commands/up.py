@@ -22,7 +22,8 @@ def command(config: Path | None, bootstrap: str | None, port: int | None, data: 
     """Run Kafka and all steps on this machine until Ctrl-C.
 
     The command starts the embedded Kafka (unless --bootstrap is given), creates the topics, and runs detect, correlate
-    and route in separate processes. A step that dies is restarted up to five times in five minutes.
+    and route in separate processes, and intake if [intake.topics] names a topic. A step that dies is restarted up to
+    five times in five minutes.
     """
     from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
