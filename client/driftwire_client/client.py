@@ -25,7 +25,7 @@ QUEUE_BYTES_MAX = 64 * 1024 * 1024
 """Maximum bytes of messages that wait for Kafka."""
 
 BATCH_MESSAGES = 100
-"""Messages that the thread encodes before it looks at Kafka's answers. Higher values keep other threads waiting longer."""
+"""Messages that the thread encodes before it reads Kafka's answers. Higher values make other threads wait longer."""
 
 POLL_S = 0.1
 """Maximum seconds before the thread looks into the queue again."""
@@ -74,8 +74,8 @@ class Client:
 
     :meth:`record`, :meth:`outcome` and :meth:`deployed` return at once and raise nothing, whatever their values are and
     whatever happens to Kafka. What cannot be sent is dropped and counted. The methods may be called from any thread, from
-    coroutines, and after a fork: each process connects for itself, at its first call. Monkey-patched threads, as of
-    gevent, are not supported.
+    coroutines, and after a fork: each process connects for itself, at its first call. Monkey-patched threads, such as those
+    of gevent, are not supported.
 
     Parameters
     ----------
@@ -313,7 +313,10 @@ class Client:
             self._problem = reason
             self._dropped_before = self._dropped.total()
             logger.warning(
-                "Kafka at %s does not take records (%s); up to %d wait", self._bootstrap, reason, self._queue_records
+                "Kafka at %s does not accept records (%s); up to %d records wait",
+                self._bootstrap,
+                reason,
+                self._queue_records,
             )
 
     def _end_problem(self) -> None:
@@ -321,7 +324,9 @@ class Client:
             self._problem = None
             self._error = "no answer"
             dropped = self._dropped.total() - self._dropped_before
-            logger.warning("Kafka at %s takes records again; %d were dropped meanwhile", self._bootstrap, dropped)
+            logger.warning(
+                "Kafka at %s accepts records again; %d records were dropped in the meantime", self._bootstrap, dropped
+            )
 
     def _warn_unknown(self, name: str) -> None:
         self._warn(f"a field was left out: {name[:50]!r} is unknown here")

@@ -1,4 +1,4 @@
-"""What is found about the columns of a file: field, reading, example values, shares, and remarks about odd values."""
+"""What the first rows show about the columns of a file: fields, readings, examples, shares, and odd values."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -56,7 +56,7 @@ def _open_parquet(path: Path) -> Any:
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
         raise DriftwireError(
-            f"{path} is a Parquet file, and pyarrow is not installed: install it with "
+            f"{path} is a Parquet file, but pyarrow is not installed: install it with "
             "pip install 'driftwire[parquet]', or export the file as CSV or NDJSON"
         ) from error
     try:
