@@ -49,7 +49,7 @@ _Call = tuple[str, Callable[..., tuple[bytes, bytes]], dict[str, Any], int]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the calls in this process: ``called`` is the sum of ``sent``, ``waiting`` and all ``dropped``.
+    """Counts of the calls in this process: ``called`` is the sum of ``sent``, ``waiting`` and all ``dropped``.
 
     Attributes
     ----------
@@ -72,10 +72,10 @@ class Counts:
 class Client:
     """Sends records, late outcomes and deployments to driftwire.
 
-    :meth:`record`, :meth:`outcome` and :meth:`deployed` return at once and raise nothing, whatever their values are and
-    whatever happens to Kafka. What cannot be sent is dropped and counted. The methods may be called from any thread, from
-    coroutines, and after a fork: each process connects for itself, at its first call. Monkey-patched threads, such as those
-    of gevent, are not supported.
+    :meth:`record`, :meth:`outcome` and :meth:`deployed` return at once and never raise an error, even if a value is
+    invalid or Kafka is unreachable. What cannot be sent is dropped and counted. The methods may be called from any
+    thread, from coroutines, and after a fork: each process connects for itself, at its first call. Monkey-patched
+    threads, such as those of gevent, are not supported.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ class Client:
         self._put(RECORDS, encode_record, cast("dict[str, Any]", fields))
 
     def outcome(self, /, request_id: str | int, **fields: Unpack[OutcomeFields]) -> None:
-        """Send what became known later about a request, such as a thumbs-down. It is not counted as another request."""
+        """Send a late outcome of a request, such as a thumbs-down. It is not counted as another request."""
         self._put(RECORDS, encode_outcome, {"request_id": request_id, **fields})
 
     def deployed(self, /, **fields: Unpack[DeploymentFields]) -> None:
@@ -172,12 +172,12 @@ class Client:
         self._put(DEPLOYMENTS, encode_deployment, cast("dict[str, Any]", fields))
 
     def counts(self) -> Counts:
-        """Return what became of the calls so far."""
+        """Return the counts of the calls so far."""
         with self._lock:
             return Counts(self._called, self._sent, self._waiting, dict(self._dropped))
 
     def close(self) -> None:
-        """Send what waits, for ``close_timeout_s`` at most, and drop the rest. Later calls are dropped.
+        """Send the waiting messages for at most ``close_timeout_s``, and drop the rest. Later calls are dropped.
 
         It is called at the end of the program and of a ``with`` block.
         """
@@ -304,7 +304,7 @@ class Client:
                 self._waiting -= 1
 
     def _note_error(self, error: KafkaError) -> None:
-        # That all brokers are down follows the reason why.
+        # The error that all brokers are down follows the error with the cause.
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  librdkafka's own codes begin like this
             self._error = error.str()
 

@@ -61,7 +61,7 @@ SYNONYMS: Mapping[str, str] = {
     "service": "subject",
     "app": "subject",
 }
-"""Names that columns often have, and the field that may be meant. They are suggested, never used by themselves."""
+"""Names that columns often have, and the field that may be meant. They are only suggested."""
 
 
 @dataclass(slots=True)

@@ -78,7 +78,7 @@ def _read_column(column: Any) -> list[Any]:
 
 
 def _plain_value(value: Any) -> Any:
-    """Return a value of Arrow as a value of JSON. What is not a number is absent, and infinity stays a bad value."""
+    """Return an Arrow value as a JSON value. NaN becomes absent, and infinity stays a bad value."""
     if isinstance(value, Decimal):
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):
