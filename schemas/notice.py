@@ -41,7 +41,7 @@ class DigestSection(Message):
     """Incidents of a digest that have something in common, newest first."""
 
     total: Annotated[Natural, Unit("{incidents}")] = Field(
-        description="Number of incidents. It can be larger than the number of those that follow."
+        description="Number of incidents. The list of incidents can be shorter."
     )
     incidents: list[DigestIncident] = Field(max_length=DIGEST_INCIDENTS_MAX, description="The incidents, newest first.")
 

@@ -71,15 +71,15 @@ class Output(Message):
     similarity: Annotated[Number, Field(ge=-1, le=1)] | None = Field(
         default=None, description="Similarity of the output to a reference, such as a cosine, from -1 to 1."
     )
-    fingerprint: Label | None = Field(default=None, description="Hash of the output, which is equal for equal outputs.")
+    fingerprint: Label | None = Field(default=None, description="Hash of the output. Equal outputs have equal hashes.")
     hallucinated: Rate | None = Field(
-        default=None, description="Whether an evaluation found claims without support in the output."
+        default=None, description="Whether an evaluation found unsupported claims in the output."
     )
     thumbs_down: Rate | None = Field(default=None, description="Whether the user rated the output as bad.")
     corrected: Rate | None = Field(default=None, description="Whether the user corrected or rewrote the output.")
     clicked: Rate | None = Field(default=None, description="Whether the user clicked on the output.")
     converted: Rate | None = Field(
-        default=None, description="Whether the user did what the output is for, such as a purchase."
+        default=None, description="Whether the user took the intended action, such as a purchase."
     )
     finish_reason: Label | None = Field(
         default=None, description="Reason why the output ended, such as stop, length or content_filter."
@@ -90,7 +90,7 @@ class Data(Message):
     """The input: retrieval, features, schema."""
 
     retrieval_score: Annotated[Number, _SIGNED] | None = Field(
-        default=None, description="Score of the retrieved documents, on any scale on which more is better."
+        default=None, description="Score of the retrieved documents, on any scale where higher is better."
     )
     retrieved_documents: Annotated[Amount, Unit("{documents}")] | None = Field(
         default=None, description="Number of documents that were retrieved."
@@ -99,7 +99,7 @@ class Data(Message):
     feature_age_s: Seconds | None = Field(
         default=None, description="Time since the features of the request were computed."
     )
-    null_fraction: Ratio | None = Field(default=None, description="Share of the input's fields that have no value.")
+    null_fraction: Ratio | None = Field(default=None, description="Share of the input fields that have no value.")
     schema_valid: Rate | None = Field(default=None, description="Whether the input fits its schema.")
     schema_id: Label | None = Field(default=None, description="Name or version of the schema of the input.")
     input_length: Characters | None = Field(default=None, description="Length of the input.")
@@ -114,7 +114,7 @@ class Safety(Message):
     filter_triggered: Rate | None = Field(default=None, description="Whether a safety filter blocked the request.")
     policy_violation: Rate | None = Field(default=None, description="Whether the output violated a policy.")
     injection_score: Ratio | None = Field(
-        default=None, description="Score of a detector of prompt injections, from 0 to 1."
+        default=None, description="Score of a prompt-injection detector, from 0 to 1."
     )
     jailbreak_suspected: Rate | None = Field(
         default=None, description="Whether the request was probably an attempt to bypass the rules of the model."
@@ -135,7 +135,7 @@ class Record(Message):
     version: Version = 1
     subject: Subject = Field(description="The monitored AI feature in one environment, such as support-bot.")
     request_id: Label | None = Field(
-        default=None, description="Id of the request, by which late outcomes and duplicates are recognised."
+        default=None, description="Id of the request. It identifies late outcomes and duplicates."
     )
     timestamp: Timestamp = Field(description="End of the request.")
     versions: dict[Label, LabelValue] = Field(
@@ -146,7 +146,7 @@ class Record(Message):
     )
     sampled: Sampled | None = Field(
         default=None,
-        description="Whether the outcome of a request decided whether its record was kept (tail), for example all errors "
+        description="Set to tail if the outcome of a request decides whether its record is kept, for example all errors "
         "and one in ten of the other requests.",
     )
     sampling_probability: Annotated[Number, Field(ge=SAMPLING_PROBABILITY_MIN, le=1)] | None = Field(
@@ -159,7 +159,7 @@ class Record(Message):
     )
     provider: Label | None = Field(default=None, description="Provider of the model.")
     provider_model: Label | None = Field(
-        default=None, description="Model that the provider says it used, with its exact version."
+        default=None, description="Model, with its exact version, that the provider reports."
     )
     infrastructure: Infrastructure | None = Field(default=None, description="How the request ran.")
     output: Output | None = Field(default=None, description="The output, and how users reacted to it.")

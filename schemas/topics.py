@@ -31,8 +31,8 @@ class Topic:
     """One topic of the contract.
 
     ``partitions`` is None if the number is configured (for the records topic and the topics that are co-partitioned
-    with it), and :data:`OF_INPUTS` for the checkpoints of intake. ``messages`` is empty for checkpoints, which are internal to a step. The steps in ``optional_for`` use the
-    topic only with certain settings.
+    with it), and :data:`OF_INPUTS` for the checkpoints of intake. ``messages`` is empty for checkpoints, which are
+    internal to a step. The steps in ``optional_for`` use the topic only with certain settings.
     """
 
     name: str

@@ -8,7 +8,7 @@ COMMANDS = {
     "up": "Run Kafka and all steps on this machine until Ctrl-C.",
     "worker": "Run one step against an existing Kafka.",
     "broker": "Run the embedded Kafka alone until Ctrl-C.",
-    "status": "Show what arrives, and what detect does with it.",
+    "status": "Show which records arrive, and what detect does with them.",
     "incidents": "Show open incidents and follow their changes.",
     "incident": "Show or update an incident.",
     "silence": "Silence incidents for a time.",

@@ -18,7 +18,7 @@ PRIVATE_UMASK = 0o077
 
 EXIT_FAILURE = 1
 EXIT_FOUND = 3
-"""Exit status of a check that worked and found what it was asked to find."""
+"""Exit status of a check that found what it looked for."""
 
 EXIT_INTERRUPTED = 130
 

@@ -29,7 +29,7 @@ QUEUE_BYTES_MAX = 64 * 1024 * 1024
 CLOSE_TIMEOUT_S_MAX = 3600.0
 
 BATCH_MESSAGES = 100
-"""Messages that the thread encodes before it looks at Kafka's answers. Higher values keep other threads waiting longer."""
+"""Messages that the thread encodes before it reads Kafka's answers. Higher values make other threads wait longer."""
 
 POLL_S = 0.1
 """Maximum seconds before the thread looks into the queue again."""
@@ -55,7 +55,7 @@ _Call = tuple[str, Callable[..., tuple[bytes, bytes]], dict[str, Any], int, int]
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the calls in this process: ``called`` is the sum of ``sent``, ``waiting`` and all ``dropped``.
+    """Counts of the calls in this process: ``called`` is the sum of ``sent``, ``waiting`` and all ``dropped``.
 
     Attributes
     ----------
@@ -78,10 +78,10 @@ class Counts:
 class Client:
     """Sends records, late outcomes and deployments to driftwire.
 
-    :meth:`record`, :meth:`outcome` and :meth:`deployed` return at once and raise nothing, whatever their values are and
-    whatever happens to Kafka. What cannot be sent is dropped and counted. The methods may be called from any thread, from
-    coroutines, and after a fork: each process connects for itself, at its first call. Monkey-patched threads, as of
-    gevent, are not supported.
+    :meth:`record`, :meth:`outcome` and :meth:`deployed` return at once and never raise an error, even if a value is
+    invalid or Kafka is unreachable. What cannot be sent is dropped and counted. The methods may be called from any
+    thread, from coroutines, and after a fork: each process connects for itself, at its first call. Monkey-patched
+    threads, such as those of gevent, are not supported.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ class Client:
         self._put(RECORDS, encode_record, cast("dict[str, Any]", fields))
 
     def outcome(self, /, request_id: str | int, **fields: Unpack[OutcomeFields]) -> None:
-        """Send what became known later about a request, such as a thumbs-down. It is not counted as another request."""
+        """Send a late outcome of a request, such as a thumbs-down. It is not counted as another request."""
         self._put(RECORDS, encode_outcome, {"request_id": request_id, **fields})
 
     def deployed(self, /, **fields: Unpack[DeploymentFields]) -> None:
@@ -183,12 +183,12 @@ class Client:
         self._put(DEPLOYMENTS, encode_deployment, cast("dict[str, Any]", fields))
 
     def counts(self) -> Counts:
-        """Return what became of the calls so far."""
+        """Return the counts of the calls so far."""
         with self._lock:
             return Counts(self._called, self._sent, self._waiting, dict(self._dropped))
 
     def close(self) -> None:
-        """Send what waits, for ``close_timeout_s`` at most, and drop the rest. Later calls are dropped.
+        """Send the waiting messages for at most ``close_timeout_s``, and drop the rest. Later calls are dropped.
 
         It is called at the end of the program and of a ``with`` block.
         """
@@ -319,7 +319,7 @@ class Client:
                 self._waiting -= 1
 
     def _note_error(self, error: KafkaError) -> None:
-        # That all brokers are down follows the reason why.
+        # The error that all brokers are down follows the error with the cause.
         if error.code() != KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  librdkafka's own codes begin like this
             self._error = error.str()
 
@@ -328,7 +328,10 @@ class Client:
             self._problem = reason
             self._dropped_before = self._dropped.total()
             self._log(
-                "Kafka at %s does not take records (%s); up to %d wait", self._bootstrap, reason, self._queue_records
+                "Kafka at %s does not accept records (%s); up to %d records wait",
+                self._bootstrap,
+                reason,
+                self._queue_records,
             )
 
     def _end_problem(self) -> None:
@@ -336,7 +339,9 @@ class Client:
             self._problem = None
             self._error = "no answer"
             dropped = self._dropped.total() - self._dropped_before
-            self._log("Kafka at %s takes records again; %d were dropped meanwhile", self._bootstrap, dropped)
+            self._log(
+                "Kafka at %s accepts records again; %d records were dropped in the meantime", self._bootstrap, dropped
+            )
 
     def _warn_unknown(self, name: str) -> None:
         self._warn(f"a field was left out: {name[:50]!r} is unknown here")

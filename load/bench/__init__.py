@@ -1,4 +1,4 @@
-"""Benchmarks that compare driftwire with the reference pipeline, and intake with a bare parse.
+"""Benchmarks that compare driftwire with the reference pipeline, and intake with only parsing.
 
 This package may import world, harness and traffic.
 """

@@ -1,4 +1,4 @@
-"""Processor time of the intake step per record, beside a bare parse of the same bytes."""
+"""Processor time of the intake step per record, compared with only parsing the same bytes."""
 
 import json
 import random

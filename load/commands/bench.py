@@ -1,4 +1,4 @@
-"""``driftwire-load bench``: compare driftwire with the reference pipeline and with a bare parse."""
+"""``driftwire-load bench``: compare driftwire with the reference pipeline and with only parsing."""
 
 import asyncio
 import sys
@@ -44,7 +44,7 @@ def detect(*, seed: int, records: int, json_file: Path | None) -> None:
 @click.option("--records", type=click.IntRange(100), default=20_000, show_default=True, help="Number of messages.")
 @json_option
 def intake(*, seed: int, records: int, json_file: Path | None) -> None:
-    """Measure the processor time of the intake step per record, beside a bare parse of the same bytes.
+    """Measure the processor time of the intake step per record, compared with only parsing the same bytes.
 
     Runs both in one process, without Kafka, in five rounds, and reports the medians.
     """

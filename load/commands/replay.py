@@ -72,8 +72,8 @@ def command(
 ) -> None:
     """Replay FILES of records through the pipeline and show what it finds.
 
-    The files are NDJSON, JSON, CSV or Parquet, optionally gzipped (.gz). What was found in the files is shown before
-    anything is sent. Exits with status 1 if no baseline became ready for a subject: that subject was never
+    The files are NDJSON, JSON, CSV or Parquet, optionally gzipped (.gz). The command shows what it found in the files
+    before it sends anything. Exits with status 1 if no baseline became ready for a subject: that subject was never
     monitored, so an empty result proves nothing.
     """
     from load.traffic import Replay  # noqa: PLC0415  slow to import, and --help needs none of it

@@ -114,7 +114,7 @@ class ReplayReport:
         if self.produced.unreadable:
             console.print(f"[yellow]{self.produced.unreadable:,} lines are not records and were sent unchanged[/]")
         if span.unusable_rows:
-            console.print(f"[yellow]{span.unusable_rows:,} rows gave no record[/]")
+            console.print(f"[yellow]{span.unusable_rows:,} rows could not be used and were not sent[/]")
         show_outcome(self.outcome, console)
         unmonitored = self.unmonitored_subjects
         if unmonitored:

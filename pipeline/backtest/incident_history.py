@@ -48,7 +48,7 @@ class BacktestIncident:
 
     @property
     def is_page(self) -> bool:
-        """Whether somebody would have been paged."""
+        """Whether the incident would have paged."""
         return self.severity < TICKET
 
     @property

@@ -69,7 +69,7 @@ class LearningPeriod:
             Setting of the detect step. Without an explicit choice, a baseline is learned from this time, but at most
             from the first half of the records.
         given_after_s, until_ms
-            Explicit choices of a person: a length in seconds, or an end in Unix ms.
+            Explicit choices of the user: a length in seconds, or an end in Unix ms.
 
         >>> LearningPeriod.choose((0, 7_200_000), 86_400, given_after_s=None, until_ms=None).until_ms
         3600000

@@ -32,7 +32,7 @@ LEARNING_BATCH_MESSAGES = 100
 
 @dataclass(frozen=True, slots=True)
 class BacktestSettings:
-    """Settings of the steps. ``route`` is None if nobody is to be notified: incidents then page by their severity."""
+    """Settings of the steps. If ``route`` is None, the severity of an incident alone decides whether it pages."""
 
     detect: DetectSettings = field(default_factory=DetectSettings)
     correlate: CorrelateSettings = field(default_factory=CorrelateSettings)
@@ -233,7 +233,7 @@ class Playback:
         )
 
     def _explain_problem(self, stream: Stream, learned_records: int) -> str:
-        """Return why nothing of a subject was judged, or an empty text."""
+        """Return why no signal of a subject was judged, or an empty text."""
         if stream.monitor is not None:
             return "" if stream.monitor.monitored_values else "no record came after its baseline was learned"
         if self._learning.until_ms is None:

@@ -34,7 +34,7 @@ class SubjectResult:
     baseline
         The baseline that its records were compared with at the end, or None.
     problem
-        Why nothing of it was judged. Empty if something was judged.
+        Why none of its signals were judged. Empty if something was judged.
     """
 
     subject: str

@@ -1,4 +1,4 @@
-"""The row of one signal: normal, now, the smallest visible changes, and why it was not judged."""
+"""The row of one signal: normal, now, the smallest detected changes, and why it was not judged."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -96,7 +96,7 @@ def build_signal_results(
     for name, learned in ({} if baseline is None else baseline.signals).items():
         known = channels.signal_by_name(name, learned.kind)
         if known is not None and known.kind != "category" and name not in seen:
-            reason = "no record after the learning period carries it"
+            reason = "no record after the learning period contains it"
             results.append(SignalResult(known, learned, 0, None, (), reason, (), ()))
     return results
 
@@ -108,7 +108,7 @@ def _explain_not_judged(
         return "the subject has no baseline"
     if signal.name not in baseline.signals:
         required = settings.ready_records_rate if signal.kind == "rate" else settings.ready_records
-        return f"fewer than {required:,} records carried it while the baseline was learned"
+        return f"fewer than {required:,} records contained it while the baseline was learned"
     reasons = {change.reason for change in changes}
     if "" in reasons:
         return ""

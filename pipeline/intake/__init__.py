@@ -1,6 +1,6 @@
 """Intake: the step that maps messages of other topics to records, and the mapping that files of records share.
 
-This package may import nothing of the other steps.
+This package imports no other step.
 """
 
 from pipeline.intake.mapping import FieldMapping, MappedRecord

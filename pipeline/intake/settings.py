@@ -105,8 +105,8 @@ class TopicSettings(MappingSettings):
     )
     message_time: bool = Field(
         default=False,
-        description="Use the Kafka timestamp of a message as the time of its records. Only for messages that contain no "
-        "time: retries and delays of the producer then shift records.",
+        description="Use the Kafka timestamp of a message as the time of its records. Use this only for messages that contain "
+        "no time, because retries and delays of the producer shift the times.",
     )
 
     @model_validator(mode="after")
@@ -131,9 +131,9 @@ class IntakeSettings(BaseModel):
     def _are_foreign(cls, topics: dict[str, TopicSettings]) -> dict[str, TopicSettings]:
         for name in topics:
             if not TOPIC_PATTERN.fullmatch(name):
-                raise ValueError(f'"{name}" is not a name of a topic: use letters, digits, dots, hyphens, underscores')
+                raise ValueError(f'"{name}" is not a topic name: use letters, digits, dots, hyphens, underscores')
             if name.startswith(OWN_PREFIX):
-                raise ValueError(f'"{name}" is a topic of driftwire itself: name a topic of another service')
+                raise ValueError(f'"{name}" belongs to driftwire: use a topic of another service')
         return topics
 
     def mapping(self, topic: str, time_zone: str) -> TopicSettings:

@@ -72,7 +72,7 @@ async def test_records_survive_a_hung_kafka(
     try:
         for number in range(2000):
             client.record(request_id=f"r-{number:04}")
-        await wait_until(lambda: "does not take records" in caplog.text)
+        await wait_until(lambda: "does not accept records" in caplog.text)
         assert client.counts().waiting == 500
         assert client.counts().dropped == {"queue_full": 1500}
     finally:
@@ -82,8 +82,8 @@ async def test_records_survive_a_hung_kafka(
     assert client.counts() == Counts(2001, 501, 0, {"queue_full": 1500})
     assert set(await request_ids(empty_broker, "hung")) == {"first", *(f"r-{number:04}" for number in range(500))}
     begin, end = [record.getMessage() for record in caplog.records]
-    assert begin == f"Kafka at {empty_broker.bootstrap} does not take records (no answer); up to 500 wait"
-    assert end == f"Kafka at {empty_broker.bootstrap} takes records again; 0 were dropped meanwhile"
+    assert begin == f"Kafka at {empty_broker.bootstrap} does not accept records (no answer); up to 500 records wait"
+    assert end == f"Kafka at {empty_broker.bootstrap} accepts records again; 0 records were dropped in the meantime"
 
 
 @pytest.mark.kafka
@@ -97,7 +97,7 @@ async def test_records_survive_an_outage(
     await empty_broker.stop()
     for number in range(1000):
         client.record(request_id=f"r-{number:04}")
-    await wait_until(lambda: "does not take records" in caplog.text)
+    await wait_until(lambda: "does not accept records" in caplog.text)
     await empty_broker.start()
     await wait_until(lambda: client.counts().waiting == 0)
     client.close()
@@ -105,7 +105,7 @@ async def test_records_survive_an_outage(
     assert set(await request_ids(empty_broker, "away")) == {"first", *(f"r-{number:04}" for number in range(1000))}
     begin, end = [record.getMessage() for record in caplog.records]
     assert "Connection refused" in begin
-    assert end == f"Kafka at {empty_broker.bootstrap} takes records again; 0 were dropped meanwhile"
+    assert end == f"Kafka at {empty_broker.bootstrap} accepts records again; 0 records were dropped in the meantime"
 
 
 @pytest.mark.kafka
@@ -357,7 +357,7 @@ def test_a_damaged_certificate_is_logged_once(tmp_path: Path, caplog: pytest.Log
     client.close()
     assert client.counts() == Counts(1, 0, 0, {"undelivered": 1})
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
-    assert "does not take records" in caplog.records[0].getMessage()
+    assert "does not accept records" in caplog.records[0].getMessage()
 
 
 def run_program(program: str, bootstrap: str) -> str:

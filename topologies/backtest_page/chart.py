@@ -1,6 +1,6 @@
 """Charts as HTML with inline SVG: the drawing stretches with the page, and the text keeps its size.
 
-The chart of a review is one picture with a fixed width. It cannot be read on a telephone or in dark colours.
+The chart of a review is one picture with a fixed width. It cannot be read on a phone or in dark mode.
 """
 
 import math

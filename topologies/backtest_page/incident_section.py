@@ -24,7 +24,7 @@ POINTS_MIN = 24
 """Minimum number of points of a line over all records. With fewer, the minutes of the drift messages are drawn."""
 
 LEAD_MS = 1_800_000
-"""Milliseconds before the start at which the charts begin at the latest."""
+"""Minimum milliseconds between the start of a chart and the start of the incident."""
 
 _EVIDENCE_HEAD = ("signal", "normal", "value", "effect", "since", "measured")
 

@@ -35,7 +35,7 @@ def write_page(result: BacktestResult, sources: Sequence[str], advice: str = "")
     sources
         Names of the files.
     advice
-        What to type if nothing was judged. Empty otherwise.
+        What to change if nothing was judged. Empty otherwise.
     """
     style = files("topologies.backtest_page").joinpath("page.css").read_text("utf-8")
     head = (
@@ -107,7 +107,7 @@ def _write_timeline(result: BacktestResult) -> str:
         if one in within
     ]
     chart = Chart((result.first_ms, max(result.last_ms, result.first_ms + 1)), (), None, str, spans, marks)
-    names = [("learning", "normal was learned"), ("page", "paging incident"), ("ticket", "ticket")]
+    names = [("learning", "learning period"), ("page", "paging incident"), ("ticket", "ticket")]
     keys = "".join(element("span", escape(name), class_=f"swatch {kind}") for kind, name in names)
     return element(
         "section",
@@ -136,9 +136,9 @@ def _write_subjects(result: BacktestResult) -> str:
     shown = ordered[:SUBJECTS_MAX]
     now_from, span = date_time(result.now_from_ms), duration((result.last_ms - result.now_from_ms) / 1000)
     note = (
-        f"Normal is the mean of a rate, or the median of a value with its 1 % and 99 % quantiles. Now covers the last "
-        f"{span}, since {now_from}. Pages from and tickets from are the smallest lasting changes that are visible: the "
-        f"new mean of a rate, or the shift of all values."
+        f"Normal is the mean of a rate, or the median of a value with its 1 % and 99 % quantiles. Now is the level in the last "
+        f"{span}, since {now_from}. The columns pages from and tickets from show the smallest lasting changes that are "
+        f"detected: the new mean of a rate, or the shift of all values."
     )
     sections = [write_subject(one, result, is_open=number < OPEN_SUBJECTS_MAX) for number, one in enumerate(shown)]
     more = len(ordered) - len(shown)
@@ -179,7 +179,7 @@ def _write_data(result: BacktestResult) -> str:
         parts.append(element("p", escape(text), class_="note"))
     late = sum(subject.late for subject in result.subjects)
     if result.duplicates or late:
-        text = f"{result.duplicates:,} duplicates were dropped. {late:,} records were used although they came late."
+        text = f"{result.duplicates:,} duplicates were dropped. {late:,} records arrived late and were used."
         parts.append(element("p", escape(text), class_="note"))
     return element("section", *parts)
 

@@ -1,4 +1,4 @@
-"""The section of one subject: a row per signal with its normal level, its newest level, and what would be visible."""
+"""The section of one subject: a row per signal with its levels and the smallest detected changes."""
 
 from pipeline.backtest import BacktestResult, SignalResult, SubjectResult
 from pipeline.detect.offline import SmallestChange
@@ -45,7 +45,7 @@ def _write_row(row: SignalResult, subject: SubjectResult, result: BacktestResult
     pages = _describe_changes(row, [change for change in visible if change.tier == "page"])
     tickets = _describe_changes(row, [change for change in visible if change.tier != "page"])
     if row.signal.role == "cause" and tickets != NONE:
-        tickets = f"never alerts; explains others from {tickets}"
+        tickets = f"never alerts; used to explain other signals from {tickets}"
     return (
         element("span", escape(row.signal.name), class_="name") + unit,
         _draw_row(row, subject, result),

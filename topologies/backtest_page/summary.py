@@ -26,9 +26,9 @@ def describe_verdict(result: BacktestResult) -> str:
 def describe_learning(result: BacktestResult) -> str:
     """Return how the baselines were chosen, as one sentence."""
     if result.learning.until_ms is None:
-        return f"Normal is what the given baselines say ({result.learning.reason})"
+        return "All records were judged by the given baselines"
     until = time_on_day(result.learning.until_ms, result.first_ms)
-    return f"Normal was learned until {until} ({result.learning.reason}), and everything after it was judged"
+    return f"The baseline was learned until {until} ({result.learning.reason}). All later records were judged"
 
 
 def render_summary(result: BacktestResult) -> list[str]:

@@ -33,7 +33,7 @@ def read_baseline_file(path: Path) -> Baseline:
 
 
 FIELDS_SIGNAL = "unusable_field"
-"""The signal whose relearning learns again which fields a baseline expects."""
+"""The signal whose relearning also relearns the fields that a baseline expects."""
 
 
 async def publish_baseline(cluster: Cluster, baseline: Baseline) -> None:

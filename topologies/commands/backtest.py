@@ -35,7 +35,9 @@ _EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.command("backtest", short_help="Show what driftwire would have found in past records.")
 @click.argument("files", nargs=-1, required=True, type=_EXISTING_FILE)
 @click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), help="HTML page to write, in one file without scripts."
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="HTML page to write. It is one file without scripts.",
 )
 @click.option(
     "--deployments", "deployments_file", metavar="FILE", type=_EXISTING_FILE, help="NDJSON file of deployments."
@@ -57,7 +59,7 @@ _EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 @click.option(
     "--ready-after",
     type=Duration(),
-    help="Time from the first record over which baselines are learned, such as 30m or 24h.  "
+    help="Length of the learning period from the first record, such as 30m or 24h.  "
     "[default: detect.ready_after_s, at most the first half]",
 )
 @click.option(
@@ -194,17 +196,17 @@ def _show_progress(lines: "Iterable[RecordLine]", task: str, total: int | None) 
 
 
 def _advise(result: "BacktestResult", ready_records: int) -> str:
-    """Return what to type if nothing was judged."""
+    """Return what to change if nothing was judged."""
     reasons = sorted({subject.problem for subject in result.subjects if subject.problem})
-    problem = "; ".join(reasons) or "no signal of the records is testable"
+    problem = "; ".join(reasons) or "the records contain no testable signal"
     most = max((subject.learned_records for subject in result.subjects), default=0)
     if READY_RECORDS_MIN <= most < ready_records:
         remedy = f"repeat the command with --ready-records {most // READY_RECORDS_MIN * READY_RECORDS_MIN}"
     elif most < READY_RECORDS_MIN:
-        remedy = "give more records, or choose the end of the learning period with --baseline-until"
+        remedy = "add more records, or choose the end of the learning period with --baseline-until"
     else:
-        remedy = "choose a longer or a steadier learning period with --baseline-until"
-    return f"nothing was judged, so no incident says nothing about your service: {problem}. To change that, {remedy}."
+        remedy = "use --baseline-until to choose a longer or steadier learning period"
+    return f"nothing was judged, so this result says nothing about your service: {problem}. To get a result, {remedy}."
 
 
 def _check_severity(result: "BacktestResult", severity: Severity) -> None:

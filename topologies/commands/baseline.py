@@ -65,7 +65,12 @@ def command() -> None:
     type=click.IntRange(READY_RECORDS_MIN),
     help="Records required per signal.  [default: detect.ready_records]",
 )
-@click.option("--since", "since_s", type=Duration(), help="Use only records of this time until now, such as 2h.")
+@click.option(
+    "--since",
+    "since_s",
+    type=Duration(),
+    help="Use only records from the most recent period of this length, such as 2h.",
+)
 @click.option(
     "--from", "from_ms", type=PointInTime(), help="Use only records at or after this time: RFC 3339 or Unix ms."
 )
@@ -90,8 +95,8 @@ def learn_command(
     """Learn a baseline from FILES of records, or from a topic of records in Kafka.
 
     The files are NDJSON, JSON, CSV or Parquet, optionally gzipped (.gz). They are merged by time, and each must be in
-    time order. If they name several subjects, select one with --subject. What was found in the files is shown
-    first. With --topic, the records of all partitions are read in order of event time, without a mapping.
+    time order. If they name several subjects, select one with --subject. The command first shows what it found in the
+    files. With --topic, the records of all partitions are read in order of event time, without a mapping.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
 
@@ -134,17 +139,19 @@ def learn_command(
 
 def _check_options(files: tuple[Path, ...], topic: str | None, mapping: "MappingSettings", *, has_target: bool) -> None:
     if bool(files) == bool(topic):
-        raise click.UsageError("give FILES of records or --topic, and not both")
+        raise click.UsageError("give either FILES of records or --topic, not both")
     if topic and (mapping.map or mapping.absent or mapping.constants or "{" in mapping.subject):
-        raise click.UsageError("a mapping is for files: map the records of a topic with driftwire worker intake")
+        raise click.UsageError(
+            "mapping options apply only to files: to map the messages of a topic, use driftwire worker intake"
+        )
     if not has_target:
-        raise click.UsageError("give a file to write with --output, or --publish")
+        raise click.UsageError("add --output FILE to write the baseline to a file, or --publish to publish it")
 
 
 def _period_start(since_s: float | None, from_ms: int | None, to_ms: int | None) -> int | None:
     if since_s is not None:
         if from_ms is not None:
-            raise click.UsageError("give --since or --from, and not both")
+            raise click.UsageError("give either --since or --from, not both")
         from_ms = now_ms() - round(since_s * 1000)
     if from_ms is not None and to_ms is not None and to_ms <= from_ms:
         raise click.UsageError("--to must be later than --from")
@@ -230,7 +237,7 @@ def _print_caveats(baseline: "Baseline", settings: "DetectSettings", topic: str 
     if baseline.sampled:
         echo(
             "records are sampled by outcome, so signals that depend on the outcome are not monitored: "
-            "show the baseline for a list, or learn from records that are not sampled"
+            "list them with driftwire baseline show, or learn from records that are not sampled"
         )
     moving = nonstationary_signals(baseline)
     if moving:

@@ -1,4 +1,4 @@
-"""``driftwire dead-letters``: show messages that could not be used, and send them again once the cause is mended."""
+"""``driftwire dead-letters``: show messages that could not be used, and send them again after the cause is fixed."""
 
 import asyncio
 import sys
@@ -45,10 +45,12 @@ TimedLetter = tuple[int, DeadLetter]
     multiple=True,
     type=click.Choice(get_args(DeadLetterReason)),
     metavar="REASON",
-    help="Only dead letters with this reason. Repeatable.",
+    help="Show only dead letters with this reason. Repeatable.",
 )
-@click.option("--step", type=click.Choice(STEPS), help="Only dead letters of this step.")
-@click.option("--since", type=Duration(), help="Only dead letters of this last time, such as 2h.")
+@click.option("--step", type=click.Choice(STEPS), help="Show only dead letters of this step.")
+@click.option(
+    "--since", type=Duration(), help="Show only dead letters from the most recent period of this length, such as 2h."
+)
 @click.option(
     "--show-original",
     is_flag=True,
@@ -72,17 +74,18 @@ def command(
 ) -> None:
     """Show the messages that a step could not use, oldest first.
 
-    A line has the time, the step, the reason, the subject if the original has one, and the topic, partition and offset
-    of the original, with its index in an array. Originals can contain personal data and are only shown on request.
+    Each line shows the time, the step, the reason, the subject if the original has one, and the topic, partition and
+    offset of the original, with its index in an array. Originals can contain personal data, so they are shown only with
+    --show-original or --json.
 
-    --replay sends the originals again after the cause is mended, for example by a setting. Each keeps its key. The
-    command first asks for confirmation with their number; without a terminal, it needs --yes. Originals that are still
-    unusable become dead letters again, as do records that are by then older than detect.late_max_s. Originals that
-    were truncated are not sent. If the command is run twice, detect drops the repeated records as duplicates, but only
-    while they are among the latest detect.duplicate_window records of their subject and can be told from other requests.
+    Use --replay to send the originals again after you fix the cause, for example by a setting. Each keeps its key. The
+    command shows their number and asks for confirmation; without a terminal, it needs --yes. Originals that are still
+    unusable become dead letters again. So do records that are older than detect.late_max_s by then. Truncated originals
+    are not sent. If you run the command twice, detect drops repeated records as duplicates. It recognises only
+    distinctive records among the latest detect.duplicate_window records of their subject.
     """
     if is_replaying and is_following:
-        raise click.UsageError("--replay and --follow exclude each other")
+        raise click.UsageError("give either --replay or --follow, not both")
     since_ms = 0 if since is None else now_ms() - round(since * 1000)
 
     def matches(letter: TimedLetter) -> bool:

@@ -22,7 +22,7 @@ VALUE_LENGTH_MAX = 60
 
 @click.group("intake", short_help="Show how messages of another service would be read.")
 def command() -> None:
-    """Read topics of other services by a mapping of their fields."""
+    """Make records from the topics of other services."""
 
 
 @command.command("check")
@@ -32,16 +32,16 @@ def command() -> None:
     type=click.IntRange(1, 1000),
     default=COUNT,
     show_default=True,
-    help="Number of messages to show, the latest ones.",
+    help="Number of latest messages to show.",
 )
 @mapping_options
 @configuration_options
 def check_command(topic: str, count: int, mapping: "MappingSettings", configuration: "Configuration") -> None:
     """Show the latest messages of a topic as intake would read them.
 
-    The mapping is that of the options, or without options that of intake.topics in the configuration. For each message,
-    the command shows the fields of its record, or why there is no record. Values that are left out are named by type and
-    length only. Nothing is written. The exit status is 1 if a message gives no record or a value cannot be used.
+    The mapping comes from the options, or from intake.topics in the configuration if there are no options. For each
+    message, the command shows the fields of its record, or why there is no record. Ignored values are shown only by
+    type and length. Nothing is written. The exit status is 1 if a message gives no record or a value cannot be used.
     """
     from pipeline.intake import preview_messages  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.kafka import read_topic  # noqa: PLC0415

@@ -14,7 +14,7 @@ _OPTIONS = (
         "mapped",
         multiple=True,
         metavar="SOURCE=FIELD[:UNIT]",
-        help="Field for a column or path of the source, and the unit of the source if it differs, such as "
+        help="Map a column or path of the source to a field, with the unit of the source if it differs, such as "
         "usage.latency=latency_ms:s. Repeatable.",
     ),
     click.option(

@@ -29,7 +29,7 @@ _OPTIONS = (
         "--csv-start",
         "start_ms",
         type=PointInTime(),
-        help="Start time of CSV files whose times are seconds since a start.",
+        help="Start time of CSV files in which times are seconds since the start.",
     ),
 )
 

@@ -45,12 +45,12 @@ def command() -> None:
 def check_command(
     *, files: tuple[Path, ...], topic: str | None, lists_all: bool, as_json: bool, configuration: "Configuration"
 ) -> None:
-    """Check the records in FILES or in a topic, with the code of detect.
+    """Check the records in FILES or in a topic with the same code as detect.
 
-    Prints one line per problem: the place, what the field is, and what to send instead. A place is FILE:LINE or
-    TOPIC/PARTITION/OFFSET, with the index in an array. The summary counts the records that are used, cannot be used, are
-    duplicates or are out of order, the fields that were dropped or converted, and unknown fields, which are ignored. The
-    time of a record is compared with its arrival only in a topic.
+    Prints one line per problem: the place, the problem, and what to send instead. A place is FILE:LINE or
+    TOPIC/PARTITION/OFFSET, with the index in an array. The summary counts used and unusable records, duplicates, and
+    records out of order. It also counts dropped and converted fields, and unknown fields, which are ignored. Only
+    records in a topic have an arrival time, with which their time is compared.
 
     Exits with status 1 if any record or field cannot be used.
     """

@@ -1,4 +1,4 @@
-"""``driftwire status``: show what arrives, and what detect does with it."""
+"""``driftwire status``: show which records arrive, and what detect does with them."""
 
 import asyncio
 from dataclasses import replace
@@ -15,16 +15,17 @@ if TYPE_CHECKING:
     from topologies.configuration import Configuration
 
 
-@click.command("status", short_help="Show what arrives, and what detect does with it.")
+@click.command("status", short_help="Show which records arrive, and what detect does with them.")
 @click.option("--subject", metavar="NAME", help="Show only this subject, with its dropped fields.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @configuration_options
 def command(*, subject: str | None, as_json: bool, configuration: "Configuration") -> None:
-    """Show what arrives, and what detect does with it.
+    """Show which records arrive, and what detect does with them.
 
-    Prints one row per subject: its records, the age of the last record, the progress of learning and when the baseline
-    will be ready, or since when it is monitored, and the counts of bad fields and duplicates. Also prints the dead
-    letters and the records that detect has not read. The counts are those of the last checkpoint. Times are in UTC.
+    Prints one row per subject: the numbers of records, bad fields and duplicates, the age of the last record, and the
+    state. The state shows the progress of learning and when the baseline will be ready, or since when the subject is
+    monitored. Also prints the dead letters and the records that detect has not read. The counts are those of the last
+    checkpoint. Times are in UTC.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
 

@@ -40,7 +40,7 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
     configuration = load_configuration(config).with_bootstrap(bootstrap)
     if step == "intake" and not configuration.intake.topics:
         raise click.UsageError(
-            'the configuration names no topic for intake: add a table such as [intake.topics."llm.requests"]'
+            'the configuration contains no topic for intake: add a table such as [intake.topics."llm.requests"]'
         )
     asyncio.run(_create_topics(configuration, step, replay=replay))
     run_worker(importlib.import_module(f"topologies.{step}").build(configuration, replay=replay))

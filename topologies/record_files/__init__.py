@@ -1,4 +1,4 @@
-"""Files of records as people have them: NDJSON, JSON, CSV and Parquet, and exports of other tools.
+"""Files of records in common formats: NDJSON, JSON, CSV and Parquet, and exports of other tools.
 
 This package may import the mapping of intake and the room console, but no Kafka client.
 """

@@ -66,7 +66,7 @@ def read_boolean(text: str) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class NumberReading:
-    """How the numbers of a column are written. The thousands separator is the other mark than the decimal mark."""
+    """How the numbers of a column are written. The thousands separator is the mark that is not the decimal mark."""
 
     decimal: DecimalMark = "."
 

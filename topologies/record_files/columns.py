@@ -1,4 +1,4 @@
-"""What is found about the columns of a file: field, reading, example values, shares, and remarks about odd values."""
+"""What the first rows show about the columns of a file: fields, readings, examples, shares, and odd values."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -61,7 +61,7 @@ SYNONYMS: Mapping[str, str] = {
     "service": "subject",
     "app": "subject",
 }
-"""Names that columns often have, and the field that may be meant. They are suggested, never used by themselves."""
+"""Names that columns often have, and the field that may be meant. They are only suggested."""
 
 
 @dataclass(slots=True)

@@ -60,7 +60,7 @@ def read_json_lines(path: Path) -> Iterator[SourceRow]:
 def read_json_array(path: Path) -> Iterator[SourceRow]:
     """Yield the elements of a file that contains one JSON array. The file is read in chunks.
 
-    What follows an element that is not JSON cannot be separated into elements, so it is one row with a problem.
+    The rest of the array after an element that is not JSON cannot be split, so it is one row with a problem.
 
     Raises
     ------

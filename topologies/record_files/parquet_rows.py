@@ -56,7 +56,7 @@ def _open_parquet(path: Path) -> Any:
         from pyarrow import parquet  # noqa: PLC0415
     except ImportError as error:
         raise DriftwireError(
-            f"{path} is a Parquet file, and pyarrow is not installed: install it with "
+            f"{path} is a Parquet file, but pyarrow is not installed: install it with "
             "pip install 'driftwire[parquet]', or export the file as CSV or NDJSON"
         ) from error
     try:
@@ -78,7 +78,7 @@ def _read_column(column: Any) -> list[Any]:
 
 
 def _plain_value(value: Any) -> Any:
-    """Return a value of Arrow as a value of JSON. What is not a number is absent, and infinity stays a bad value."""
+    """Return an Arrow value as a JSON value. NaN becomes absent, and infinity stays a bad value."""
     if isinstance(value, Decimal):
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):

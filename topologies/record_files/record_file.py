@@ -229,7 +229,7 @@ class RecordFile:
         else:
             advice = problem
         remarks = "".join(f"; {remark}" for remark in self.guess.remarks[:3])
-        raise DriftwireError(f"{self.path}: none of the first rows gives a record: {advice}{remarks}")
+        raise DriftwireError(f"{self.path}: none of the first rows can be used as a record: {advice}{remarks}")
 
 
 def open_records(

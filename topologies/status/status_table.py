@@ -45,9 +45,7 @@ def render_status(status: Status, settings: DetectSettings, now_ms: int, *, deta
             )
         )
     parts += [
-        plain_line(
-            f"{subject.subject} is sampled by outcome: rates and other signals that depend on it are not monitored"
-        )
+        plain_line(f"{subject.subject} is sampled by outcome: signals that depend on the outcome are not monitored")
         for subject in status.subjects
         if subject.is_sampled
     ]
@@ -81,7 +79,8 @@ def status_json(status: Status) -> dict[str, Any]:
 
 def describe_state(subject: SubjectStatus, now_ms: int) -> str:
     """Describe what detect does with the records of a subject, and what is missing."""
-    scheduled = f"; {len(subject.scheduled_versions)} baseline scheduled" if subject.scheduled_versions else ""
+    count = len(subject.scheduled_versions)
+    scheduled = f"; {count} baseline{'s' if count > 1 else ''} scheduled" if count else ""
     if subject.baseline_version is None:
         return _describe_learning(subject.learning, now_ms) + scheduled
     published = "" if subject.published_ms is None else f" since {_near_time(subject.published_ms, now_ms)}"
@@ -91,7 +90,7 @@ def describe_state(subject: SubjectStatus, now_ms: int) -> str:
     signals = ", ".join(subject.relearned_signals) or "every signal"
     progress = subject.relearning
     done = "" if progress is None else f" ({_describe_progress(progress, now_ms)})"
-    return f"{monitored}; relearning, not monitored until done: {signals}{done}"
+    return f"{monitored}; not monitored until relearned: {signals}{done}"
 
 
 def _table(subjects: list[SubjectStatus], now_ms: int) -> Table:
@@ -135,7 +134,7 @@ def _describe_progress(progress: LearningProgress, now_ms: int) -> str:
     if ready_ms > now_ms:
         return f"{text}, ready at {_near_time(ready_ms, now_ms)}"
     # The records are from the past, or none has come for a while.
-    return f"{text}, needs {duration(max(1.0, (ready_ms - progress.to_ms) / 1000))} more of records"
+    return f"{text}, needs another {duration(max(1.0, (ready_ms - progress.to_ms) / 1000))} of records"
 
 
 def _fleet_lines(status: Status, now_ms: int) -> list[str]:

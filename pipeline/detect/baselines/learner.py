@@ -54,7 +54,7 @@ class Learner:
     SETTINGS
         Names of the settings on which the learned data depends.
     PROGRESS_ITEMS
-        Beginnings of the names of the parts that :meth:`progress` needs. They are a small share of the state.
+        Prefixes of the names of the parts that :meth:`progress` needs. They are a small share of the state.
     """
 
     SETTINGS: ClassVar = ("slices", "categories_max")

@@ -10,7 +10,7 @@ SIMILARITY_MIN = 0.7
 """Minimum similarity (0 to 1) of the names of two fields. Higher values find fewer look-alikes."""
 
 START_CHARACTERS = 4
-"""Number of first letters that two similar names share. A name without a known start costs next to nothing."""
+"""Number of first letters that two similar names share. Other names are rejected at almost no cost."""
 
 NAME_LENGTH_MAX = 64
 """Maximum number of characters in a name that is compared."""

@@ -54,7 +54,7 @@ class _FieldLoss:
 
 
 class StreamLosses:
-    """The losses of one stream. They cost next to nothing while there are none.
+    """The losses of one stream. They cost almost nothing while nothing is lost.
 
     A field is lost if its value cannot be used, or if the baseline expects it in every request and it is absent.
 

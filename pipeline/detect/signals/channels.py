@@ -99,8 +99,8 @@ def tiers(signal: Signal, channel: ChannelName) -> tuple[Tier, ...]:
 def depends_on_outcome(signal: Signal) -> bool:
     """Return whether a signal is not comparable if records are sampled by outcome.
 
-    Such sampling keeps errors and slow requests, and only a share of the others. Another share changes the mix of the
-    records, and every signal with it that differs between these requests. These signals do not change:
+    Such sampling keeps errors and slow requests, and only a share of the others. A different share changes the mix of
+    the records, and with it every signal that differs between these requests. These signals do not change:
 
     - ages, because the age of an index or feature is the same for all requests of a moment;
     - ``probe_blocked``, because a probe that is not blocked is a failure, whatever share of the others is kept;

@@ -65,7 +65,7 @@ def test_a_rare_signal_is_named_with_the_reason_why_it_was_not_judged():
     lines = [line if number % 10 == 0 else line.replace(b"index_age_s", b"other") for number, line in enumerate(rare)]
     (subject,) = play(lines).subjects
     (row,) = [row for row in subject.signals if row.signal.name == "index_age_s"]
-    assert row.not_judged == "fewer than 1,000 records carried it while the baseline was learned"
+    assert row.not_judged == "fewer than 1,000 records contained it while the baseline was learned"
 
 
 def test_all_subjects_are_played_and_a_late_one_is_not_judged_silently():

@@ -107,7 +107,7 @@ def test_every_element_is_accounted_for(values):
 @pytest.mark.parametrize(
     ("topics", "parts"),
     [
-        ({"driftwire.records": {}}, ['"driftwire.records"', "driftwire itself"]),
+        ({"driftwire.records": {}}, ['"driftwire.records"', "belongs to driftwire"]),
         ({"a topic": {}}, ['"a topic"', "letters"]),
         ({"..": {}}, ['".."']),
         ({"a": {"message_time": True, "map": ["at=timestamp"]}}, ['map "at=timestamp"', "message_time"]),

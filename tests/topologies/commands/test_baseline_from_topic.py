@@ -90,11 +90,14 @@ async def test_a_topic_without_records_of_the_subject_or_with_several_is_an_erro
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ((), "give FILES of records or --topic, and not both"),
-        (("--topic", "driftwire.records"), "give a file to write with --output, or --publish"),
+        ((), "give either FILES of records or --topic, not both"),
+        (
+            ("--topic", "driftwire.records"),
+            "add --output FILE to write the baseline to a file, or --publish to publish it",
+        ),
         (
             ("--topic", "t", "--publish", "--since", "2h", "--from", "1795000000000"),
-            "give --since or --from, and not both",
+            "give either --since or --from, not both",
         ),
     ],
 )

@@ -73,7 +73,7 @@ def test_the_mapping_of_the_configuration_is_used_without_options(broker, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (("--topic", "driftwire.records"), "driftwire itself"),
+        (("--topic", "driftwire.records"), "belongs to driftwire"),
         (("--topic", "check.none", "--map", "took=latency"), 'map "took=latency"'),
         (("--topic", "check.none", "--map", "took"), "SOURCE=FIELD"),
     ],

@@ -50,7 +50,7 @@ def flat(text):
         ),
         (
             replace(FIRST, from_ms=NOW_MS - 110 * HOUR_MS, to_ms=NOW_MS - 100 * HOUR_MS),
-            "learning: 41 % of 1 d, needs 14 h more of records; 3 of 12 signals have enough records",
+            "learning: 41 % of 1 d, needs another 14 h of records; 3 of 12 signals have enough records",
         ),
     ],
 )
@@ -63,7 +63,7 @@ def test_a_monitored_subject_names_its_baseline_and_what_is_relearned():
     assert describe_state(monitored, NOW_MS) == "monitored since 02:12Z, baseline abc"
     relearning = replace(monitored, relearned_signals=("refused",), scheduled_versions=("def",))
     assert describe_state(relearning, NOW_MS) == (
-        "monitored since 02:12Z, baseline abc; 1 baseline scheduled; relearning, not monitored until done: refused"
+        "monitored since 02:12Z, baseline abc; 1 baseline scheduled; not monitored until relearned: refused"
     )
     assert [subject.state for subject in (SUBJECT, monitored, relearning)] == ["learning", "monitored", "relearning"]
 
@@ -115,7 +115,7 @@ def test_a_subject_that_is_sampled_by_outcome_says_what_is_not_monitored():
     sampled, other = replace(SUBJECT, is_sampled=True), replace(SUBJECT, subject="search")
     status = Status("host:9092", [other, sampled], records=6020, checkpoint_ms=NOW_MS)
     lines = [line for line in rendered(status, 100).splitlines() if "sampled" in line]
-    assert lines == ["support-bot is sampled by outcome: rates and other signals that depend on it are not monitored"]
+    assert lines == ["support-bot is sampled by outcome: signals that depend on the outcome are not monitored"]
     assert [subject["sampled"] for subject in status_json(status)["subjects"]] == [False, True]
 
 
