@@ -13,6 +13,12 @@ SAMPLES_MAX = 20_000
 OUTLIER_SHARE = 0.001
 """Share of the earliest and of the latest times that is ignored, because clocks of senders can be wrong."""
 
+UNORDERED_LAG = 0.1
+"""Share of the time of all records that a record must be behind an earlier record to be out of order."""
+
+UNORDERED_SHARE = 0.25
+"""Share of records out of order above which the records are refused."""
+
 
 @dataclass(slots=True)
 class RecordTimes:
@@ -43,6 +49,23 @@ class RecordTimes:
             return None
         quantiles = np.quantile(self._times_ms, (OUTLIER_SHARE, 1 - OUTLIER_SHARE), method="nearest")
         return int(quantiles[0]), int(quantiles[1])
+
+    def is_unordered(self) -> bool:
+        """Return whether many records come long after records with later times, such as in a file with the newest first.
+
+        >>> times = RecordTimes()
+        >>> for time_ms in range(9000, 1000, -1):
+        ...     times.add(time_ms)
+        >>> times.is_unordered()
+        True
+        """
+        span = self.span()
+        if span is None:
+            return False
+        times_ms = np.array(self._times_ms)
+        times_ms = times_ms[(span[0] <= times_ms) & (times_ms <= span[1])]
+        lag_ms = np.maximum.accumulate(times_ms) - times_ms
+        return bool(np.mean(lag_ms > UNORDERED_LAG * (span[1] - span[0])) > UNORDERED_SHARE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,9 @@ class Playback:
             judged += MonitoredCount(count.seen - before.seen, count.monitored - before.monitored)
         monitors = [stream.monitor for stream in streams.values() if stream.monitor is not None]
         if counts["held"]:
-            self._unusable["records", "timestamp_out_of_range"] += counts["held"]
+            key = ("records", "timestamp_out_of_range")
+            self._unusable[key] += counts["held"]
+            self._details.setdefault(key, "too few consecutive records of the subject agreed with the timestamp")
         return BacktestResult(
             learning=self._learning,
             first_ms=first_ms,
@@ -239,6 +241,9 @@ class Playback:
         if self._learning.until_ms is None:
             return "none of the given baselines is for this subject"
         if not learned_records:
-            return "its first record came after the learning period"
-        required = min(self._settings.detect.ready_records, self._settings.detect.ready_records_rate)
+            return "none of its records was used in the learning period"
+        value, rate = self._settings.detect.ready_records, self._settings.detect.ready_records_rate
+        required = min(value, rate)
+        if learned_records >= required:
+            return f"no value was in {value:,} records of the learning period, and no rate in {rate:,}"
         return f"only {learned_records:,} records were in the learning period, and a signal needs {required:,} or more"

@@ -37,7 +37,9 @@ class SubjectSeries:
     def observe(self, block: Block, bins_max: int) -> None:
         """Add a block, and halve the resolution while there are more than ``bins_max`` bins."""
         self.signals = list(block.signals)
-        counts, levels = _levels(block.values, np.array([signal.kind == "rate" for signal in block.signals]))
+        counts, levels = _levels(
+            block.values, np.array([signal.kind == "rate" for signal in block.signals], dtype=bool)
+        )
         index = int(block.panes[-1]) * PANE_MS // self.width_ms
         row = np.stack([counts, counts * levels])
         self.bins[index] = row if index not in self.bins else _add_rows(self.bins[index], row)

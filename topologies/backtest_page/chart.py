@@ -107,7 +107,9 @@ def _range(chart: Chart) -> tuple[float, float]:
         low = 0.0
     if high <= low:
         high = low + (abs(low) or 1.0)
-    return low, min(1.0, high) if chart.is_share and high > 0.9 else high
+    if chart.is_share and high > 0.9:
+        low, high = (low, 1.0) if low < 1.0 else (0.0, 1.0)
+    return low, high
 
 
 def _draw_svg(chart: Chart, low: float, high: float, label: str, points_max: int = POINTS_MAX) -> str:

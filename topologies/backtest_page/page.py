@@ -125,7 +125,9 @@ def _write_incidents(result: BacktestResult) -> str:
         if result.dropped_incidents
         else ""
     )
-    return element("section", element("h2", "Incidents"), *articles, more)
+    text = f"{result.dropped_drifts:,} later drift messages are not drawn, so charts can end early."
+    drifts = element("p", escape(text), class_="note") if result.dropped_drifts else ""
+    return element("section", element("h2", "Incidents"), drifts, *articles, more)
 
 
 def _write_subjects(result: BacktestResult) -> str:
@@ -175,7 +177,8 @@ def _write_data(result: BacktestResult) -> str:
     if len(fields) > BAD_FIELDS_MAX:
         parts.append(element("p", escape(f"and {len(fields) - BAD_FIELDS_MAX} more"), class_="note"))
     if converted:
-        text = f"Converted from text or from another type: {', '.join(converted[:BAD_FIELDS_MAX])}."
+        more = f" and {len(converted) - BAD_FIELDS_MAX} more" if len(converted) > BAD_FIELDS_MAX else ""
+        text = f"Converted from text or from another type: {', '.join(converted[:BAD_FIELDS_MAX])}{more}."
         parts.append(element("p", escape(text), class_="note"))
     late = sum(subject.late for subject in result.subjects)
     if result.duplicates or late:
@@ -191,4 +194,6 @@ def _write_deployments(result: BacktestResult) -> str:
         (escape(number), escape(date_time(one.timestamp)), escape(describe_change(one)), escape(one.summary or ""))
         for number, one in enumerate(result.deployments[:DEPLOYMENTS_MAX], 1)
     ]
-    return element("section", element("h2", "Deployments"), table(("number", "at", "change", "summary"), rows))
+    more = len(result.deployments) - len(rows)
+    rest = element("p", escape(f"and {more:,} more deployments"), class_="note") if more else ""
+    return element("section", element("h2", "Deployments"), table(("number", "at", "change", "summary"), rows), rest)

@@ -12,12 +12,19 @@ from schemas.timestamp import date_time, format_timestamp, time_on_day
 INCIDENT_LINES_MAX = 20
 """Maximum number of incidents in the lines. The last line states how many more there are."""
 
+NOT_JUDGED_LINES_MAX = 5
+"""Maximum number of lines about what was not judged."""
+
 
 def describe_verdict(result: BacktestResult) -> str:
     """Return what would have happened, as one sentence."""
-    if not result.is_judged:
-        return "Nothing was judged, so this says nothing about the records"
     pages, tickets = len(result.pages), len(result.tickets)
+    if not result.is_judged:
+        if result.incidents:  # of data that could not be used
+            return (
+                f"No signal was judged, but driftwire would have paged {_times(pages)} and raised {_tickets(tickets)}"
+            )
+        return "Nothing was judged, so this says nothing about the records"
     if not pages and not tickets:
         return "driftwire would have paged nobody and raised no ticket"
     return f"driftwire would have paged {_times(pages)} and raised {_tickets(tickets)}"
@@ -38,6 +45,7 @@ def render_summary(result: BacktestResult) -> list[str]:
         f"{describe_learning(result)}.",
         f"{result.records_used:,} records used, {result.records_unusable:,} unusable, {result.duplicates:,} duplicates.",
         f"{percent(result.judged_share)} of the values after learning were judged.",
+        *_list_not_judged(result),
     ]
     for one in result.incidents[:INCIDENT_LINES_MAX]:
         suspect = first_suspect(one.shown)
@@ -48,6 +56,23 @@ def render_summary(result: BacktestResult) -> list[str]:
     if more > 0:
         lines.append(f"  and {more:,} more")
     return lines
+
+
+def _list_not_judged(result: BacktestResult) -> list[str]:
+    """Return what was not judged and why, unless nothing at all was judged."""
+    if not result.is_judged:
+        return []
+    lines = []
+    for subject in result.subjects:
+        names: dict[str, list[str]] = {}
+        for row in subject.signals:
+            if row.not_judged and not subject.problem:
+                names.setdefault(row.not_judged, []).append(row.signal.name)
+        lines += [f"{subject.subject}: {subject.problem}"] if subject.problem else []
+        lines += [f"{subject.subject}: {', '.join(signals)}: {reason}" for reason, signals in names.items()]
+    more = len(lines) - NOT_JUDGED_LINES_MAX
+    rest = [f"  and {more:,} more, which the report lists"] if more > 0 else []
+    return [f"  not judged: {line}" for line in lines[:NOT_JUDGED_LINES_MAX]] + rest
 
 
 def incidents_json(result: BacktestResult) -> dict[str, Any]:

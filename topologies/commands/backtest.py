@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from schemas.incident import Severity
+from schemas.timestamp import date_time
 from topologies.command_line import EXIT_FOUND
 from topologies.commands.parameter_types import Duration, PointInTime
 from topologies.commands.record_file_options import open_files, record_file_options
@@ -129,7 +130,10 @@ def command(
     dropped = sum((file.dropped for file in records), Counter[tuple[str, str]]())
     result = result.add_unusable_rows(unread, dropped)
     if not result.records_used:
-        reasons = ", ".join(f"{one.reason} {one.count:,}" for one in result.unusable) or "the files are empty"
+        reasons = ", ".join(
+            f"{one.reason} {one.count:,}{f' ({one.detail})' if one.detail else ''}" for one in result.unusable
+        )
+        reasons = reasons or "the files are empty"
         raise DriftwireError(f"the files contain no usable records: {reasons}")
     advice = "" if result.is_judged else _advise(result, detect.ready_records)
     for line in render_summary(result):
@@ -159,9 +163,19 @@ def _choose_learning(
     for line in _show_progress(lines, "reading the times", None):
         times.add(line.time_ms)
     span = times.span()
+    if times.is_unordered():
+        raise DriftwireError(
+            "the records are not in order of time, so they cannot be judged: sort each file by time, oldest first"
+        )
     if is_given or span is None:
         return LearningPeriod(None, "no record has a time" if span is None else "as given"), times.records
     period = LearningPeriod.choose(span, ready_after_s, given_after_s=given_after_s, until_ms=until_ms)
+    is_chosen = given_after_s is not None or until_ms is not None
+    if is_chosen and period.until_ms is not None and not span[0] < period.until_ms < span[1]:
+        raise DriftwireError(
+            f"the learning period would end at {date_time(period.until_ms)}, but the records are from "
+            f"{date_time(span[0])} to {date_time(span[1])}: choose an end between these times"
+        )
     return period, times.records
 
 
@@ -200,7 +214,9 @@ def _advise(result: "BacktestResult", ready_records: int) -> str:
     reasons = sorted({subject.problem for subject in result.subjects if subject.problem})
     problem = "; ".join(reasons) or "the records contain no testable signal"
     most = max((subject.learned_records for subject in result.subjects), default=0)
-    if READY_RECORDS_MIN <= most < ready_records:
+    if not any(row.records for subject in result.subjects for row in subject.signals):
+        remedy = "name the sources of signals with --map, and see in the report which values could not be used"
+    elif READY_RECORDS_MIN <= most < ready_records:
         remedy = f"repeat the command with --ready-records {most // READY_RECORDS_MIN * READY_RECORDS_MIN}"
     elif most < READY_RECORDS_MIN:
         remedy = "add more records, or choose the end of the learning period with --baseline-until"
@@ -210,12 +226,12 @@ def _advise(result: "BacktestResult", ready_records: int) -> str:
 
 
 def _check_severity(result: "BacktestResult", severity: Severity) -> None:
-    if not result.is_judged:
-        raise DriftwireError(f"nothing was judged, so --fail-on {severity} cannot pass")
     count = len(result.at_least(severity))
     if count:
         echo(f"{count} of the incidents are {severity} or worse", err=True)
         click.get_current_context().exit(EXIT_FOUND)
+    if not result.is_judged:
+        raise DriftwireError(f"nothing was judged, so --fail-on {severity} cannot pass")
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,6 +1,7 @@
 """``driftwire records``: check records, in files or in a topic, for everything that detect could not use."""
 
 import asyncio
+import codecs
 import gzip
 import zlib
 from collections import Counter
@@ -86,6 +87,8 @@ def _read_file(path: Path) -> Iterator[RawMessage]:
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
             for number, line in enumerate(file, 1):
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)  # noqa: PLW2901  of the file, not of the record
                 if line.strip():
                     yield RawMessage(str(path), NO_PARTITION, number, 0, None, line.rstrip(b"\r\n"))
     except (OSError, EOFError, zlib.error) as error:

@@ -61,6 +61,10 @@ def find_csv_dialect(path: Path) -> CsvDialect:
     header = next((row for row in _parse(lines, delimiter) if any(map(str.strip, row))), None)
     if header is None:
         raise DriftwireError(f"{path} is empty: the first line of a CSV file must contain the names of its columns")
+    if text.lstrip().startswith(("{", "[")):
+        raise DriftwireError(
+            f"{path} contains JSON: give the file a name that ends in .ndjson, or in .json for an array"
+        )
     if any(convert_to_number(cell) is not None for cell in header):
         raise DriftwireError(f"{path}: the first line contains numbers: it must contain the names of the columns")
     return CsvDialect(encoding, delimiter, _unique_names(header))

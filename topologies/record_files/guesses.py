@@ -96,4 +96,6 @@ def _remarks(guess: FileGuess) -> list[str]:
 def _rows(guess: FileGuess) -> str:
     count = "1 row" if guess.rows == 1 else f"{guess.rows:,} rows"
     examined = count if guess.is_whole_file else f"first {count} examined"
-    return examined if guess.columns else f"{examined}, records in driftwire's own form, used unchanged"
+    return (
+        examined if guess.columns or not guess.rows else f"{examined}, records in driftwire's own form, used unchanged"
+    )

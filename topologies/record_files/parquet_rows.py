@@ -13,6 +13,9 @@ from topologies.record_files.source_rows import SourceRow
 BATCH_ROWS = 2000
 """Rows that are in memory at once."""
 
+UNREADABLE = "a value that cannot be read"
+"""Stands for a time beyond the year 9999, or for a text that is not UTF-8."""
+
 
 def parquet_columns(path: Path) -> tuple[str, ...]:
     """Return the names of the columns of a Parquet file.
@@ -73,8 +76,39 @@ def _read_column(column: Any) -> list[Any]:
         milliseconds = column.cast(pa.timestamp("ms", column.type.tz), safe=False)
         if column.type.tz is not None:
             return list(milliseconds.cast(pa.int64()).to_pylist())
-        return [value and value.isoformat(sep=" ") for value in milliseconds.to_pylist()]
-    return [_plain_value(value) for value in column.to_pylist()]
+        times = [_read_scalar(scalar) for scalar in milliseconds]
+        return [time.isoformat(sep=" ") if isinstance(time, datetime) else time for time in times]
+    column = column.cast(_python_type(column.type), safe=False)
+    try:
+        values = column.to_pylist()
+    except (ValueError, OverflowError):
+        values = [_read_scalar(scalar) for scalar in column]
+    return [_plain_value(value) for value in values]
+
+
+def _python_type(kind: Any) -> Any:
+    """Return a type of Arrow with microseconds instead of nanoseconds, and UTC instead of other time zones."""
+    import pyarrow as pa  # noqa: PLC0415  optional
+
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us" if kind.unit == "ns" else kind.unit, kind.tz and "UTC")
+    if pa.types.is_duration(kind) and kind.unit == "ns":
+        return pa.duration("us")
+    if pa.types.is_time64(kind):
+        return pa.time64("us")
+    if pa.types.is_struct(kind):
+        return pa.struct([child.with_type(_python_type(child.type)) for child in kind])
+    if pa.types.is_list(kind):
+        return pa.list_(kind.value_field.with_type(_python_type(kind.value_type)))
+    return kind
+
+
+def _read_scalar(scalar: Any) -> Any:
+    """Return the value of a scalar, or a text that cannot be used if Python has no such value."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        return UNREADABLE
 
 
 def _plain_value(value: Any) -> Any:

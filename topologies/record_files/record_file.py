@@ -169,10 +169,7 @@ class RecordFile:
         if self._mapping is None:
             guess.unusable.update(line.problem for row, _, _ in sample if (line := self._read_message(row, 0)).problem)
             if guess.unusable.total() == guess.rows > 0:
-                guess.remarks = [
-                    "no line has a subject and a timestamp: name their sources with --map, or give --subject",
-                    *suggest_fields(list(objects[0]) if objects else [], set()),
-                ]
+                guess.remarks = _remark_on_unusable(objects)
             return
         guess.unusable.update(problem for _, _, problem in sample if problem)
         mapping, zone = self._mapping, self._mapping.settings.time_zone or None
@@ -278,6 +275,16 @@ def _record_line(line: int, mapped: MappedRecord, newest_ms: int) -> RecordLine:
     if mapped.problem is not None or mapped.time_ms is None:
         return RecordLine(line, newest_ms, None, problem=mapped.problem or "no time")
     return RecordLine(line, mapped.time_ms, dump_json(mapped.record), mapped.record["subject"])
+
+
+def _remark_on_unusable(objects: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what to do if no line of a file in driftwire's own form gives a record."""
+    if not objects:
+        return ["no line is a JSON object: the name of a file that is not JSON must end in .csv, .tsv or .parquet"]
+    return [
+        "no line has a subject and a timestamp: name their sources with --map, or give --subject",
+        *suggest_fields(list(objects[0]), set()),
+    ]
 
 
 def _keep_own_subjects(settings: MappingSettings, objects: Sequence[dict[str, Any]]) -> MappingSettings:

@@ -72,7 +72,7 @@ def test_all_subjects_are_played_and_a_late_one_is_not_judged_silently():
     records = by_time(past_records(refused=0.5), past_records(subject="late", start=3500), past_records(subject="calm"))
     result = play(records)
     problems = {subject.subject: subject.problem for subject in result.subjects}
-    assert problems == {"bot": "", "calm": "", "late": "its first record came after the learning period"}
+    assert problems == {"bot": "", "calm": "", "late": "none of its records was used in the learning period"}
     assert {incident.shown.subject for incident in result.incidents} == {"bot"}
 
 

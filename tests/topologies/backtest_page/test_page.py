@@ -1,6 +1,7 @@
 """The page: everything is escaped, nothing is loaded, and it can be read at any width."""
 
 import asyncio
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -43,6 +44,14 @@ class Elements(HTMLParser):
         self.attributes |= {name for name, _ in attrs}
         if ("http-equiv", "Content-Security-Policy") in attrs:
             self.policy = dict(attrs)["content"]
+
+
+def test_what_is_left_out_is_counted():
+    deployments = [deployment(deployment_id=f"d{number}") for number in range(203)]
+    result = Playback(BacktestSettings(SETTINGS), LEARNING, deployments=deployments).play(past_records(refused=0.5))
+    page = write_page(replace(result, dropped_drifts=1234), ["a.ndjson"])
+    assert "1,234 later drift messages are not drawn" in page
+    assert "and 3 more deployments" in page
 
 
 def test_names_from_records_stay_names(hostile_page):

@@ -124,3 +124,75 @@ def test_a_recorded_change_of_a_model_gives_the_expected_incident(tmp_path, name
     assert paging == ({"latency_ms", "length"} if name == "happy" else {"latency_ms"})
     assert content["judged_share"] > 0.95
     assert content["records_used"] == 25_000
+
+
+def _write_records(path, change, count=3000, first=0):
+    lines = []
+    for number, line in enumerate(past_records(count=count)):
+        record = json.loads(line)
+        lines.append(json.dumps(change(record) if number >= first else record))
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_records_without_a_signal_are_not_judged(tmp_path):
+    def drop_signals(record):
+        return {name: record[name] for name in ("subject", "timestamp", "request_id")}
+
+    path = _write_records(tmp_path / "bare.ndjson", drop_signals)
+    output = backtest(path, "--report", tmp_path / "report.html")
+    assert "Nothing was judged" in output
+    assert "name the sources of signals with --map" in output
+
+
+def test_a_rate_that_is_always_one_is_drawn(tmp_path):
+    path = _write_records(tmp_path / "errors.ndjson", lambda record: record | {"infrastructure": {"error": True}})
+    report = tmp_path / "report.html"
+    backtest(path, *READY, "--report", report)
+    assert "<title>error over time</title>" in report.read_text()
+
+
+def test_records_with_the_newest_first_are_refused(tmp_path):
+    path = tmp_path / "newest-first.ndjson"
+    path.write_bytes(b"\n".join(list(past_records(count=3000))[::-1]))
+    with pytest.raises(DriftwireError, match=r"not in order of time.*: sort each file by time, oldest first"):
+        backtest(path, *READY)
+
+
+@pytest.mark.parametrize(
+    "option", [("--baseline-until", "2001-01-01T00:00:00Z"), ("--baseline-until", "2090-01-01T00:00:00Z")]
+)
+def test_a_learning_period_must_end_within_the_records(failing, option):
+    with pytest.raises(DriftwireError, match=r"learning period would end at .* choose an end between these times"):
+        backtest(failing, *READY, *option)
+
+
+def test_signals_and_subjects_that_were_not_judged_are_listed(tmp_path):
+    path = tmp_path / "two.ndjson"
+    lines = []
+    for number, line in enumerate(past_records(count=4000)):
+        lines.append(line)
+        if number % 40 == 0:
+            lines.append(json.dumps(json.loads(line) | {"subject": "rare", "request_id": f"rare-{number}"}).encode())
+    path.write_bytes(b"\n".join(lines))
+    output = backtest(path, "--ready-records", "1500")
+    assert "not judged: rare: only 5" in output
+    output = backtest(path)
+    assert "latency_ms" in output
+    assert "fewer than 5,000 records carried it" in output
+
+
+def test_an_incident_of_unusable_data_counts_for_fail_on(tmp_path):
+    def spoil(record):
+        return record | {"infrastructure": {"latency_ms": "fast", "error": "perhaps"}, "output": {}}
+
+    path = _write_records(tmp_path / "text.ndjson", spoil)
+    output = backtest(path, "--fail-on", "P4", status=3)
+    assert "No signal was judged, but driftwire would have paged nobody and raised one ticket." in output
+
+
+def test_a_single_record_is_refused_with_the_reason(tmp_path):
+    path = tmp_path / "one.ndjson"
+    path.write_bytes(next(iter(past_records(count=1))))
+    with pytest.raises(DriftwireError, match=r"timestamp_out_of_range 1 .too few consecutive records"):
+        backtest(path)

@@ -66,6 +66,14 @@ def test_good_records_exit_with_0(tmp_path):
     assert result.output == "1 record used, 0 unusable, 0 dropped as duplicates, 0 older than an earlier record\n"
 
 
+def test_a_byte_order_mark_at_the_start_of_a_file_is_no_problem(tmp_path):
+    path = tmp_path / "marked.ndjson"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"subject": "bot", "timestamp": 1_795_489_920_123}).encode())
+    result = CliRunner().invoke(command, ["check", str(path)])
+    assert "1 record used, 0 unusable" in result.output
+    assert result.exit_code == 0
+
+
 def test_only_the_first_places_of_a_problem_are_listed_unless_all_are_wanted(tmp_path):
     path = tmp_path / "records.ndjson"
     path.write_bytes(b"\n".join(as_json(a_record(n, output={"refused": "no way"})) for n in range(30)))

@@ -89,3 +89,23 @@ def test_a_missing_column_a_broken_file_and_a_missing_library_are_errors_that_sa
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(DriftwireError, match=r"pip install 'driftwire\[parquet\]'"):
         read(path)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([{"at": NANOSECONDS}], pa.struct([("at", pa.timestamp("ns", "Europe/Berlin"))])),
+        pa.array([[NANOSECONDS]], pa.list_(pa.timestamp("ns"))),
+        pa.array([1_000_000_001], pa.duration("ns")),
+        pa.array([1_000_000_001], pa.time64("ns")),
+        pa.array([9 * 10**18], pa.timestamp("us")),
+        pa.array([{"at": 9 * 10**18}], pa.struct([("at", pa.timestamp("us"))])),
+        pa.array([2**30], pa.date32()),
+        pa.array([b"\xff"]).view(pa.string()),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_values_that_python_cannot_represent_are_no_error(tmp_path: Path, column: pa.Array) -> None:
+    path = write(tmp_path, timestamp=[TIME_MS], latency_ms=[812], other=column)
+    (record,) = read(path, map=("other=custom.other",))
+    assert record["infrastructure"] == {"latency_ms": 812}

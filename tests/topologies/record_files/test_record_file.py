@@ -203,6 +203,7 @@ class TestErrors:
             ((), "t,x\n1795489921,2\n", "name the source of the time with --map SOURCE=timestamp; sources: t, x"),
             (("t=timestamp",), "t,x\nsoon,2\n", "a timestamp must be a Unix time, or RFC 3339"),
             ((), "", "is empty"),
+            ((), '{"subject": "bot"}\n', "contains JSON: give the file a name that ends in .ndjson"),
             ((), "1,2\n3,4\n", "the first line contains numbers"),
         ],
     )
