@@ -78,7 +78,8 @@ def command(
     --replay sends the originals again after the cause is mended, for example by a setting. Each keeps its key. The
     command first asks for confirmation with their number; without a terminal, it needs --yes. Originals that are still
     unusable become dead letters again, as do records that are by then older than detect.late_max_s. Originals that
-    were truncated are not sent. If the command is run twice, detect drops the repeated records as duplicates, but only
+    were truncated are not sent, nor are those of intake: they can contain prompts, so they stay in the topics of their
+    services. If the command is run twice, detect drops the repeated records as duplicates, but only
     while they are among the latest detect.duplicate_window records of their subject and can be told from other requests.
     """
     if is_replaying and is_following:
@@ -151,8 +152,10 @@ def _replay(cluster: Cluster, letters: Sequence[TimedLetter], *, is_confirmed: b
     originals = find_originals(letters)
     count = sum(map(len, originals.values()))
     if not count:
+        from_intake = any(letter.step == "intake" for _, letter in letters)
         echo(
-            f"nothing to send: none of {len(letters)} dead letters has a complete original that a step can use",
+            f"nothing to send: none of {len(letters)} dead letters has a complete original that a step can use"
+            + ("; the originals of intake stay in the topics of their services" if from_intake else ""),
             err=True,
         )
         return
