@@ -1,6 +1,5 @@
 """Entries of a mapping as they are written in options and in the configuration."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,7 +7,7 @@ from fractions import Fraction
 from pipeline.conversion import convert_to_boolean, convert_to_number
 from pipeline.intake.source_path import SourcePath
 from pipeline.wording import did_you_mean
-from schemas.record import SUBJECT_LENGTH_MAX
+from schemas.record import AMOUNT_MAX, SUBJECT_LENGTH_MAX
 from schemas.record_fields import CUSTOM_SECTION, LABEL_SECTIONS, RECORD_FIELDS, RecordField, find_record_field
 
 _SECONDS = {
@@ -114,8 +113,8 @@ def check_constant(field: RecordField, value: object) -> None:
         raise ValueError(f"a constant cannot be the {field.name} of a record")
     if field.kind == "numbers":
         raise ValueError(f"{field.name} is a list, which cannot be a constant")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{field.name} must be finite")
+    if isinstance(value, (int, float)) and not abs(value) <= AMOUNT_MAX:
+        raise ValueError(f"{field.name} must be a number from {-AMOUNT_MAX:g} to {AMOUNT_MAX:g}")
     if field.kind == "label":
         if len(str(value)) > SUBJECT_LENGTH_MAX:
             raise ValueError(f"{field.name} must have at most {SUBJECT_LENGTH_MAX} characters")
