@@ -40,6 +40,8 @@ def dead_letter(
 ) -> OutputMessage:
     """Build the dead letter of a message, or of one element if the message is an array.
 
+    A dead letter of intake has neither the key nor the value, because messages of other services can contain prompts.
+
     Parameters
     ----------
     step
@@ -57,7 +59,9 @@ def dead_letter(
     """
     position = f"{message.topic}/{message.partition}/{message.offset}/{receiver if index is None else index}"
     dead_letter_id = blake2b(position.encode(), digest_size=12).hexdigest()
-    content = message.value if index is None else value
+    key, content = message.key, message.value if index is None else value
+    if step == "intake":
+        key = content = None
     long_value = content if content is not None and len(content) > VALUE_BYTES_MAX else None
     if long_value is not None:
         content = long_value[:START_BYTES]
@@ -72,7 +76,7 @@ def dead_letter(
         last_offset=last_offset,
         index=index,
         appended_at=message.timestamp if EARLIEST_MS <= message.timestamp <= LATEST_MS else None,
-        key_base64=None if message.key is None else b64encode(message.key[:START_BYTES]).decode(),
+        key_base64=None if key is None else b64encode(key[:START_BYTES]).decode(),
         value_base64=None if content is None else b64encode(content).decode(),
         value_bytes=None if long_value is None else len(long_value),
         value_sha256=None if long_value is None else sha256(long_value).hexdigest(),

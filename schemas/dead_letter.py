@@ -32,7 +32,7 @@ DeadLetterReason = Literal[
 
 
 class DeadLetter(Message):
-    """One message that was not used, as it arrived.
+    """One message that was not used, as it arrived. Of a message that intake could not use, it has only the position.
 
     A batch that could not be decompressed becomes one dead letter without a key or value. Its ``last_offset`` is the
     offset of the last message of the batch.
@@ -54,10 +54,13 @@ class DeadLetter(Message):
         default=None, description="Position in an array of records, from 0. Absent if the message is not an array."
     )
     appended_at: Timestamp | None = Field(default=None, description="Time at which the broker appended the message.")
-    key_base64: str | None = Field(default=None, description="The key, or the beginning of a long key.")
+    key_base64: str | None = Field(
+        default=None, description="The key, or the beginning of a long key. Absent if the step is intake."
+    )
     value_base64: str | None = Field(
         default=None,
-        description="Original bytes, or only the first bytes if value_bytes is present. Absent for a tombstone.",
+        description="Original bytes, or only the first bytes if value_bytes is present. Absent for a tombstone, and if the "
+        "step is intake.",
     )
     value_bytes: Annotated[int, Unit("By")] | None = Field(
         default=None, description="Length of a value that is too long for a dead letter."

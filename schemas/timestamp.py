@@ -129,7 +129,7 @@ def _localise(local: datetime, time_zone: str | None) -> datetime:
         raise ValueError(
             f"the clock in {time_zone} changes at this time, so the time occurs twice or never: add an offset"
         )
-    return first.astimezone(UTC)
+    return first
 
 
 def clock_time(milliseconds: int) -> str:

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from pipeline.conversion import convert_to_boolean, convert_to_number
 from pipeline.intake.source_path import SourcePath
 from pipeline.wording import did_you_mean
+from schemas.record import AMOUNT_MAX, SUBJECT_LENGTH_MAX
 from schemas.record_fields import CUSTOM_SECTION, LABEL_SECTIONS, RECORD_FIELDS, RecordField, find_record_field
 
 _SECONDS = {
@@ -53,11 +55,14 @@ def parse_field_source(text: str) -> FieldSource:
     source, separator, target = text.rpartition("=")
     if not (source and separator and target):
         raise ValueError(f'map "{text}": use SOURCE=FIELD or SOURCE=FIELD:UNIT, as in usage.latency=latency_ms:s')
-    has_free_name = target.partition(".")[0] in (*LABEL_SECTIONS, CUSTOM_SECTION)
-    name, _, unit = (target, "", "") if has_free_name else target.partition(":")
+    name, colon, unit = target.rpartition(":")
+    section = target.partition(".")[0]
+    # A name that the sender chooses can contain a colon.
+    if not colon or section in LABEL_SECTIONS or (section == CUSTOM_SECTION and unit not in (*_SECONDS, _PERCENT)):
+        name, colon = target, ""
     try:
         field = require_field(name)
-        return FieldSource(SourcePath(source), field, _scale(field, unit) if unit else None)
+        return FieldSource(SourcePath(source), field, _scale(field, unit) if colon else None)
     except ValueError as error:
         raise ValueError(f'map "{text}": {error}') from None
 
@@ -100,6 +105,21 @@ def parse_constants(texts: Sequence[str]) -> dict[str, str]:
             raise ValueError(f'constant "{text}": {field.name} is given twice')
         constants[field.name] = value
     return constants
+
+
+def check_constant(field: RecordField, value: object) -> None:
+    """Raise ``ValueError`` if a value cannot be a constant of a field."""
+    if field.name in ("subject", "timestamp"):
+        raise ValueError(f"a constant cannot be the {field.name} of a record")
+    if field.kind == "numbers":
+        raise ValueError(f"{field.name} is a list, which cannot be a constant")
+    if isinstance(value, (int, float)) and not abs(value) <= AMOUNT_MAX:
+        raise ValueError(f"{field.name} must be a number from {-AMOUNT_MAX:g} to {AMOUNT_MAX:g}")
+    if field.kind == "label":
+        if len(str(value)) > SUBJECT_LENGTH_MAX:
+            raise ValueError(f"{field.name} must have at most {SUBJECT_LENGTH_MAX} characters")
+    elif isinstance(value, str) and convert_to_number(value) is None and convert_to_boolean(value) is None:
+        raise ValueError(f"{field.name} must be a number or boolean")
 
 
 def require_field(name: str) -> RecordField:

@@ -1,20 +1,19 @@
 """Mapping of JSON objects, or rows of a file, to records. Only mapped values reach a record."""
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
-from pipeline.conversion import NUMBER_TEXT_LENGTH_MAX, convert_to_number
+from pipeline.conversion import NUMBER_TEXT_LENGTH_MAX, convert_to_boolean, convert_to_number
 from pipeline.intake.entries import parse_field_source, parse_field_value, require_field
 from pipeline.intake.settings import MappingSettings
 from pipeline.intake.source_path import SourcePath
-from pipeline.intake.subject_rule import SubjectRule
+from pipeline.intake.subject_rule import SUBJECT_FORM, SubjectRule, is_subject
 from pipeline.lenient_json import BadValue
 from schemas.dead_letter import DeadLetterReason
-from schemas.record import SUBJECT_LENGTH_MAX, SUBJECT_PATTERN
+from schemas.record import SUBJECT_LENGTH_MAX
 from schemas.record_fields import CUSTOM_SECTION, LABEL_SECTIONS, RECORD_FIELDS, RecordField, find_record_field
 from schemas.timestamp import TimeZoneMissingError, format_timestamp, parse_timestamp
 
@@ -22,7 +21,6 @@ DropReason = Literal["wrong_type", "too_long", "out_of_bounds", "not_json", "not
 """Reason why a value is dropped. The words are those of the detect step."""
 
 _SUBJECT_PATH, _TIME_PATH = ("subject",), ("timestamp",)
-_SUBJECT = re.compile(SUBJECT_PATTERN)
 _SECTIONS = frozenset(path[0] for path in (known.path for known in RECORD_FIELDS.values()) if len(path) > 1)
 
 
@@ -55,8 +53,8 @@ class MappedRecord:
     reason, problem
         Reason why there is no record, as a code and as a sentence without text of the source; None if there is one.
     dropped
-        Values that cannot be used. In the record, an empty object stands for each of them, which detect counts as a bad
-        field.
+        Values that cannot be used. In the record, an empty text stands for each text in place of a number, and an empty
+        object for each other value. Detect counts these as bad fields.
     """
 
     record: dict[str, Any]
@@ -177,15 +175,17 @@ class FieldMapping:
             if mapped.is_absent(value):
                 continue
             converted, reason = mapped.convert(value)
-            mapped.store(record, converted if reason is None else {})
-            if reason is not None:
+            if reason is None:
+                mapped.store(record, converted)
+            else:
+                mapped.store(record, "" if isinstance(value, str) and mapped.target.kind != "label" else {})
                 mapped_record.dropped.append(DroppedValue(mapped.name, path, reason))
         for constant, value in self._constants:
             constant.store(record, value)
         if self._subject_rule is not None:
             record["subject"] = self._subject_rule.build(source)
         self._check_time(mapped_record, default_time_ms)
-        _check_subject(mapped_record)
+        self._check_subject(mapped_record)
         return mapped_record
 
     def _values_of_section(self, section: str, content: dict[str, Any]) -> Iterator[MappedValue]:
@@ -197,7 +197,8 @@ class FieldMapping:
                     yield MappedValue(named, named.name, value)
         elif section in LABEL_SECTIONS or section == CUSTOM_SECTION:
             for name, value in content.items():
-                target = find_record_field(f"{section}.{name}")
+                # A longer name is not a label, and may be a prompt.
+                target = find_record_field(f"{section}.{name}") if len(name) <= SUBJECT_LENGTH_MAX else None
                 if target is not None and target.name not in self._taken:
                     mapped = MappedField(target, None, self._absent.get(target.name, []))
                     yield MappedValue(mapped, target.name, value)
@@ -225,21 +226,24 @@ class FieldMapping:
         except ValueError as error:
             mapped.reason, mapped.problem = "timestamp_invalid", str(error)
 
-
-def _check_subject(mapped: MappedRecord) -> None:
-    subject = mapped.record["subject"]
-    if isinstance(subject, int) and not isinstance(subject, bool):
-        mapped.record["subject"] = subject = str(subject)
-    if subject is None or subject == "":
-        mapped.reason = "subject_missing"
-        mapped.problem = "the record has no subject: set subject to a name or rule, or map a source to subject"
-    elif isinstance(subject, BadValue):
-        mapped.reason, mapped.problem = subject.reason, f"the subject contains {subject}"
-    elif not isinstance(subject, str):
-        mapped.reason, mapped.problem = "subject_invalid", "the subject must be text or a whole number"
-    elif len(subject) > SUBJECT_LENGTH_MAX or not _SUBJECT.fullmatch(subject):
-        mapped.reason = "subject_invalid"
-        mapped.problem = f"the subject must have 1 to {SUBJECT_LENGTH_MAX} characters and no control characters"
+    def _check_subject(self, mapped: MappedRecord) -> None:
+        subject, rule = mapped.record["subject"], self._subject_rule
+        if isinstance(subject, int) and not isinstance(subject, bool):
+            mapped.record["subject"] = subject = str(subject)
+        if subject is None and rule is not None:
+            mapped.reason = "subject_missing"
+            mapped.problem = (
+                f'the subject "{rule.text}" has a source that is missing, or is neither text nor a whole number'
+            )
+        elif subject is None or subject == "":
+            mapped.reason = "subject_missing"
+            mapped.problem = "the record has no subject: set subject to a name or rule, or map a source to subject"
+        elif isinstance(subject, BadValue):
+            mapped.reason, mapped.problem = subject.reason, f"the subject contains {subject}"
+        elif not isinstance(subject, str):
+            mapped.reason, mapped.problem = "subject_invalid", "the subject must be text or a whole number"
+        elif not is_subject(subject):
+            mapped.reason, mapped.problem = "subject_invalid", f"the subject must have {SUBJECT_FORM}"
 
 
 def _keep(value: Any) -> tuple[Any, DropReason | None]:
@@ -252,7 +256,11 @@ def _keep_label(value: Any) -> tuple[Any, DropReason | None]:
 
 
 def _keep_number(value: Any) -> tuple[Any, DropReason | None]:
-    return _keep_scalar(value, NUMBER_TEXT_LENGTH_MAX)
+    """Return a number or boolean, also as text, as it is. Other text may be a prompt, even if it is short."""
+    kept, reason = _keep_scalar(value, NUMBER_TEXT_LENGTH_MAX)
+    if isinstance(kept, str) and convert_to_number(kept) is None and convert_to_boolean(kept) is None:
+        return None, "wrong_type"
+    return kept, reason
 
 
 def _keep_scalar(value: Any, length_max: int) -> tuple[Any, DropReason | None]:
@@ -276,6 +284,8 @@ def _multiplication(scale: Fraction) -> Callable[[Any], tuple[Any, DropReason | 
     multiplier, divisor = scale.numerator, scale.denominator
 
     def multiply(value: Any) -> tuple[Any, DropReason | None]:
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
         if isinstance(value, BadValue):
             return None, value.reason
         number = convert_to_number(value) if isinstance(value, str) else value

@@ -1,12 +1,18 @@
 """Settings of a mapping from JSON objects or rows of a file to records, and of the topics that intake reads."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.intake.entries import parse_constants, parse_field_source, parse_field_value, require_field
+from pipeline.intake.entries import (
+    check_constant,
+    parse_constants,
+    parse_field_source,
+    parse_field_value,
+    require_field,
+)
 from pipeline.intake.subject_rule import SubjectRule
 from pipeline.time_zone import check_time_zone
 
@@ -79,20 +85,26 @@ class MappingSettings(BaseModel):
             mapped[entry.field.name] = entry.source.text
         for text in self.absent:
             parse_field_value("absent", text)
-        for name in self.constants:
-            try:
-                field = require_field(name)
-            except ValueError as error:
-                raise ValueError(f'constants "{name}": {error}') from None
-            if field.name in ("subject", "timestamp"):
-                raise ValueError(f'constants "{name}": a constant cannot be the {name} of a record')
-            if field.name in mapped:
-                raise ValueError(f'constants "{name}": the field is also mapped to {mapped[field.name]}')
+        self._check_constants(mapped)
         if self.subject:
             SubjectRule(self.subject)
             if "subject" in mapped:
                 raise ValueError(f'subject "{self.subject}": the subject is also mapped to {mapped["subject"]}')
         return self
+
+    def _check_constants(self, mapped: Mapping[str, str]) -> None:
+        fields = set()
+        for name, value in self.constants.items():
+            try:
+                field = require_field(name)
+                check_constant(field, value)
+            except ValueError as error:
+                raise ValueError(f'constants "{name}": {error}') from None
+            if field.name in fields:
+                raise ValueError(f'constants "{name}": {field.name} is given twice')
+            fields.add(field.name)
+            if field.name in mapped:
+                raise ValueError(f'constants "{name}": the field is also mapped to {mapped[field.name]}')
 
 
 class TopicSettings(MappingSettings):

@@ -46,9 +46,7 @@ class IntakeStep:
                         outputs.append(self._record(mapped))
                         continue
                     reason, detail = mapped.reason, mapped.problem or ""
-                outputs.append(
-                    dead_letter("intake", message, reason, detail, index=element.index, value=element.content)
-                )
+                outputs.append(dead_letter("intake", message, reason, detail, index=element.index))
         return outputs
 
     def control(self, message: InputMessage) -> list[OutputMessage]:  # noqa: ARG002  intake has no control topic

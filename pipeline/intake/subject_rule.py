@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.intake.source_path import SourcePath
+from schemas.record import SUBJECT_LENGTH_MAX, SUBJECT_PATTERN
 
+SUBJECT_FORM = f"1 to {SUBJECT_LENGTH_MAX} characters and no control characters"
+"""What a subject must have, for errors."""
+
+_SUBJECT = re.compile(SUBJECT_PATTERN)
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -15,16 +20,20 @@ class SubjectRule:
     Raises
     ------
     ValueError
-        If a brace is not closed or a source is empty.
+        If a brace is not closed, a source is empty, or no value of the sources can give a subject.
 
     >>> SubjectRule("{app}-{endpoint}").build({"app": "shop", "endpoint": 5})
     'shop-5'
     """
 
     def __init__(self, text: str) -> None:
+        self.text = text
         self._names, sources = _BRACES.split(text)[::2], _BRACES.findall(text)
         if any("{" in name or "}" in name for name in self._names):
             raise ValueError(f'subject "{text}": write each source in braces, as in {{app}}-{{endpoint}}')
+        fixed = "".join(self._names)
+        if fixed and not is_subject(fixed):
+            raise ValueError(f'subject "{text}": a subject must have {SUBJECT_FORM}')
         try:
             self._sources = [SourcePath(source) for source in sources]
         except ValueError as error:
@@ -44,3 +53,12 @@ class SubjectRule:
                 return None
             subject += f"{value}{name}"
         return subject
+
+
+def is_subject(text: str) -> bool:
+    r"""Return whether a text has the form of a subject.
+
+    >>> is_subject("support-bot"), is_subject("support\nbot")
+    (True, False)
+    """
+    return len(text) <= SUBJECT_LENGTH_MAX and _SUBJECT.fullmatch(text) is not None

@@ -79,6 +79,14 @@ def test_a_time_that_the_clock_shows_twice_or_never_is_refused(text):
     assert parse_timestamp(text + "+11:00", time_zone="Australia/Sydney")
 
 
+@pytest.mark.parametrize(
+    ("text", "time_zone"), [("0001-01-01 00:00:00", "Asia/Tokyo"), ("9999-12-31 23:59:59", "America/New_York")]
+)
+def test_a_time_at_the_limits_of_the_calendar_is_rejected(text, time_zone):
+    with pytest.raises(ValueError, match="between 1973 and the year 9999"):
+        parse_timestamp(text, time_zone=time_zone)
+
+
 def test_a_leap_second_counts_as_the_last_millisecond_before_it_ends():
     assert format_timestamp(parse_timestamp("2016-12-31T23:59:60Z")) == "2016-12-31T23:59:59.999Z"
 

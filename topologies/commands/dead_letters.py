@@ -81,8 +81,9 @@ def command(
     Use --replay to send the originals again after you fix the cause, for example by a setting. Each keeps its key. The
     command shows their number and asks for confirmation; without a terminal, it needs --yes. Originals that are still
     unusable become dead letters again. So do records that are older than detect.late_max_s by then. Truncated originals
-    are not sent. If you run the command twice, detect drops repeated records as duplicates. It recognises only
-    distinctive records among the latest detect.duplicate_window records of their subject.
+    are not sent, and neither are those of intake: they can contain prompts, so they stay in the topics of their
+    services. If you run the command twice, detect drops repeated records as duplicates. It recognises only distinctive
+    records among the latest detect.duplicate_window records of their subject.
     """
     if is_replaying and is_following:
         raise click.UsageError("give either --replay or --follow, not both")
@@ -154,8 +155,10 @@ def _replay(cluster: Cluster, letters: Sequence[TimedLetter], *, is_confirmed: b
     originals = find_originals(letters)
     count = sum(map(len, originals.values()))
     if not count:
+        from_intake = any(letter.step == "intake" for _, letter in letters)
         echo(
-            f"nothing to send: none of {len(letters)} dead letters has a complete original that a step can use",
+            f"nothing to send: none of {len(letters)} dead letters has a complete original that a step can use"
+            + ("; the originals of intake stay in the topics of their services" if from_intake else ""),
             err=True,
         )
         return

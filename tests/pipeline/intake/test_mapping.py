@@ -73,6 +73,7 @@ def test_a_source_that_is_not_there_gives_no_value(source, path):
     [
         ("x=latency_ms:s", 0.812, 812.0),
         ("x=latency_ms:s", "0.812", 812.0),
+        ("x=latency_ms:s", [0.812], 812.0),
         ("x=latency_ms:us", 812, 0.812),
         ("x=latency_ms:ns", 812_000_000, 812.0),
         ("x=latency_ms:ms", 812, 812.0),
@@ -99,7 +100,7 @@ def test_units_are_converted(entry, sent, expected):
 def test_a_value_without_that_unit_is_dropped(sent, reason):
     mapped = read({"x": sent}, map=("x=latency_ms:h",))
     assert mapped.dropped == [DroppedValue("infrastructure.latency_ms", "x", reason)]
-    assert mapped.record["infrastructure"] == {"latency_ms": {}}
+    assert mapped.record["infrastructure"] == {"latency_ms": "" if isinstance(sent, str) else {}}
 
 
 def test_values_without_a_unit_are_passed_on_for_detect_to_convert():
@@ -116,7 +117,6 @@ def test_values_without_a_unit_are_passed_on_for_detect_to_convert():
 @pytest.mark.parametrize(
     ("entry", "sent", "reason"),
     [
-        ("x=latency_ms", "Dear assistant, " * 10, "too_long"),
         ("x=refused", {"text": "Hello"}, "wrong_type"),
         ("x=finish_reason", "x" * 201, "too_long"),
         ("x=versions.prompt", ["a", "b"], "wrong_type"),
@@ -132,6 +132,25 @@ def test_text_that_could_be_a_prompt_never_reaches_a_record(entry, sent, reason)
     assert mapped.record == {"subject": "bot", "timestamp": AT, section: {name: {}}}
     batch = admit(mapped.record)
     assert [(field, why) for _, field, why in batch.records.faults] == [(dropped.field, "is_object")]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"), [("Hello", "wrong_type"), ("1,204", "wrong_type"), ("Dear assistant, " * 10, "too_long")]
+)
+@pytest.mark.parametrize("field", ["latency_ms", "error", "confidence", "custom.score"])
+def test_text_for_a_number_never_reaches_a_record_and_still_counts_as_text(field, text, reason):
+    mapped = read({"x": text}, map=(f"x={field}",))
+    (dropped,) = mapped.dropped
+    assert dropped.reason == reason
+    section, name = dropped.field.split(".")
+    assert mapped.record == {"subject": "bot", "timestamp": AT, section: {name: ""}}
+    if section != "custom":
+        assert [(path, why) for _, path, why in admit(mapped.record).records.faults] == [(dropped.field, "is_text")]
+
+
+def test_names_that_could_be_a_prompt_never_reach_a_record():
+    sections = {section: {"Hello " * 50: 1} for section in ("custom", "segment", "versions")}
+    assert read(sections).record == {"subject": "bot", "timestamp": AT}
 
 
 def test_only_mapped_values_reach_a_record():
@@ -221,6 +240,13 @@ def test_an_object_without_subject_or_time_gives_no_record(source, settings, rea
     assert "x" * 201 not in mapped.problem
 
 
+def test_a_rule_without_its_source_is_named():
+    mapped = read({"app": "shop"}, subject="{app}-{endpoint}")
+    assert mapped.problem == (
+        'the subject "{app}-{endpoint}" has a source that is missing, or is neither text nor a whole number'
+    )
+
+
 @pytest.mark.parametrize("sent", [AT, AT_MS, AT_MS * 1000, "2026-11-24 14:12:00.123+11"])
 def test_a_time_with_an_offset_is_passed_on(sent):
     mapped = read({"timestamp": sent}, time_zone="Australia/Sydney")
@@ -250,6 +276,8 @@ def test_the_default_time_is_used_only_without_a_time():
         ({"map": ("x=input_tokens:s",)}, ["infrastructure.input_tokens is not a duration"]),
         ({"map": ("x=latency_ms:%",)}, ["infrastructure.latency_ms is not a ratio"]),
         ({"map": ("x=timestamp:s",)}, ["timestamp is not a duration"]),
+        ({"map": ("x=custom.wait:s",)}, ['map "x=custom.wait:s"', "custom.wait is not a duration"]),
+        ({"map": ("x=latency_ms:",)}, ['map "x=latency_ms:"', 'unknown unit ""']),
         ({"map": ("x=latency_ms", "y=infrastructure.latency_ms:s")}, ['map "y=', "also mapped to x"]),
         ({"map": (".".join("x" * 33) + "=length",)}, ["33 parts"]),
         ({"absent": ("latency_ms",)}, ['absent "latency_ms"', "FIELD=VALUE"]),
@@ -257,6 +285,14 @@ def test_the_default_time_is_used_only_without_a_time():
         ({"constants": {"enviroment": "x"}}, ['constants "enviroment"', '"environment"']),
         ({"constants": {"subject": "x"}}, ["cannot be the subject"]),
         ({"constants": {"length": 1}, "map": ("x=length",)}, ['constants "length"', "also mapped to x"]),
+        ({"constants": {"latency_ms": "fast"}}, ['constants "latency_ms"', "number or boolean"]),
+        ({"constants": {"confidence": float("nan")}}, ['constants "confidence"', "from -1e+15 to 1e+15"]),
+        ({"constants": {"length": 10**30}}, ['constants "length"', "from -1e+15 to 1e+15"]),
+        ({"constants": {"environment": "x" * 201}}, ['constants "environment"', "200 characters"]),
+        ({"constants": {"embedding": 1}}, ['constants "embedding"', "list"]),
+        ({"constants": {"length": 1, "output.length": 2}}, ['constants "output.length"', "given twice"]),
+        ({"subject": "a\nb"}, ["subject", "no control characters"]),
+        ({"subject": "x" * 201}, ["subject", "200 characters"]),
         ({"subject": "{app"}, ['subject "{app"', "braces"]),
         ({"subject": "{}"}, ["no name"]),
         ({"subject": "a", "map": ("x=subject",)}, ["also mapped to x"]),

@@ -1,6 +1,5 @@
 """The intake step: every object becomes a record or a dead letter, whatever a message contains."""
 
-import base64
 import json
 
 import pytest
@@ -48,7 +47,16 @@ def test_an_array_becomes_a_record_or_dead_letter_per_element():
         (3, "timestamp_invalid", "intake"),
         (4, "array_in_array", "intake"),
     ]
-    assert json.loads(base64.b64decode(letters[1]["value_base64"])) == {"at": AT}
+
+
+@pytest.mark.parametrize("value", [b'{"prompt": "Hello"}', b'[{"prompt": "Hello"}, "Hello"]', b"Hello", b'"Hello"'])
+def test_a_dead_letter_copies_nothing_of_a_message_of_another_service(value):
+    for output in run(value):
+        assert output.topic == DEAD_LETTERS
+        letter = json.loads(output.value)
+        assert (letter["topic"], letter["partition"], letter["offset"]) == ("llm.requests", 3, 40)
+        assert letter.keys().isdisjoint({"key_base64", "value_base64", "value_sha256"})
+        assert b"Hello" not in output.value
 
 
 def test_a_message_with_an_unusable_number_is_used():

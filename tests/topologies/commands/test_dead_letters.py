@@ -4,7 +4,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from pipeline.dead_letters import refused_output
+from pipeline.dead_letters import dead_letter, refused_output
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import OutputMessage
@@ -69,6 +69,13 @@ def test_only_complete_originals_of_input_topics_are_sent_again():
     ]
 
 
+def test_originals_of_intake_are_not_sent_again():
+    original = message(0, b'{"prompt": "Hello"}', key=b"bot")
+    (letter,) = contents_of([dead_letter("intake", original, "internal_error", "the step failed on this message")])
+    assert (letter.key_base64, letter.value_base64) == (None, None)
+    assert not find_originals([(START_MS, letter)])
+
+
 @pytest.mark.kafka
 async def test_dead_letters_are_shown_selected_and_sent_again(empty_broker):
     for output in letters_of(UNUSABLE):
@@ -87,6 +94,10 @@ async def test_dead_letters_are_shown_selected_and_sent_again(empty_broker):
     assert len((await printed("--since", "1h")).splitlines()) == 4
     (line,) = (await printed("--json", "--reason", "not_json")).splitlines()
     assert json.loads(line)["offset"] == 3
+
+    intake = dead_letter("intake", message(0, b"Hello", key=b"bot"), "not_json", "the message is not JSON")
+    await write_message(empty_broker.cluster, DEAD_LETTERS, intake.key, intake.value)
+    assert "stay in the topics of their services" in await printed("--replay", "--step", "intake")
 
     assert "add --yes" in await printed("--replay", status=2)
     assert [value async for value in read_topic(empty_broker.cluster, RECORDS)] == []

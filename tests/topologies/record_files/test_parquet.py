@@ -65,7 +65,7 @@ def test_values_of_any_type_become_values_of_json(tmp_path: Path) -> None:
         "segment": {"region": "eu"},
     }
     assert second["infrastructure"] == {"input_tokens": 4}
-    assert second["output"] == {"finish_reason": "length", "confidence": "inf"}
+    assert second["output"] == {"finish_reason": "length", "confidence": ""}
 
 
 def test_only_the_columns_that_are_needed_are_read(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ class TestMapping:
         with pytest.raises(DriftwireError, match=r'column latency_ms: .*state the decimal mark .*--decimal ","'):
             read(path, BOT)
         (first, *_) = records(read(path, BOT, options=ReadOptions(decimal=",")))
-        assert first["infrastructure"]["latency_ms"] in (1.204, 1204, "1,204,300")
+        assert first["infrastructure"]["latency_ms"] in (1.204, 1204, "")
 
 
 class TestErrors:
