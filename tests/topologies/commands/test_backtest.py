@@ -179,7 +179,7 @@ def test_signals_and_subjects_that_were_not_judged_are_listed(tmp_path):
     assert "not judged: rare: only 5" in output
     output = backtest(path)
     assert "latency_ms" in output
-    assert "fewer than 5,000 records carried it" in output
+    assert "fewer than 5,000 records contained it" in output
 
 
 def test_an_incident_of_unusable_data_counts_for_fail_on(tmp_path):
