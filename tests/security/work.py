@@ -68,7 +68,7 @@ def secure_worker(step: str, cluster: Cluster, folder: Path) -> WorkerUnderTest:
 
 
 IDENTIFY: dict[str, Callable[[dict[str, Any]], str]] = {
-    RECORDS: lambda message: message["request_id"],
+    RECORDS: lambda message: message.get("request_id", message["timestamp"]),
     BASELINES: lambda message: f"{message['subject']} {'relearn' if 'relearn_id' in message else 'learned'}",
     DRIFTS: lambda message: f"{message.get('subject', 'tick')} {message.get('signal')} {message.get('sequence')}",
     ALERTS: lambda message: f"{message['subject']} {message['revision']}",
