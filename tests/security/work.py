@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -176,10 +176,15 @@ async def _read_outputs(broker: SecureBroker) -> tuple[Counter[Output], list[byt
     """Count the outputs of all steps, and return the messages whose content is there twice."""
     found: Counter[Output] = Counter()
     values: Counter[tuple[str, bytes]] = Counter()
+    # A dead letter of intake contains the position of a message, but not its key.
+    keys = {(sent.partition, sent.offset): sent.key or b"" async for sent in read_topic(broker.cluster, INPUT_TOPIC)}
     for topic, identify in IDENTIFY.items():
         async for message in read_topic(broker.cluster, topic):
             value = message.value or b""
             if value != UNUSABLE:
+                content = json.loads(value)
+                if content.get("step") == "intake":
+                    content["key_base64"] = b64encode(keys[content["partition"], content["offset"]])
                 values[topic, value] += 1
-                found[topic, identify(json.loads(value))] += 1
+                found[topic, identify(content)] += 1
     return found, [value for (_, value), count in values.items() if count > 1]
