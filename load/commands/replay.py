@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 
 from load.commands.options import Speed, json_option, write_json
+from topologies.commands.options import ready_records_option
 from topologies.commands.parameter_types import Duration
 from topologies.commands.record_file_options import record_file_options
 
@@ -41,11 +42,7 @@ EXISTING = click.Path(path_type=Path)
     type=Duration(),
     help="Event time over which a baseline is learned, such as 30m or 24h.  [default: detect.ready_after_s]",
 )
-@click.option(
-    "--ready-records",
-    type=click.IntRange(100),
-    help="Records required to learn a signal.  [default: detect.ready_records]",
-)
+@ready_records_option
 @click.option("--bootstrap", help="HOST:PORT of a running topology.  [default: start one for this replay]")
 @click.option("--config", type=EXISTING, help="Configuration file. Without it, all settings have their defaults.")
 @click.option(

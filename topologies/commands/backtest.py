@@ -11,6 +11,7 @@ import click
 from schemas.incident import Severity
 from schemas.timestamp import date_time
 from topologies.command_line import EXIT_FOUND
+from topologies.commands.options import READY_RECORDS_MIN, ready_records_option
 from topologies.commands.parameter_types import Duration, PointInTime
 from topologies.commands.record_file_options import open_files, record_file_options
 from topologies.commands.running_options import config_option
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from pipeline.route import RouteSettings
     from topologies.configuration import Configuration
     from topologies.record_files import ReadOptions, RecordLine
-
-READY_RECORDS_MIN = 100
-"""Smallest value of --ready-records."""
 
 PROBLEMS_MAX = 50
 """Maximum number of different problems of rows. Rarer ones are counted together."""
@@ -63,11 +61,7 @@ _EXISTING_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
     help="Length of the learning period from the first record, such as 30m or 24h.  "
     "[default: detect.ready_after_s, at most the first half]",
 )
-@click.option(
-    "--ready-records",
-    type=click.IntRange(READY_RECORDS_MIN),
-    help="Records required to learn a signal.  [default: detect.ready_records]",
-)
+@ready_records_option
 @click.option(
     "--json",
     "json_file",

@@ -13,7 +13,7 @@ from pipeline.wording import NAMES_MAX, duration, record_count
 from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
-from topologies.commands.options import author_option, now_ms
+from topologies.commands.options import READY_RECORDS_MIN, author_option, now_ms, ready_records_option
 from topologies.commands.parameter_types import Duration, PastTime, PointInTime
 from topologies.commands.record_file_options import (
     describe_unusable,
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from schemas.baseline import Baseline
     from topologies.configuration import Configuration
     from topologies.record_files import ReadOptions, RecordFile
-
-READY_RECORDS_MIN = 100
-"""Minimum records of a signal from which a baseline can be learned."""
 
 SPAN_MIN_S = 10
 """Minimum seconds of event time from which a baseline can be learned."""
@@ -60,11 +57,7 @@ def command() -> None:
     type=Duration(),
     help="Event time that the records must span, such as 30m or 24h.  [default: detect.ready_after_s]",
 )
-@click.option(
-    "--ready-records",
-    type=click.IntRange(READY_RECORDS_MIN),
-    help="Records required per signal.  [default: detect.ready_records]",
-)
+@ready_records_option
 @click.option(
     "--since",
     "since_s",

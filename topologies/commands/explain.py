@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from topologies.commands.options import ready_records_option
 from topologies.commands.parameter_types import Duration
 from topologies.commands.record_file_options import (
     describe_unusable,
@@ -43,11 +44,7 @@ if TYPE_CHECKING:
     type=Duration(),
     help="Event time over which a baseline is learned, such as 30m or 24h.  [default: detect.ready_after_s]",
 )
-@click.option(
-    "--ready-records",
-    type=click.IntRange(100),
-    help="Records required to learn a signal.  [default: detect.ready_records]",
-)
+@ready_records_option
 @click.option(
     "--json",
     "report",

@@ -25,6 +25,16 @@ author_option = click.option(
 )
 
 
+READY_RECORDS_MIN = 100
+"""Minimum records of a signal from which a baseline can be learned."""
+
+ready_records_option = click.option(
+    "--ready-records",
+    type=click.IntRange(READY_RECORDS_MIN),
+    help="Records required to learn a signal.  [default: detect.ready_records]",
+)
+
+
 def now_ms() -> int:
     """Return the wall-clock time in Unix milliseconds."""
     return int(time.time() * 1000)
