@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SERVICES := $(VENV)/services
 LOCKS := requirements/build.lock requirements/development.lock
 ROOTS := schemas pipeline topologies load
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
@@ -26,6 +27,12 @@ $(READY): pyproject.toml $(LOCKS)
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable . --editable client
 	@touch $(READY)
 
+$(SERVICES)/.ready: $(READY) requirements/services.lock
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SERVICES)
+	$(BIN)/uv pip sync --quiet --python $(SERVICES)/bin/python --require-hashes requirements/services.lock
+	$(BIN)/uv pip install --quiet --python $(SERVICES)/bin/python --no-deps --no-build-isolation --editable client
+	@touch $@
+
 .PHONY: demo
 demo: $(READY)  ## break a simulated support bot twice and show the incidents
 	$(BIN)/driftwire-load demo
@@ -42,7 +49,7 @@ quick: lint  ## run lint and the fast tests without Kafka
 check: lint test  ## run lint and all tests
 
 .PHONY: test
-test: $(READY)  ## run all tests, including those on a real Kafka
+test: $(READY) $(SERVICES)/.ready  ## run all tests, including those on a real Kafka
 	$(BIN)/python -m pytest -n logical --dist worksteal -m "not kafka"
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m kafka
 
@@ -57,7 +64,7 @@ chaos: $(READY)  ## break a topology with a hundred faults of SEED=N, in up to 3
 	$(BIN)/driftwire-load chaos --seed $(SEED)
 
 .PHONY: coverage
-coverage: $(READY)  ## run all tests and measure branch coverage of pipeline and schemas
+coverage: $(READY) $(SERVICES)/.ready  ## run all tests and measure branch coverage of pipeline and schemas
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
 .PHONY: lint
@@ -84,13 +91,14 @@ bench-client: $(READY)  ## time a million calls of the Python client while Kafka
 audit: $(READY)  ## check the locked dependencies for known vulnerabilities, which needs the network
 	$(BIN)/uv venv --quiet --clear $(VENV)/audit
 	$(BIN)/uv pip sync --quiet --python $(VENV)/audit/bin/python --require-hashes requirements/audit.lock
-	$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes $(addprefix -r ,$(LOCKS) requirements/runtime.lock)
+	$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes $(addprefix -r ,$(LOCKS) requirements/runtime.lock requirements/services.lock)
 
 .PHONY: lock
 lock: $(READY)  ## update the locks to the newest compatible versions
 	$(COMPILE) --upgrade requirements/build.in -o requirements/build.lock
 	$(COMPILE) --upgrade pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --upgrade pyproject.toml --extra development -o requirements/development.lock
+	$(COMPILE) --upgrade requirements/services.in -o requirements/services.lock
 	$(COMPILE) --upgrade requirements/audit.in -o requirements/audit.lock
 	$(BIN)/python -m topologies.broker.lock_jars
 
