@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from pipeline.cloud_events import unwrap_cloud_event
 from pipeline.wording import one_line
 from schemas.dead_letter import DeadLetterReason
 from schemas.message import AHEAD_MAX_MS
@@ -33,7 +34,7 @@ class Unreadable:
 
 
 def decode_object(value: bytes | None, source: str, *, bytes_max: int) -> dict[str, Any] | Unreadable:
-    """Decode a message that is a JSON object.
+    """Decode a message that is a JSON object, or the data of a message that is a CloudEvent.
 
     NaN, infinity and numbers beyond the range of a double are read as null. A lone surrogate, which is half of a
     character, is read as U+FFFD. The other fields of the message can then be used.
@@ -67,8 +68,11 @@ def decode_object(value: bytes | None, source: str, *, bytes_max: int) -> dict[s
     if not isinstance(content, dict):
         return Unreadable("not_an_object", f"{source} must be a JSON object, but this is a {type(content).__name__}")
     if _ESCAPED_SURROGATE.search(value):
-        return dict(_replace_surrogates(content))
-    return content
+        content = dict(_replace_surrogates(content))
+    try:
+        return unwrap_cloud_event(content)
+    except ValueError as problem:
+        return Unreadable("contract", str(problem))
 
 
 def validate(read: Callable[[dict[str, Any]], Content], content: dict[str, Any], name: str) -> Content | Unreadable:

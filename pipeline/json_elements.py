@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.cloud_events import unwrap_cloud_event
 from pipeline.lenient_json import BadValue, dump_json, parse_json
 from schemas.dead_letter import DeadLetterReason
 from schemas.record import ELEMENTS_MAX
@@ -60,6 +61,28 @@ def read_elements(value: bytes | None, *, bytes_max: int) -> Iterator[Element]:
         yield Element(None, value, None, "too_large", detail)
     else:
         yield from map(_read_element, range(len(content)), content)
+
+
+def parse_records(value: bytes) -> list[Any]:
+    """Return the records in a message of ``driftwire.records``, for code that only looks at them.
+
+    Elements that are not records are included. A message that is not JSON has none.
+
+    >>> parse_records(b'[{"subject":"a"},7]'), parse_records(b"?")
+    ([{'subject': 'a'}, 7], [])
+    """
+    try:
+        content = parse_json(value)
+    except ValueError:
+        return []
+    return [_unwrap(element) for element in (content if isinstance(content, list) else [content])]
+
+
+def _unwrap(element: Any) -> Any:
+    try:
+        return unwrap_cloud_event(element) if isinstance(element, dict) else element
+    except ValueError:
+        return element
 
 
 def _read_element(index: int, element: Any) -> Element:

@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import suppress
-from typing import Any
 
-from pipeline.lenient_json import dump_json, parse_json
+from pipeline.json_elements import parse_records
+from pipeline.lenient_json import dump_json
 from pipeline.step import RawMessage
 from schemas.message import AHEAD_MAX_MS
 from schemas.timestamp import parse_timestamp
@@ -40,7 +40,7 @@ def read_record_history(
     """
 
     def time_of(value: bytes) -> int | None:
-        for record in _read_records(value):
+        for record in parse_records(value):
             with suppress(ValueError, TypeError, KeyError):
                 return parse_timestamp(record["timestamp"], time_zone=time_zone or None)
         return None
@@ -65,19 +65,11 @@ def select_subject(value: bytes, subject: str) -> bytes | None:
     >>> select_subject(b'[{"subject": "a", "n": 1}, {"subject": "b"}]', "a"), select_subject(b'{"subject": "b"}', "a")
     (b'[{"subject":"a","n":1}]', None)
     """
-    records = _read_records(value)
+    records = parse_records(value)
     selected = [record for record in records if not isinstance(record, dict) or record.get("subject") == subject]
     if len(selected) == len(records):
         return value
     return dump_json(selected) if selected else None
-
-
-def _read_records(value: bytes) -> list[Any]:
-    try:
-        content = parse_json(value)
-    except ValueError:
-        return []
-    return content if isinstance(content, list) else [content]
 
 
 async def _next_batch(messages: AsyncGenerator[RawMessage]) -> list[RawMessage]:

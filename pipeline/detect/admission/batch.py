@@ -7,9 +7,9 @@ cache and trigger Python's garbage collector.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.detect.admission.decode import Rejection, parse_messages
+from pipeline.detect.admission.decode import ParsedMessages, Rejection, parse_messages
 from pipeline.detect.admission.duplicates import hash_contents
-from pipeline.detect.admission.reader import RecordReader
+from pipeline.detect.admission.reader import CloudEventFound, RecordReader
 from pipeline.detect.admission.records import Records
 
 JOINED_MESSAGES = 64
@@ -52,7 +52,7 @@ def decode_batch(values: Sequence[bytes | None], reader: RecordReader, *, bytes_
     array_indexes: set[int] = set()
     for start in range(0, len(values), JOINED_MESSAGES):
         parsed = parse_messages(values[start : start + JOINED_MESSAGES], bytes_max=bytes_max, first_index=start)
-        records = reader.read(parsed.objects)
+        records = _read(parsed, reader)
         records.positions = parsed.positions
         records.content_hashes = hash_contents(parsed.contents)
         parts.append(records)
@@ -61,3 +61,11 @@ def decode_batch(values: Sequence[bytes | None], reader: RecordReader, *, bytes_
         rejections += parsed.rejections
         array_indexes |= parsed.array_indexes
     return DecodedBatch(Records.concatenate(parts or [Records.empty()]), rejections, array_indexes)
+
+
+def _read(parsed: ParsedMessages, reader: RecordReader) -> Records:
+    try:
+        return reader.read(parsed.objects)
+    except CloudEventFound:
+        parsed.unwrap_cloud_events()
+        return reader.read(parsed.objects)

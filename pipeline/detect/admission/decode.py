@@ -7,18 +7,24 @@ boundaries. Otherwise, the messages are parsed one by one.
 JSON is parsed strictly according to RFC 8259. ``pipeline/lenient_json.py`` reads refused messages again: NaN, a number
 beyond the range of a double, a lone surrogate or a string that is not UTF-8 becomes a bad value, and the rest of the
 message is used. A byte order mark and more than 1,024 levels are errors.
+
+A message or an element of an array can be a CloudEvent with a record as its data. Joined messages are not searched for
+them here: the reader finds them by their fields.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from pipeline.cloud_events import is_cloud_event, unwrap_cloud_event
 from pipeline.detect.admission.projection import PROJECT_ABOVE_BYTES, project
 from pipeline.json_elements import read_elements
+from pipeline.lenient_json import dump_json
 from schemas.dead_letter import DeadLetterReason
 from schemas.record import ELEMENTS_MAX
 
@@ -72,7 +78,7 @@ class ParsedMessages:
     objects, positions
         The JSON objects, in order, and their positions in the batch.
     contents
-        The bytes of each object: the whole message, or the JSON of one array element.
+        The bytes of each object: the whole message, or the JSON of one array element or of the data of a CloudEvent.
     rejections
         The messages and elements that are not objects, in order.
     array_indexes
@@ -84,6 +90,27 @@ class ParsedMessages:
     contents: list[bytes] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     array_indexes: set[int] = field(default_factory=set)
+
+    def unwrap_cloud_events(self) -> None:
+        """Replace each object that is a CloudEvent by its data, or reject it."""
+        objects, positions, contents = self.objects, self.positions, self.contents
+        self.objects, self.positions, self.contents = [], [], []
+        for fields, position, content in zip(objects, positions, contents, strict=True):
+            self.add(fields, position, content)
+        self.rejections.sort(key=attrgetter("position"))
+
+    def add(self, fields: dict[str, Any], position: int, content: bytes) -> None:
+        """Add an object. A CloudEvent is unwrapped."""
+        if is_cloud_event(fields):
+            try:
+                fields = unwrap_cloud_event(fields)
+            except ValueError as problem:
+                self.rejections.append(Rejection(position, "contract", str(problem)))
+                return
+            content = dump_json(fields)
+        self.objects.append(project(fields) if len(content) > PROJECT_ABOVE_BYTES else fields)
+        self.positions.append(position)
+        self.contents.append(content)
 
 
 def parse_messages(values: Sequence[bytes | None], *, bytes_max: int, first_index: int = 0) -> ParsedMessages:
@@ -142,7 +169,4 @@ def _parse_one(parsed: ParsedMessages, index: int, value: bytes | None, bytes_ma
         if element.fields is None:
             parsed.rejections.append(Rejection(position, element.reason, element.detail))
             continue
-        is_large = len(element.content) > PROJECT_ABOVE_BYTES
-        parsed.objects.append(project(element.fields) if is_large else element.fields)
-        parsed.positions.append(position)
-        parsed.contents.append(element.content)
+        parsed.add(element.fields, position, element.content)

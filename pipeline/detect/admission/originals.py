@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.cloud_events import unwrap_cloud_event
 from pipeline.dead_letters import dead_letter
 from pipeline.detect.admission.decode import element_index, message_index
 from pipeline.detect.admission.projection import project
@@ -40,7 +41,9 @@ class Original:
         """Parse an original that was a record, and return its object and its bytes, as ``decode.py`` does."""
         value = self.value or b"null"
         parsed = parse_json(value)
-        return project(parsed), value if self.index is None else dump_json(parsed)
+        record = unwrap_cloud_event(parsed)
+        is_whole_message = self.index is None and record is parsed
+        return project(record), value if is_whole_message else dump_json(record)
 
     def dump(self) -> list[Any]:
         """Return the state for :meth:`load`."""

@@ -30,6 +30,10 @@ _BLANK_CHARACTERS = " \t\r\n0-"
 """An id that consists only of these characters counts as missing. So does an id that is a placeholder word."""
 
 
+class CloudEventFound(Exception):
+    """An object is a CloudEvent and not a record."""
+
+
 class RecordReader:
     """Reader of JSON objects with arbitrary fields.
 
@@ -42,10 +46,18 @@ class RecordReader:
         self._shapes = ShapeCache()
 
     def read(self, objects: Sequence[dict[str, Any]]) -> Records:
-        """Return the objects as columns. The objects are not needed afterwards."""
+        """Return the objects as columns. The objects are not needed afterwards.
+
+        Raises
+        ------
+        CloudEventFound
+            If an object is a CloudEvent. Unwrap all objects and read them again.
+        """
         if not objects:
             return Records.empty()
         groups = self._shapes.group_by_shape(objects)
+        if any(shape.is_cloud_event for shape, _, _ in groups):
+            raise CloudEventFound
         if len(groups) == 1:
             shape, _, columns = groups[0]
             return _read_shape(shape, columns, len(objects))

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.cloud_events import VERSION_ATTRIBUTE
 from pipeline.detect.admission.projection import (
     CUSTOM_FIELDS_MAX,
     EMBEDDING_FIELD,
@@ -101,6 +102,8 @@ class Shape:
         Sections that are dropped, with the reason.
     look_alikes
         Unknown fields that look like a known one.
+    is_cloud_event
+        Whether the objects are envelopes of CloudEvents and not records.
     is_late_outcome_if_identified
         Whether a record with a request id is a late outcome, which has no known field under ``infrastructure``.
     """
@@ -114,6 +117,7 @@ class Shape:
     outer: dict[str, int]
     bad_sections: tuple[tuple[str, FaultReason], ...]
     look_alikes: tuple[str, ...]
+    is_cloud_event: bool
     is_late_outcome_if_identified: bool
     _read_outer: Callable[[Objects], list[Column]]
     _sections: tuple[SectionReader, ...]
@@ -234,6 +238,7 @@ def _build_shape(names: tuple[Any, ...]) -> Shape:
         outer={name: index for index, name in enumerate(outer)},
         bad_sections=tuple(bad_sections.items()),
         look_alikes=tuple(path for path in find_unknown_fields(by_section | {"": outer}) if find_look_alike(path)),
+        is_cloud_event=VERSION_ATTRIBUTE in outer,
         is_late_outcome_if_identified=is_late_outcome,
         _read_outer=_build_reader(outer),
         _sections=tuple(section_readers),

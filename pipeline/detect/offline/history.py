@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.lenient_json import dump_json, parse_json
+from pipeline.json_elements import parse_records
+from pipeline.lenient_json import dump_json
 from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
@@ -110,13 +111,9 @@ def _select_period(values: Iterable[bytes], from_ms: float, to_ms: float, time_z
             return False
 
     for value in values:
-        try:
-            content = parse_json(value)
-        except ValueError:
-            content = None
-        if isinstance(content, list):
-            selected = [record for record in content if not is_outside(record)]
-            if selected:
-                yield dump_json(selected) if len(selected) < len(content) else value
-        elif not is_outside(content):
+        records = parse_records(value)
+        selected = [record for record in records if not is_outside(record)]
+        if len(selected) == len(records):
             yield value
+        elif selected:
+            yield dump_json(selected)

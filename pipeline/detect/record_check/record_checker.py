@@ -14,7 +14,7 @@ from pipeline.detect.blocks import DerivedSignals, SignalColumns
 from pipeline.detect.fields import find_unknown_fields
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, catalogue
-from pipeline.lenient_json import parse_json
+from pipeline.json_elements import parse_records
 from pipeline.step import InputMessage
 from pipeline.wording import fault_phrase, number
 from schemas.dead_letter import DeadLetter
@@ -46,6 +46,7 @@ _RECORD_ADVICE = {
     "subject_invalid": _SUBJECT_ADVICE,
     "timestamp_missing": _TIME_ADVICE,
     "timestamp_invalid": _TIME_ADVICE,
+    "contract": "send CloudEvents 1.0 with one record as their data",
     "timestamp_out_of_range": "send the record when the request ends, and check the sender's clock",
 }
 
@@ -179,11 +180,7 @@ class RecordChecker:
             yield RecordProblem(original.offset, original.index, reason, path, description, advice)
 
     def _count_unknown_fields(self, value: bytes | None) -> None:
-        try:
-            content = parse_json(value or b"")
-        except ValueError:
-            return
-        for record in content if isinstance(content, list) else [content]:
+        for record in parse_records(value or b""):
             if isinstance(record, dict):
                 names = {section: inner for section, inner in record.items() if isinstance(inner, dict)}
                 for path in find_unknown_fields(names | {"": record}):
