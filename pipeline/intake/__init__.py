@@ -6,7 +6,6 @@ This package imports no other step.
 from pipeline.intake.mapping import FieldMapping, MappedRecord
 from pipeline.intake.preview import Preview, preview_messages
 from pipeline.intake.settings import IntakeSettings, MappingSettings
-from pipeline.intake.source_path import SourcePath
 from pipeline.intake.step import IntakeStep
 
 __all__ = [
@@ -16,6 +15,5 @@ __all__ = [
     "MappedRecord",
     "MappingSettings",
     "Preview",
-    "SourcePath",
     "preview_messages",
 ]

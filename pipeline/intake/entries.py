@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from pipeline.conversion import convert_to_boolean, convert_to_number
-from pipeline.intake.source_path import SourcePath
+from pipeline.source_path import SourcePath
 from pipeline.wording import did_you_mean
 from schemas.record import AMOUNT_MAX, SUBJECT_LENGTH_MAX
 from schemas.record_fields import CUSTOM_SECTION, LABEL_SECTIONS, RECORD_FIELDS, RecordField, find_record_field

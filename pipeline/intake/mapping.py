@@ -9,9 +9,9 @@ from typing import Any, Literal, NamedTuple
 from pipeline.conversion import NUMBER_TEXT_LENGTH_MAX, convert_to_boolean, convert_to_number
 from pipeline.intake.entries import parse_field_source, parse_field_value, require_field
 from pipeline.intake.settings import MappingSettings
-from pipeline.intake.source_path import SourcePath
-from pipeline.intake.subject_rule import SUBJECT_FORM, SubjectRule, is_subject
 from pipeline.lenient_json import BadValue
+from pipeline.source_path import SourcePath
+from pipeline.subject_rule import SUBJECT_FORM, SubjectRule, is_subject
 from schemas.dead_letter import DeadLetterReason
 from schemas.record import SUBJECT_LENGTH_MAX
 from schemas.record_fields import CUSTOM_SECTION, LABEL_SECTIONS, RECORD_FIELDS, RecordField, find_record_field

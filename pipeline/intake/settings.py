@@ -13,7 +13,7 @@ from pipeline.intake.entries import (
     parse_field_value,
     require_field,
 )
-from pipeline.intake.subject_rule import SubjectRule
+from pipeline.subject_rule import SubjectRule
 from pipeline.time_zone import check_time_zone
 
 TOPIC_PATTERN = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}")

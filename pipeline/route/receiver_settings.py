@@ -85,7 +85,7 @@ class DestinationSettings(BaseModel):
             raise ValueError(f"set either {key} or {key}_file")
 
 
-class WebhookSettings(DestinationSettings):
+class WebhookReceiverSettings(DestinationSettings):
     """A server that receives each notification as a CloudEvent."""
 
     url: SecretStr | None = Field(
@@ -311,7 +311,7 @@ class ReceiverSettings(BaseModel):
 
     name: str = Field(min_length=1, max_length=100, description="Name that routes use.")
     console: bool = Field(default=False, description="Whether notifications are printed by the worker.")
-    webhook: WebhookSettings | None = Field(
+    webhook: WebhookReceiverSettings | None = Field(
         default=None, description="Server that receives each notification as a CloudEvent."
     )
     alertmanager: AlertmanagerSettings | None = Field(

@@ -3,13 +3,7 @@
 from collections.abc import Iterable
 
 from pipeline.correlate.severity import SLA
-from pipeline.detect.signals import catalogue
-from pipeline.wording import did_you_mean
-
-CUSTOM_PREFIX = "custom."
-"""Prefix of the names of custom signals."""
-
-_NAMES = [signal.name for signal in (*catalogue.SIGNALS, *catalogue.EVENTS)]
+from pipeline.deployment_check import describe_unknown_signal, is_signal
 
 
 def unknown_signals(slas: Iterable[SLA]) -> list[str]:
@@ -19,8 +13,7 @@ def unknown_signals(slas: Iterable[SLA]) -> list[str]:
     ['correlate.sla[0].signal: unknown signal "latncy_ms"; did you mean "latency_ms"? A custom signal is named "custom.latncy_ms"']
     """
     return [
-        f'correlate.sla[{index}].signal: unknown signal "{sla.signal}"; '
-        f'{did_you_mean(sla.signal, _NAMES)} A custom signal is named "{CUSTOM_PREFIX}{sla.signal}"'
+        f"correlate.sla[{index}].signal: {describe_unknown_signal(sla.signal)}"
         for index, sla in enumerate(slas)
-        if sla.signal not in _NAMES and not sla.signal.startswith(CUSTOM_PREFIX)
+        if not is_signal(sla.signal)
     ]

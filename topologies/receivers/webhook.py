@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import orjson
 
 from pipeline.route import Delivery, Dispatch, NoticeDispatch
-from pipeline.route.receiver_settings import WebhookSettings, decode_signing_key, is_header_value
+from pipeline.route.receiver_settings import WebhookReceiverSettings, decode_signing_key, is_header_value
 from schemas.notice import Digest
 from schemas.timestamp import format_timestamp
 from topologies.receivers.http import HttpAnswer, HttpClient
@@ -43,7 +43,7 @@ class WebhookReceiver:
         The wall clock, in Unix seconds.
     """
 
-    def __init__(self, settings: WebhookSettings, client: HttpClient, *, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: WebhookReceiverSettings, client: HttpClient, *, clock: Callable[[], float]) -> None:
         self._settings = settings
         self._client = client
         self._clock = clock

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipeline.intake import SourcePath
+from pipeline.source_path import SourcePath
 from schemas.record_fields import find_record_field
 from schemas.timestamp import parse_timestamp
 

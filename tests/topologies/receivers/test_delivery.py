@@ -5,7 +5,12 @@ import tomllib
 from pathlib import Path
 
 from pipeline.route.delivery import Delivery, Dispatch, Resend
-from pipeline.route.receiver_settings import AlertmanagerSettings, PagerDutySettings, ReceiverSettings, WebhookSettings
+from pipeline.route.receiver_settings import (
+    AlertmanagerSettings,
+    PagerDutySettings,
+    ReceiverSettings,
+    WebhookReceiverSettings,
+)
 from pipeline.route.settings import DigestSettings, Route, RouteSettings
 from pipeline.route.step import RouteStep
 from pipeline.step import OutputMessage
@@ -282,7 +287,14 @@ def test_the_settings_in_the_documentation_are_valid_and_contain_every_key():
     example = "\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
     settings = RouteSettings.model_validate(tomllib.loads(example)["route"])
     assert [route.name for route in settings.routes[:2]] == ["urgent", "everything"]
-    for model in (ReceiverSettings, WebhookSettings, AlertmanagerSettings, PagerDutySettings, Route, DigestSettings):
+    for model in (
+        ReceiverSettings,
+        WebhookReceiverSettings,
+        AlertmanagerSettings,
+        PagerDutySettings,
+        Route,
+        DigestSettings,
+    ):
         for name, field in model.model_fields.items():
             assert (field.alias or name) in example or name == "routes"
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from pipeline.route.delivery import Delivery, Dispatch
-from pipeline.route.receiver_settings import AppriseSettings, PagerDutySettings, SlackSettings, WebhookSettings
+from pipeline.route.receiver_settings import AppriseSettings, PagerDutySettings, SlackSettings, WebhookReceiverSettings
 from schemas.incident import Incident
 from tests.pipeline.route.samples import STARTED, group_message, incident
 from tests.topologies.endpoint import run_endpoint
@@ -39,7 +39,7 @@ async def deliver(receiver, dispatch: Dispatch) -> Delivery:
 
 async def test_a_webhook_gets_a_batch_of_cloud_events_each_with_its_own_id():
     async with run_endpoint() as endpoint:
-        settings = WebhookSettings(url=endpoint.url, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        settings = WebhookReceiverSettings(url=endpoint.url, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
         message = group_message(FIRST, WORST)
         await deliver(WebhookReceiver(settings, HttpClient(5.0, lambda: NOW_S), clock=lambda: NOW_S), message)
         ((headers, events),) = endpoint.requests
@@ -52,7 +52,7 @@ async def test_a_webhook_gets_a_batch_of_cloud_events_each_with_its_own_id():
 async def test_a_large_group_takes_several_requests_each_with_its_own_id():
     revisions = [incident(incident_id=f"inc-{number}", summary="x" * 5000) for number in range(300)]
     async with run_endpoint() as endpoint:
-        settings = WebhookSettings(url=endpoint.url, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+        settings = WebhookReceiverSettings(url=endpoint.url, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
         receiver = WebhookReceiver(settings, HttpClient(5.0, lambda: NOW_S), clock=lambda: NOW_S)
         endpoint.answers = [200, 500]
         assert (await receiver.deliver(group_message(*revisions))).outcome == "retry"

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.reasons import Reason
-from pipeline.route.receiver_settings import WebhookSettings, decode_signing_key
+from pipeline.route.receiver_settings import WebhookReceiverSettings, decode_signing_key
 from schemas.incident import Incident
 from schemas.notice import Digest
 from tests.pipeline.route.samples import STARTED, alert, incident
@@ -44,7 +44,9 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 
 
 def webhook(timeout_s: float = 10.0, **settings: Any) -> WebhookReceiver:
-    return WebhookReceiver(WebhookSettings(**settings), HttpClient(timeout_s, lambda: NOW_S), clock=lambda: NOW_S)
+    return WebhookReceiver(
+        WebhookReceiverSettings(**settings), HttpClient(timeout_s, lambda: NOW_S), clock=lambda: NOW_S
+    )
 
 
 async def deliver(url: str, timeout_s: float = 10.0) -> Delivery:
@@ -196,7 +198,7 @@ async def test_the_address_is_read_from_its_file_for_each_attempt_and_never_show
 @pytest.mark.parametrize("addresses", [{}, {"url": "http://a.example.org", "url_file": "url"}])
 def test_a_webhook_needs_one_address(addresses):
     with pytest.raises(ValueError, match="set either url or url_file"):
-        WebhookSettings(**addresses)
+        WebhookReceiverSettings(**addresses)
 
 
 async def test_variables_in_an_address_are_read_from_the_environment(endpoint, monkeypatch):
@@ -252,7 +254,7 @@ async def test_the_documented_function_verifies_a_request_and_rejects_changes(en
 
 async def test_a_later_attempt_has_the_same_id_and_a_new_time(endpoint):
     clock = [NOW_S]
-    settings = WebhookSettings(url=endpoint.url, secret=SIGNING_SECRET)
+    settings = WebhookReceiverSettings(url=endpoint.url, secret=SIGNING_SECRET)
     receiver = WebhookReceiver(settings, HttpClient(10.0, lambda: NOW_S), clock=lambda: clock[0])
     for _ in range(2):
         await receiver.deliver(DISPATCH)
@@ -293,7 +295,7 @@ async def test_the_key_is_read_from_its_file_for_each_attempt(endpoint, tmp_path
 @pytest.mark.parametrize("secret", [SECRET, "", "whsec_", "whsec_ü", "QUFB", "A" * 100, "whsec_MfKQ9r8GKYqrTwj!"])
 def test_a_key_that_cannot_sign_is_refused_and_not_repeated(secret):
     with pytest.raises(ValueError, match="cannot use secret: it must be 24 to 64 random bytes in base64") as error:
-        WebhookSettings(url="https://example.org", secret=secret)
+        WebhookReceiverSettings(url="https://example.org", secret=secret)
     assert len(secret) < 2 or secret not in str(error.value)
 
 
@@ -343,7 +345,7 @@ async def test_a_user_in_the_address_and_an_authorization_contradict_each_other(
 )
 def test_a_header_that_cannot_be_sent_is_refused_and_its_value_not_repeated(headers, problem):
     with pytest.raises(ValueError, match="headers") as error:
-        WebhookSettings(url="https://example.org", headers=headers)
+        WebhookReceiverSettings(url="https://example.org", headers=headers)
     assert problem in str(error.value)
     assert SECRET not in str(error.value)
 

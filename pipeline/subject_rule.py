@@ -1,10 +1,10 @@
-"""Rules for the subject of a record: a name with sources in braces."""
+"""Rules for a subject: a name with sources in braces."""
 
 import re
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.intake.source_path import SourcePath
+from pipeline.source_path import SourcePath
 from schemas.record import SUBJECT_LENGTH_MAX, SUBJECT_PATTERN
 
 SUBJECT_FORM = f"1 to {SUBJECT_LENGTH_MAX} characters and no control characters"
