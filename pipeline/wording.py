@@ -99,10 +99,14 @@ def record_count(count: int) -> str:
 def quantity(value: float, unit: str, channel: str) -> str:
     """Format a value of a signal: a rate in percent, a time in readable units, any other number with its unit.
 
+    An amount of money is a bare number, because its currency is known to the sender only.
+
     >>> quantity(0.0914, "", "rate"), quantity(812.4, "ms", "location"), quantity(49_764.0, "ms", "location")
     ('9.1 %', '812 ms', '49.8 s')
     >>> quantity(93_600.0, "s", "location"), quantity(0.7712, "", "location")
     ('1 d 2 h', '0.771')
+    >>> quantity(0.0126, "currency", "location"), quantity(3.0, "steps", "location")
+    ('0.0126', '3 steps')
     """
     if channel == "rate":
         return percent(value)
@@ -110,7 +114,7 @@ def quantity(value: float, unit: str, channel: str) -> str:
         return duration(value)
     if unit == "ms" and abs(value) >= _SECONDS_FROM_MS:
         return f"{value / 1000:,.1f} s"
-    return f"{number(value)} {unit}".rstrip()
+    return number(value) if unit == "currency" else f"{number(value)} {unit}".rstrip()
 
 
 def fault_phrase(reason: str) -> str:

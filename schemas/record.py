@@ -57,6 +57,12 @@ class Infrastructure(Message):
     )
     gpu_utilization: Ratio | None = Field(default=None, description="Utilization of the GPU during the request.")
     cpu_utilization: Ratio | None = Field(default=None, description="Utilization of the CPU during the request.")
+    cost: Annotated[Amount, Unit("{currency}")] | None = Field(
+        default=None, description="Price of the request, in a currency that is the same in all records of a subject."
+    )
+    retries: Annotated[Amount, Unit("{retries}")] | None = Field(
+        default=None, description="Number of retries of calls to the model, by the service or a gateway."
+    )
 
 
 class Output(Message):
@@ -84,6 +90,13 @@ class Output(Message):
     finish_reason: Label | None = Field(
         default=None, description="Reason why the output ended, such as stop, length or content_filter."
     )
+    tool_error: Rate | None = Field(default=None, description="Whether a tool call of the request failed.")
+    tool_calls: Annotated[Amount, Unit("{calls}")] | None = Field(
+        default=None, description="Number of tool calls that the model made."
+    )
+    steps: Annotated[Amount, Unit("{steps}")] | None = Field(
+        default=None, description="Number of model calls that an agent made to answer the request."
+    )
 
 
 class Data(Message):
@@ -103,6 +116,9 @@ class Data(Message):
     schema_valid: Rate | None = Field(default=None, description="Whether the input fits its schema.")
     schema_id: Label | None = Field(default=None, description="Name or version of the schema of the input.")
     input_length: Characters | None = Field(default=None, description="Length of the input.")
+    context_fraction: Ratio | None = Field(
+        default=None, description="Share of the context window of the model that the request used."
+    )
     embedding: Annotated[list[Number], Field(max_length=4096)] | None = Field(
         default=None, description="Embedding of the input or output, with the same length in every record."
     )

@@ -28,7 +28,7 @@ class LabelFields(TypedDict, total=False):
 
 
 class InfrastructureFields(TypedDict, total=False):
-    """How the request ran. Utilizations are from 0 to 1."""
+    """How the request ran. Utilizations are from 0 to 1. The cost is in the same currency in all records of a subject."""
 
     latency_ms: float | None
     time_to_first_token_ms: float | None
@@ -39,6 +39,8 @@ class InfrastructureFields(TypedDict, total=False):
     queue_depth: float | None
     gpu_utilization: float | None
     cpu_utilization: float | None
+    cost: float | None
+    retries: float | None
 
 
 class OutputFields(TypedDict, total=False):
@@ -56,10 +58,13 @@ class OutputFields(TypedDict, total=False):
     clicked: bool | None
     converted: bool | None
     finish_reason: str | None
+    tool_error: bool | None
+    tool_calls: float | None
+    steps: float | None
 
 
 class DataFields(TypedDict, total=False):
-    """The input: retrieval, features, schema. An embedding has at most 4,096 numbers."""
+    """The input: retrieval, features, schema. An embedding has at most 4,096 numbers. Fractions are from 0 to 1."""
 
     retrieval_score: float | None
     retrieved_documents: float | None
@@ -69,6 +74,7 @@ class DataFields(TypedDict, total=False):
     schema_valid: bool | None
     schema_id: str | None
     input_length: float | None
+    context_fraction: float | None
     embedding: Sequence[float] | None
 
 

@@ -123,7 +123,10 @@ _ROWS: tuple[FailureMode, ...] = (
     # the core of the product does not work
     FailureMode("token_budget_exhaustion", "Token budget exhausted", "infrastructure", "serving", _LOAD,
          ("prompt", "index", "input_shift"), ("model", "config", "dependency", "data", "flag", "provider_status", "code"),
-         (Signature(("context_window_misuse", "input_tokens up")), Signature(("context_window_misuse", "length up")),
+         (Signature(("context_window_misuse", "finish_reason_usual", "input_tokens up")),
+          Signature(("context_window_misuse", "finish_reason_usual", "length up")),
+          Signature(("context_window_misuse", "finish_reason_new", "input_tokens up")),
+          Signature(("context_window_misuse", "finish_reason_new", "length up")),
           Signature(("outage", "input_tokens up")))),
     FailureMode("provider_degradation", "Provider degraded", "infrastructure", "serving", _EXTERNAL,
          ("provider_status",), ("dependency", "config", "model", "code"),
@@ -145,6 +148,9 @@ _ROWS: tuple[FailureMode, ...] = (
     FailureMode("retrieval_quality", "Retrieval quality loss", "data", "data", _CHANGE,
          ("index", "data"), ("model", "config", "dependency", "input_shift", "flag", "code"),
          (Signature(("retrieval_quality", "hallucination_spike")),)),
+    FailureMode("tool_failures", "Tool failures", "output", "serving", _CHANGE,
+         ("dependency", "config", "code"), ("prompt", "model", "flag", "data", "provider_status"),
+         (Signature(("tool_failures", "agent_loop")),)),
     FailureMode("empty_output", "Empty outputs", "output", "output", _CHANGE,
          ("prompt", "model", "provider_status", "config", "code"), ("dependency", "flag", "index"),
          (Signature(("empty_output", "identical_output")),)),
@@ -153,6 +159,12 @@ _ROWS: tuple[FailureMode, ...] = (
     FailureMode("silence", "Silence", "derived", "serving", _LOAD,
          ("config", "dependency", "provider_status", "code"), ("flag", "model", "data", "prompt")),
     # users see worse quality
+    FailureMode("agent_loop", "Agent loop", "output", "output", _LOAD,
+         ("prompt", "model", "code"), ("dependency", "config", "flag", "index", "data", "input_shift"),
+         (Signature(("agent_loop", "latency_degradation")), Signature(("agent_loop", "cost_increase")))),
+    FailureMode("retry_storm", "Retry storm", "infrastructure", "serving", _LOAD,
+         ("provider_status", "dependency", "config", "code"), ("model", "flag", "input_shift"),
+         (Signature(("retry_storm", "latency_degradation")), Signature(("retry_storm", "cost_increase")))),
     FailureMode("latency_degradation", "Latency degradation", "infrastructure", "serving", _LOAD,
          ("dependency", "model", "config", "provider_status", "code"), ("prompt", "input_shift", "index", "flag")),
     FailureMode("filter_over_blocking", "Safety filter over-blocking", "safety", "safety", _CHANGE,
@@ -161,7 +173,7 @@ _ROWS: tuple[FailureMode, ...] = (
     FailureMode("embedding_drift", "Embedding drift", "data", "data", _CHANGE,
          ("index", "data", "model"), ("dependency", "config", "input_shift", "code"),
          (Signature(("embedding_drift", "retrieval_quality")),)),
-    FailureMode("context_window_misuse", "Answers cut off", "output", "output", _MILD,
+    FailureMode("context_window_misuse", "Context window misuse", "output", "output", _MILD,
          ("prompt", "model", "config"), ("input_shift", "provider_status", "flag", "code")),
     FailureMode("throughput_loss", "Throughput loss", "derived", "serving", _INVESTIGATE,
          ("config", "dependency", "flag", "code"), ("provider_status", "input_shift")),
@@ -179,6 +191,8 @@ _ROWS: tuple[FailureMode, ...] = (
          ("prompt", "model"), ("index", "data", "flag", "config", "input_shift", "code")),
     FailureMode("engagement_drop", "Engagement drop", "output", "output", _CHANGE,
          ("model", "flag", "code"), ("data", "prompt", "index", "config", "input_shift")),
+    FailureMode("cost_increase", "Cost increase", "infrastructure", "other", _LOAD,
+         ("model", "prompt", "config"), ("input_shift", "index", "code", "flag", "dependency", "provider_status")),
     FailureMode("unusable_records", "Records cannot be used", "data", "other", _MILD,
          ("config", "dependency", "code"), ("prompt", "model", "flag", "data")),
     # causes rather than failures
@@ -193,18 +207,21 @@ _ROWS: tuple[FailureMode, ...] = (
 
 MODES: Mapping[str, FailureMode] = {mode.name: mode for mode in _ROWS}
 
+_FALLING_MODES = {"filter_over_blocking": "filter_disabled", "agent_loop": "tool_failures"}
+"""The mode of a drift downwards, for the modes of signals that mean another failure if they fall."""
+
 _RANKS: Mapping[str, int] = {mode.name: rank for rank, mode in enumerate(_ROWS)}
 
 
 def failure_mode_of(drift: Drift) -> FailureMode:
     """Return the failure mode of one drift.
 
-    A filter that triggers less often than normal is not over-blocking, because it no longer blocks. A name from a newer
-    version of detect that is not in the table is ``unknown``.
+    A filter that triggers less often than normal is not over-blocking, because it no longer blocks. An agent that makes
+    fewer tool calls than normal does not loop, because it no longer uses its tools. A name from a newer version of
+    detect that is not in the table is ``unknown``.
     """
-    if drift.failure_mode == "filter_over_blocking" and drift.side == "down":
-        return MODES["filter_disabled"]
-    return MODES.get(drift.failure_mode, MODES["unknown"])
+    name = _FALLING_MODES.get(drift.failure_mode) if drift.side == "down" else None
+    return MODES.get(name or drift.failure_mode, MODES["unknown"])
 
 
 def recognise_failure_mode(

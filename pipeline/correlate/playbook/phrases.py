@@ -31,6 +31,12 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "duplicates": ("sends", "sent", "{} of records more than once"),
     "unusable_field": ("sends", "sent", "{} of values in an unusable form"),
     "dead_letters": ("sends", "sent", "{} of records that cannot be used"),
+    "cost": ("costs", "cost", "{} per request in the currency of its records"),
+    "retries": ("makes", "made", "{} per request"),
+    "tool_error": ("gets", "got", "errors from tools in {} of requests"),
+    "tool_calls": ("makes", "made", "{} to tools per request"),
+    "steps": ("takes", "took", "{} per request"),
+    "context_fraction": ("uses", "used", "{} of its context window"),
     "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
 }
 """For each signal: the verb in the present and past tense, and the phrase that contains the number."""

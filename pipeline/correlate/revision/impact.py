@@ -26,6 +26,10 @@ _IMPACT_BY_MODE: Mapping[str, str] = {
     "retrieval_quality": "has answered without finding the information that it should use",
     "unusable_records": "may have had failures that were not noticed",
     "context_window_misuse": "has cut answers short",
+    "tool_failures": "has answered without the systems that it should use",
+    "agent_loop": "has taken too long for some requests, and may not have completed them",
+    "retry_storm": "has been slow to answer",
+    "cost_increase": "has cost more to run than it should, while requests may have been answered as usual",
 }
 
 _IMPACT_BY_FAMILY: Mapping[Family, str] = {

@@ -49,6 +49,11 @@ def test_a_filter_that_triggers_less_often_is_disabled_and_not_over_blocking():
     assert failure_mode_of(drift("filter_triggered", side="down")).name == "filter_disabled"
 
 
+def test_an_agent_that_makes_fewer_tool_calls_does_not_loop_but_lacks_its_tools():
+    assert failure_mode_of(drift("tool_calls", side="up")).name == "agent_loop"
+    assert failure_mode_of(drift("tool_calls", side="down")).name == "tool_failures"
+
+
 def test_a_mode_that_the_table_lacks_is_unknown():
     assert failure_mode_of(drift(failure_mode="quantum_decoherence")).name == "unknown"
 
@@ -115,6 +120,25 @@ def test_cut_off_answers_with_longer_inputs_are_an_exhausted_token_budget():
 def test_cut_off_answers_that_are_longer_are_one_too():
     assert mode(cut_off(), drift("length", side="up")) == "token_budget_exhaustion"
     assert mode(cut_off(), drift("length", side="down")) == "verbosity_drift"
+
+
+def test_longer_inputs_that_fill_more_of_the_window_exhaust_nothing():
+    fuller = drift("context_fraction", normal=0.3, now=0.5)
+    assert mode(fuller, longer()) == "context_window_misuse"
+    assert mode(fuller, longer(), cut_off()) == "token_budget_exhaustion"
+
+
+def test_slow_and_expensive_requests_of_a_looping_agent_are_a_loop():
+    steps = drift("steps", normal=3.0, now=12.0, effect=0.4, effect_kind="rank_shift")
+    cost = drift("cost", normal=0.01, now=0.04)
+    for contracts in ((slow(), steps), (cost, steps), (steps, slow(), cost)):
+        assert mode(*contracts) == "agent_loop"
+    incident = only(cost, steps)
+    assert (incident.severity, incident.severity_rule) == ("P2", "budget_burning")
+
+
+def test_a_loop_over_a_failing_tool_is_a_tool_failure():
+    assert mode(drift("steps", normal=3.0, now=12.0), drift("tool_error", normal=0.01, now=0.1)) == "tool_failures"
 
 
 def test_errors_with_longer_inputs_are_one_and_are_throttled():
