@@ -47,7 +47,7 @@ def read_elements(value: bytes | None, *, bytes_max: int) -> Iterator[Element]:
     try:
         content = parse_json(value)
     except ValueError as error:
-        yield Element(None, value, None, *_describe_error(value, error))
+        yield Element(None, value, None, *describe_json_error(value, error))
         return
     if isinstance(content, dict):
         yield Element(None, value, content)
@@ -85,6 +85,15 @@ def _unwrap(element: Any) -> Any:
         return element
 
 
+def describe_json_error(value: bytes, error: ValueError) -> tuple[DeadLetterReason, str]:
+    """Return the reason why bytes are not JSON, as a code and as a sentence without text of the bytes."""
+    try:
+        value.decode()
+    except UnicodeDecodeError as wrong:
+        return "not_utf8", f"byte {wrong.start} is not UTF-8: send JSON in UTF-8"
+    return "not_json", f"the message is not JSON: {error}"
+
+
 def _read_element(index: int, element: Any) -> Element:
     content = dump_json(element)
     if isinstance(element, dict):
@@ -107,14 +116,6 @@ def _find_problem(value: bytes | None, bytes_max: int) -> tuple[DeadLetterReason
     if not value.strip(BLANK):
         return "empty", "the message contains only whitespace" if value else "the message contains no bytes"
     return None
-
-
-def _describe_error(value: bytes, error: ValueError) -> tuple[DeadLetterReason, str]:
-    try:
-        value.decode()
-    except UnicodeDecodeError as wrong:
-        return "not_utf8", f"byte {wrong.start} is not UTF-8: send JSON in UTF-8"
-    return "not_json", f"the message is not JSON: {error}"
 
 
 def _json_type(value: Any) -> str:

@@ -16,6 +16,7 @@ DeadLetterReason = Literal[
     "too_large",
     "not_utf8",
     "not_json",
+    "not_otlp",
     "not_an_object",
     "array_in_array",
     "subject_missing",

@@ -5,8 +5,9 @@ This package imports no other step.
 
 from pipeline.intake.mapping import FieldMapping, MappedRecord
 from pipeline.intake.preview import Preview, preview_messages
-from pipeline.intake.settings import IntakeSettings, MappingSettings
+from pipeline.intake.settings import IntakeSettings, MappingSettings, TopicSettings
 from pipeline.intake.step import IntakeStep
+from pipeline.intake.telemetry import TelemetryMapping, TelemetryRecord
 
 __all__ = [
     "FieldMapping",
@@ -15,5 +16,8 @@ __all__ = [
     "MappedRecord",
     "MappingSettings",
     "Preview",
+    "TelemetryMapping",
+    "TelemetryRecord",
+    "TopicSettings",
     "preview_messages",
 ]

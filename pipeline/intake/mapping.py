@@ -147,31 +147,42 @@ class FieldMapping:
         rule = self._subject_rule.sources if self._subject_rule else ()
         return frozenset((*(source.text for source, _ in self._mapped), *rule))
 
-    def values(self, source: Mapping[str, Any]) -> Iterator[MappedValue]:
-        """Yield the field, the path and the value of everything that is mapped, before any conversion."""
+    def values(self, source: Mapping[str, Any], named: Mapping[str, Any] | None = None) -> Iterator[MappedValue]:
+        """Yield the field, the path and the value of everything that is mapped, before any conversion.
+
+        The parameters are those of :meth:`read`.
+        """
         for path, mapped in self._mapped:
             if (value := path.find(source)) is not None:
                 yield MappedValue(mapped, path.text, value)
-        for name, value in source.items():
-            named = self._by_name.get(name)
-            if named is not None:
-                yield MappedValue(named, name, value)
+        for name, value in (source if named is None else named).items():
+            found = self._by_name.get(name)
+            if found is not None:
+                yield MappedValue(found, name, value)
             elif isinstance(value, dict):
                 yield from self._values_of_section(name, value)
 
-    def read(self, source: Mapping[str, Any], *, default_time_ms: int | None = None) -> MappedRecord:
+    def read(
+        self,
+        source: Mapping[str, Any],
+        *,
+        named: Mapping[str, Any] | None = None,
+        default_time_ms: int | None = None,
+    ) -> MappedRecord:
         """Map one object. Content never raises an error.
 
         Parameters
         ----------
         source
-            A JSON object, or the cells of a row by column.
+            A JSON object, the cells of a row by column, or the attributes of a span by name.
+        named
+            The object whose names are those of fields; the source itself if None.
         default_time_ms
             Time of the record, in Unix milliseconds, if the source has none.
         """
         record: dict[str, Any] = {"subject": None, "timestamp": None}
         mapped_record = MappedRecord(record)
-        for mapped, path, value in self.values(source):
+        for mapped, path, value in self.values(source, named):
             if mapped.is_absent(value):
                 continue
             converted, reason = mapped.convert(value)

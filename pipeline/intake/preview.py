@@ -1,13 +1,14 @@
 """Preview of messages: each object as it would be read, and what would be left out, without text that may be a prompt."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.dead_letters import VALUE_BYTES_MAX
-from pipeline.intake.mapping import MappedRecord
+from pipeline.intake.mapping import MappedRecord, MappedValue
 from pipeline.intake.settings import TopicSettings
 from pipeline.intake.step import TopicMapping
+from pipeline.intake.telemetry import TelemetryMapping, find_sources, is_read
 from pipeline.json_elements import read_elements
 from pipeline.step import InputMessage
 
@@ -33,7 +34,9 @@ class PreviewedObject:
     mapped
         The record; None if the message is not an object.
     problem
-        Why there is no record; empty if there is one.
+        Why there is no record; empty if there is one, or if there need not be one.
+    skipped
+        Why there need not be a record, such as for a span of an agent; empty otherwise.
     """
 
     message: InputMessage
@@ -42,6 +45,7 @@ class PreviewedObject:
     unusable: list[tuple[str, str, str, str]] = field(default_factory=list)
     mapped: MappedRecord | None = None
     problem: str = ""
+    skipped: str = ""
 
 
 @dataclass(slots=True)
@@ -54,23 +58,46 @@ class Preview:
     @property
     def record_count(self) -> int:
         """Number of objects that become records."""
-        return sum(not shown.problem for shown in self.objects)
+        return sum(not (shown.problem or shown.skipped) for shown in self.objects)
 
 
 def preview_messages(messages: Iterable[InputMessage], settings: TopicSettings) -> Preview:
     """Map messages as the intake step does, and note every value."""
-    mapping = TopicMapping(settings)
     preview = Preview()
-    for message in messages:
-        for element in read_elements(message.value, bytes_max=VALUE_BYTES_MAX):
-            shown = PreviewedObject(message, element.index, problem=element.detail)
-            preview.objects.append(shown)
-            if element.fields is not None:
-                read = _show(shown, element.fields, mapping)
-                for name, value in _leaves(element.fields, mapping.fields.sources):
-                    if name not in read and (name in preview.left_out or len(preview.left_out) < NAMES_MAX):
-                        preview.left_out.setdefault(name, set()).add(describe_value(value))
+    if settings.format == "json":
+        mapping = TopicMapping(settings)
+        for message in messages:
+            _preview_objects(preview, message, mapping)
+    else:
+        telemetry = TelemetryMapping(settings, every_attribute=True)
+        for message in messages:
+            _preview_telemetry(preview, message, telemetry)
     return preview
+
+
+def _preview_objects(preview: Preview, message: InputMessage, mapping: TopicMapping) -> None:
+    for element in read_elements(message.value, bytes_max=VALUE_BYTES_MAX):
+        shown = PreviewedObject(message, element.index, problem=element.detail)
+        preview.objects.append(shown)
+        if element.fields is not None:
+            mapped = mapping.read(element.fields, message)
+            shown.mapped, shown.problem = mapped, mapped.problem or ""
+            read = _show(shown, mapping.fields.values(element.fields))
+            _note_left_out(preview, element.fields, mapping.fields.sources, read)
+
+
+def _preview_telemetry(preview: Preview, message: InputMessage, mapping: TelemetryMapping) -> None:
+    for candidate, found in mapping.read_candidates(message.value, bytes_max=VALUE_BYTES_MAX):
+        shown = PreviewedObject(message, found.index, problem=found.detail, skipped=found.skipped)
+        preview.objects.append(shown)
+        if candidate.mapped is None:
+            continue
+        shown.mapped = candidate.mapped
+        names = dict(find_sources(candidate.attributes))
+        values = mapping.fields.values(candidate.attributes, candidate.fields)
+        _show(shown, (value._replace(source=names.get(value.source, value.source)) for value in values))
+        unread = {name: value for name, value in candidate.attributes.items() if not is_read(name)}
+        _note_left_out(preview, unread, mapping.fields.sources, ())
 
 
 def describe_value(value: Any) -> str:
@@ -92,12 +119,10 @@ def describe_value(value: Any) -> str:
     return f"object with {len(value)} fields" if isinstance(value, dict) else str(value)
 
 
-def _show(shown: PreviewedObject, fields: Mapping[str, Any], mapping: TopicMapping) -> set[str]:
+def _show(shown: PreviewedObject, values: Iterable[MappedValue]) -> set[str]:
     """Fill in the values and the problems of an object. Return the sources that are read."""
     read = set()
-    mapped = mapping.read(fields, shown.message)
-    shown.mapped, shown.problem = mapped, mapped.problem or ""
-    for target, source, value in mapping.fields.values(fields):
+    for target, source, value in values:
         read.add(source)
         if target.is_absent(value):
             continue
@@ -107,6 +132,13 @@ def _show(shown: PreviewedObject, fields: Mapping[str, Any], mapping: TopicMappi
         else:
             shown.unusable.append((source, target.name, reason, describe_value(value)))
     return read
+
+
+def _note_left_out(preview: Preview, content: Mapping[str, Any], sources: frozenset[str], read: Container[str]) -> None:
+    """Note the values of an object that are not read."""
+    for name, value in _leaves(content, sources):
+        if name not in read and (name in preview.left_out or len(preview.left_out) < NAMES_MAX):
+            preview.left_out.setdefault(name, set()).add(describe_value(value))
 
 
 def _leaves(content: Mapping[str, Any], sources: frozenset[str], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -110,6 +110,11 @@ class MappingSettings(BaseModel):
 class TopicSettings(MappingSettings):
     """One topic that intake reads, and the mapping of its messages."""
 
+    format: Literal["json", "otlp_spans", "otlp_logs"] = Field(
+        default="json",
+        description="Format of the messages: json, or what the OpenTelemetry Collector writes for spans (otlp_spans) and log "
+        "records (otlp_logs), in Protobuf or JSON.",
+    )
     sampled: Literal["", "tail"] = Field(
         default="",
         description='Kind of sampling: "tail" if the topic contains a sample that depends on the outcome, such as all errors and a few '
@@ -123,6 +128,10 @@ class TopicSettings(MappingSettings):
 
     @model_validator(mode="after")
     def _has_one_time(self) -> Self:
+        if self.message_time and self.format != "json":
+            raise ValueError(
+                f"message_time = true: messages of the format {self.format} contain their times; remove it"
+            )
         times = [text for text in self.map if parse_field_source(text).field.name == "timestamp"]
         if self.message_time and times:
             raise ValueError(f'map "{times[0]}": message_time = true already sets the time; remove one of them')

@@ -1,10 +1,12 @@
-"""The intake step: JSON messages of other services become records, which are keyed by their subject."""
+"""The intake step: messages of other services become records, which are keyed by their subject."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from pipeline.dead_letters import VALUE_BYTES_MAX, dead_letter
 from pipeline.intake.mapping import FieldMapping, MappedRecord
 from pipeline.intake.settings import TopicSettings
+from pipeline.intake.telemetry import TelemetryMapping
 from pipeline.json_elements import read_elements
 from pipeline.lenient_json import dump_json
 from pipeline.step import InputMessage, OutputMessage
@@ -15,7 +17,7 @@ from schemas.topics import RECORDS
 class IntakeStep:
     """The step for one partition of all input topics. It has no state.
 
-    Every object becomes a record or a dead letter.
+    Every object becomes a record or a dead letter. A span or log record may also be nothing to read.
 
     Parameters
     ----------
@@ -26,7 +28,10 @@ class IntakeStep:
     """
 
     def __init__(self, topics: Mapping[str, TopicSettings], partition_of: Callable[[bytes], int]) -> None:
-        self._topics = {name: TopicMapping(settings) for name, settings in topics.items()}
+        self._topics = {
+            name: TopicMapping(settings) if settings.format == "json" else TelemetryMapping(settings)
+            for name, settings in topics.items()
+        }
         self._partition_of = partition_of
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
@@ -34,19 +39,14 @@ class IntakeStep:
         yield from (f"the part {key!r} of the state is discarded: intake has no state" for key, _ in parts)
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
-        """Map the objects of messages to records."""
-        outputs = []
+        """Map messages to records."""
+        outputs: list[OutputMessage] = []
         for message in messages:
             mapping = self._topics[message.topic]
-            for element in read_elements(message.value, bytes_max=VALUE_BYTES_MAX):
-                reason, detail = element.reason, element.detail
-                if element.fields is not None:
-                    mapped = mapping.read(element.fields, message)
-                    if mapped.reason is None:
-                        outputs.append(self._record(mapped))
-                        continue
-                    reason, detail = mapped.reason, mapped.problem or ""
-                outputs.append(dead_letter("intake", message, reason, detail, index=element.index))
+            if isinstance(mapping, TelemetryMapping):
+                outputs += self._read_telemetry(mapping, message)
+            else:
+                outputs += self._read_objects(mapping, message)
         return outputs
 
     def control(self, message: InputMessage) -> list[OutputMessage]:  # noqa: ARG002  intake has no control topic
@@ -68,13 +68,31 @@ class IntakeStep:
         """Do nothing."""
         return []
 
-    def _record(self, mapped: MappedRecord) -> OutputMessage:
-        key = mapped.record["subject"].encode()
-        return OutputMessage(RECORDS, key, dump_json(mapped.record), self._partition_of(key))
+    def _read_objects(self, mapping: "TopicMapping", message: InputMessage) -> Iterator[OutputMessage]:
+        for element in read_elements(message.value, bytes_max=VALUE_BYTES_MAX):
+            reason, detail = element.reason, element.detail
+            if element.fields is not None:
+                mapped = mapping.read(element.fields, message)
+                if mapped.reason is None:
+                    yield self._record(mapped.record)
+                    continue
+                reason, detail = mapped.reason, mapped.problem or ""
+            yield dead_letter("intake", message, reason, detail, index=element.index)
+
+    def _read_telemetry(self, mapping: TelemetryMapping, message: InputMessage) -> Iterator[OutputMessage]:
+        for found in mapping.read(message.value, bytes_max=VALUE_BYTES_MAX):
+            if found.record is not None:
+                yield self._record(found.record)
+            elif found.reason is not None:
+                yield dead_letter("intake", message, found.reason, found.detail, index=found.index)
+
+    def _record(self, record: dict[str, Any]) -> OutputMessage:
+        key = record["subject"].encode()
+        return OutputMessage(RECORDS, key, dump_json(record), self._partition_of(key))
 
 
 class TopicMapping:
-    """The mapping of the messages of one topic."""
+    """The mapping of the JSON messages of one topic."""
 
     def __init__(self, settings: TopicSettings) -> None:
         self.fields = FieldMapping(settings)

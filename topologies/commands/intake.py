@@ -57,7 +57,7 @@ def check_command(topic: str, count: int, mapping: "MappingSettings", configurat
         echo(f"{topic} has no messages yet")
         return
     _print(topic, len(messages), preview)
-    if preview.record_count < len(preview.objects) or any(shown.unusable for shown in preview.objects):
+    if any(shown.problem or shown.unusable for shown in preview.objects):
         raise click.exceptions.Exit(1)
 
 
@@ -81,14 +81,19 @@ def _print(topic: str, message_count: int, preview: "Preview") -> None:
         for name, kinds in sorted(preview.left_out.items()):
             echo(f"  {name:<{width}}  {_join_kinds(kinds)}")
         echo("")
-    without, objects = len(preview.objects) - preview.record_count, len(preview.objects)
+    objects, skipped = len(preview.objects), sum(bool(shown.skipped) for shown in preview.objects)
+    without = objects - preview.record_count - skipped
     echo(f"{topic}: {message_count} messages with {objects} objects; {preview.record_count} become records")
+    if skipped:
+        echo(f"{skipped} are not read: they describe no request")
     if without:
         echo(f"{without} would become dead letters: see the reasons above")
 
 
 def _print_objects(preview: "Preview") -> None:
     for shown in preview.objects:
+        if shown.skipped:
+            continue
         place = f"partition {shown.message.partition}, offset {shown.message.offset}"
         place += "" if shown.index is None else f", element {shown.index}"
         if shown.problem or shown.mapped is None:

@@ -1,0 +1,133 @@
+"""Decoding of export requests in Protobuf, the default encoding of the Kafka exporter of the OpenTelemetry Collector."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from pipeline.intake.telemetry.otlp import (
+    LEVELS_MAX,
+    LOG_EVENTS,
+    SPAN_EVENTS,
+    AttributeSelection,
+    TelemetryEvent,
+    TelemetryItem,
+    UnreadableExportError,
+    check_count,
+)
+from pipeline.lenient_json import NOT_FINITE
+
+
+def decode_spans(value: bytes, selection: AttributeSelection) -> list[TelemetryItem]:
+    """Decode an ``ExportTraceServiceRequest``.
+
+    Raises
+    ------
+    UnreadableExportError
+        If the bytes are no such request, or if it has too many spans.
+    """
+    try:
+        request = ExportTraceServiceRequest.FromString(value)
+    except DecodeError:
+        raise _not_protobuf("ExportTraceServiceRequest") from None
+    scopes = [(found.resource, scope.spans) for found in request.resource_spans for scope in found.scope_spans]
+    check_count(sum(len(spans) for _, spans in scopes), "spans")
+    items = []
+    for resource, spans in scopes:
+        shared = _read_attributes(resource.attributes, selection)
+        items += [_read_span(span, shared, selection) for span in spans]
+    return items
+
+
+def decode_logs(value: bytes, selection: AttributeSelection) -> list[TelemetryItem]:
+    """Decode an ``ExportLogsServiceRequest``.
+
+    Raises
+    ------
+    UnreadableExportError
+        If the bytes are no such request, or if it has too many log records.
+    """
+    try:
+        request = ExportLogsServiceRequest.FromString(value)
+    except DecodeError:
+        raise _not_protobuf("ExportLogsServiceRequest") from None
+    scopes = [(found.resource, scope.log_records) for found in request.resource_logs for scope in found.scope_logs]
+    check_count(sum(len(logs) for _, logs in scopes), "log records")
+    items = []
+    for resource, logs in scopes:
+        shared = _read_attributes(resource.attributes, selection)
+        items += [_read_log(log, shared, selection) for log in logs]
+    return items
+
+
+def _not_protobuf(name: str) -> UnreadableExportError:
+    return UnreadableExportError("not_otlp", f"the message is not a complete {name} in Protobuf")
+
+
+def _read_span(span: Span, resource: dict[str, Any], selection: AttributeSelection) -> TelemetryItem:
+    return TelemetryItem(
+        resource,
+        _read_attributes(span.attributes, selection),
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        span.parent_span_id.hex(),
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        span.status.code == Status.STATUS_CODE_ERROR,
+        span.trace_state,
+        [
+            TelemetryEvent(event.name, _read_attributes(event.attributes, selection), event.time_unix_nano)
+            for event in span.events
+            if event.name in SPAN_EVENTS
+        ],
+    )
+
+
+def _read_log(log: LogRecord, resource: dict[str, Any], selection: AttributeSelection) -> TelemetryItem:
+    attributes = _read_attributes(log.attributes, selection)
+    old_name = attributes.get("event.name")
+    name = log.event_name or (old_name if isinstance(old_name, str) else "")
+    return TelemetryItem(
+        resource,
+        attributes,
+        log.trace_id.hex(),
+        log.span_id.hex(),
+        end_ns=log.time_unix_nano or log.observed_time_unix_nano,
+        name=name,
+        body=_read_value(log.body, 0) if name in LOG_EVENTS else None,
+    )
+
+
+def _read_attributes(attributes: Iterable[KeyValue], selection: AttributeSelection) -> dict[str, Any]:
+    names, prefixes = selection.names, selection.prefixes
+    if names is None:
+        return {attribute.key: _read_value(attribute.value, 0) for attribute in attributes}
+    return {
+        name: _read_value(attribute.value, 0)
+        for attribute in attributes
+        if (name := attribute.key) in names or name.startswith(prefixes)
+    }
+
+
+def _read_value(value: AnyValue, level: int) -> Any:
+    kind = value.WhichOneof("value")
+    if kind == "string_value":
+        return value.string_value
+    if kind == "int_value":
+        return value.int_value
+    if kind == "double_value":
+        return value.double_value if math.isfinite(value.double_value) else NOT_FINITE
+    if kind == "bool_value":
+        return value.bool_value
+    if level < LEVELS_MAX:
+        if kind == "array_value":
+            return [_read_value(item, level + 1) for item in value.array_value.values]
+        if kind == "kvlist_value":
+            return {item.key: _read_value(item.value, level + 1) for item in value.kvlist_value.values}
+    return None

@@ -1,0 +1,1 @@
+"""Tests of spans and log records as a source of records."""
