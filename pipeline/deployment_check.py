@@ -4,7 +4,7 @@ The command ``driftwire deployed`` and everything that receives deployments over
 """
 
 from pipeline.detect.signals import catalogue
-from pipeline.wording import did_you_mean
+from pipeline.wording import PROBLEMS_MAX, did_you_mean
 from schemas.deployment import Deployment
 
 CUSTOM_PREFIX = "custom."
@@ -42,9 +42,8 @@ def find_problems(deployment: Deployment) -> list[str]:
     ['expect_shift: unknown signal "lenght"; did you mean "length"? A custom signal is named "custom.lenght"', \
 'from_version and to_version are the same: "v1"']
     """
-    problems = [
-        f"expect_shift: {describe_unknown_signal(name)}" for name in deployment.expect_shift if not is_signal(name)
-    ]
+    unknown = [name for name in deployment.expect_shift if not is_signal(name)]
+    problems = [f"expect_shift: {describe_unknown_signal(name)}" for name in unknown[:PROBLEMS_MAX]]
     if deployment.to_version is not None and deployment.from_version == deployment.to_version:
         problems.append(f'from_version and to_version are the same: "{deployment.to_version}"')
     return problems

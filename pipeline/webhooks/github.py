@@ -29,6 +29,7 @@ def read_github(settings: WebhookSettings, request: WebhookRequest) -> WebhookRe
             "deployment_id": f"github:{require_text(payload, 'repository', 'full_name')}:{require_text(deployment, 'id')}",
             "timestamp": find_object(payload, "deployment_status").get("created_at"),
             "kind": "code",
+            "name": require_text(payload, "repository", "full_name"),
             "environment": deployment.get("environment"),
             "to_version": require_text(deployment, "sha"),
             "summary": deployment.get("description"),

@@ -33,13 +33,16 @@ class WebhookRequest:
     ----------
     headers
         By name in lower case.
+    body
+        The body as it was received.
     payload
-        The JSON object in the body.
+        The JSON object in the body, or in the data of the body if it is a CloudEvent.
     now_ms
         Time of arrival, in Unix milliseconds.
     """
 
     headers: Mapping[str, str]
+    body: bytes
     payload: dict[str, Any]
     now_ms: int
 

@@ -6,8 +6,13 @@ To add a publisher, add a file with its reader and one row here, and its proof i
 from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.decoding import Unreadable, decode_object
+from pipeline.webhooks.argocd import read_argocd
+from pipeline.webhooks.cdevents import read_cdevents
 from pipeline.webhooks.entries import Condition
+from pipeline.webhooks.generic import read_generic
 from pipeline.webhooks.github import read_github
+from pipeline.webhooks.langfuse import read_langfuse
+from pipeline.webhooks.launchdarkly import read_launchdarkly
 from pipeline.webhooks.request import WebhookRefused, WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookKind, WebhookSettings
 from pipeline.webhooks.signatures import check_sender
@@ -16,7 +21,12 @@ PAYLOAD_BYTES_MAX = 1_048_576
 """Maximum size of a body, in bytes."""
 
 READERS: dict[WebhookKind, Callable[[WebhookSettings, WebhookRequest], WebhookResult]] = {
+    "argocd": read_argocd,
+    "cdevents": read_cdevents,
+    "generic": read_generic,
     "github": read_github,
+    "langfuse": read_langfuse,
+    "launchdarkly": read_launchdarkly,
 }
 """The reader of the payload of each publisher."""
 
@@ -56,7 +66,7 @@ def read_webhook(
         raise WebhookRefused(400, f"{payload.detail}: let the publisher send application/json")
     if not _meets_conditions(settings, payload):
         return WebhookResult(ignored="the payload does not meet the conditions of the key when")
-    return READERS[settings.kind](settings, WebhookRequest(headers, payload, now_ms))
+    return READERS[settings.kind](settings, WebhookRequest(headers, body, payload, now_ms))
 
 
 def _meets_conditions(settings: WebhookSettings, payload: dict[str, object]) -> bool:

@@ -1,0 +1,34 @@
+"""Argo CD: what its notifications send with the template and trigger in ``docs/connect.md``.
+
+The payload has the last entry of the application's history. Its id is the identity of the change: Argo CD notifies
+again after each sync, and a sync that deploys nothing adds no entry.
+
+Sources: https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/services/webhook/,
+https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/triggers/
+"""
+
+from pipeline.webhooks.changes import report_change, require_text
+from pipeline.webhooks.request import WebhookRequest, WebhookResult
+from pipeline.webhooks.settings import WebhookSettings
+
+
+def read_argocd(settings: WebhookSettings, request: WebhookRequest) -> WebhookResult:
+    """Return the deployments of a notification."""
+    payload = request.payload
+    application, revision = require_text(payload, "application"), require_text(payload, "revision")
+    before = payload.get("previous_revision") or None
+    if before == revision:
+        return WebhookResult(ignored="the revision was deployed before, so nothing has changed")
+    return report_change(
+        settings,
+        request,
+        {
+            "deployment_id": f"argocd:{require_text(payload, 'namespace')}/{application}:{require_text(payload, 'id')}",
+            "timestamp": payload.get("deployed_at"),
+            "kind": "code",
+            "name": application,
+            "from_version": before,
+            "to_version": revision,
+            "author": payload.get("author") or None,
+        },
+    )
