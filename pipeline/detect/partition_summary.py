@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import PART_KINDS, PARTITION, read_partition_counts
 from pipeline.detect.stream import StreamSummary, is_summary_part, summarize_stream
-from pipeline.state import PartStore
+from pipeline.state import Part, PartStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,12 @@ class PartitionSummary:
 def is_needed(kind: str, item: str) -> bool:
     """Return whether parts with this kind and item are needed for the summary. Most of the state is not."""
     return kind == PARTITION.kind or is_summary_part(kind, item)
+
+
+def find_subjects(keys: Iterable[bytes]) -> set[str]:
+    """Return the subjects of a partition, from the keys of the parts that :func:`is_needed` selects."""
+    parts = (Part.from_key(key)[0] for key in keys)
+    return {part.name for part in parts if part.kind == "stream"}
 
 
 def summarize_partition(entries: Iterable[tuple[bytes, bytes]], settings: DetectSettings) -> PartitionSummary:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import click
 from pydantic import ValidationError
 
+from pipeline.deployment_check import find_problems
 from schemas.deployment import Deployment, DeploymentKind
 from schemas.timestamp import format_timestamp
 from schemas.topics import DEPLOYMENTS
@@ -18,6 +19,7 @@ from topologies.commands.options import author_option, now_ms, usage_error
 from topologies.commands.parameter_types import PastTime
 from topologies.commands.running_options import cluster_options
 from topologies.kafka import Cluster, write_message
+from topologies.status import find_unseen_subjects
 from topologies.terminal import echo
 
 
@@ -69,7 +71,8 @@ def command(
 ) -> None:
     """Record a deployment.
 
-    Specify its scope with --subject, --environment or --provider. At least one of these options is required.
+    Specify its scope with --subject, --environment or --provider. At least one of these options is required. Prints a
+    warning if detect has read no records of the subject.
     """
     if not any(fields[scope] for scope in ("subject", "environment", "provider")):
         raise click.UsageError("the scope of the deployment is missing: add --subject, --environment or --provider")
@@ -85,10 +88,15 @@ def command(
         )
     except ValidationError as error:
         raise usage_error(error) from error
+    if problems := find_problems(deployment):
+        raise click.UsageError("; ".join(problems))
     asyncio.run(write_message(cluster, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json()))
     if report is not None:
         report.write_bytes(deployment.to_json() + b"\n")
     echo(_summary_line(deployment))
+    if deployment.subject is not None:
+        for warning in asyncio.run(find_unseen_subjects(cluster, [deployment.subject])):
+            echo(f"WARNING: {warning}", err=True)
 
 
 def _summary_line(deployment: Deployment) -> str:

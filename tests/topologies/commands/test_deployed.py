@@ -81,6 +81,14 @@ def test_deployments_without_an_id_get_different_ids(broker):
         (("--kind", "prompt"), "add --subject, --environment or --provider"),
         (("--kind", "prompt", "--subject", "a\nb"), "subject: String should match pattern"),
         (("--kind", "prompt", "--subject", "bot", "--id", ""), "deployment_id: String should have at least 1"),
+        (
+            ("--kind", "prompt", "--subject", "bot", "--expect-shift", "length", "--expect-shift", "refusde"),
+            'expect_shift: unknown signal "refusde"; did you mean "refused"?',
+        ),
+        (
+            ("--kind", "prompt", "--subject", "bot", "--from", "v2", "--to", "v2"),
+            'from_version and to_version are the same: "v2"',
+        ),
         (("--kind", "prompt", "--subject", "bot", "--at", "yesterday"), "RFC 3339 with an offset"),
         (
             ("--kind", "prompt", "--subject", "bot", "--at", "2999-01-01T00:00:00Z"),
@@ -106,3 +114,9 @@ def test_a_release_of_the_service_is_written(broker):
     result = run(broker.cluster, "--subject", "bot", "--kind", "code", "--to", "9f2c", "--id", name)
     assert result.exit_code == 0, result.output
     assert [(one.kind, one.to_version) for one in written(broker.cluster, name)] == [("code", "9f2c")]
+
+
+@pytest.mark.parametrize("signal", ["throughput_ratio", "silence", "custom.toxicity"])
+def test_derived_and_custom_signals_can_be_expected_to_shift(signal):
+    result = run(Cluster("127.0.0.1:1"), "--kind", "prompt", "--subject", "bot", "--expect-shift", signal)
+    assert isinstance(result.exception, BrokerUnreachable)

@@ -17,6 +17,7 @@ from schemas.topics import BASELINES, RECORDS, checkpoints_topic
 from tests.pipeline.detect.streams import message
 from tests.pipeline.detect.test_partition_summary import values
 from tests.topologies.worker_under_test import WorkerUnderTest
+from topologies.commands.deployed import command as deployed
 from topologies.commands.status import command
 from topologies.errors import DriftwireError
 from topologies.kafka.client import write_message
@@ -31,6 +32,14 @@ def status(broker, *arguments, expected=0):
     result = CliRunner().invoke(command, options, catch_exceptions=False, env={"COLUMNS": "200"})
     assert result.exit_code == expected
     return result.output
+
+
+def deployment_warning(broker, subject):
+    """Record a deployment, and return the warning about its subject."""
+    arguments = ["--subject", subject, "--kind", "prompt", "--author", "ci", "--bootstrap", broker.bootstrap]
+    result = CliRunner().invoke(deployed, arguments, catch_exceptions=False)
+    assert (result.exit_code, result.stdout[:8]) == (0, "deployed")
+    return result.stderr
 
 
 async def as_json(broker, *arguments):
@@ -64,6 +73,7 @@ async def write(broker, *sent, transaction=False):
 async def test_records_are_seen_before_while_and_after_detect_runs(empty_broker, tmp_path):
     nothing = await asyncio.to_thread(status, empty_broker)
     assert nothing == f"no records yet at {empty_broker.bootstrap}: send one, as docs/connect.md shows\n"
+    assert await asyncio.to_thread(deployment_warning, empty_broker, "bto") == ""
 
     await write(empty_broker, record(0, refused=False))
     text = await asyncio.to_thread(status, empty_broker)
@@ -77,6 +87,9 @@ async def test_records_are_seen_before_while_and_after_detect_runs(empty_broker,
         first = await wait_for(empty_broker, lambda found: found["records"] == 1)
         (subject,) = first["subjects"]
         assert (subject["subject"], subject["state"], subject["records"]) == ("bot", "learning", 1)
+        warning = await asyncio.to_thread(deployment_warning, empty_broker, "bto")
+        assert warning == 'WARNING: detect has read no records of "bto" yet; did you mean "bot"?\n'
+        assert await asyncio.to_thread(deployment_warning, empty_broker, "bot") == ""
         assert first["waiting"] == []
         repeated = record(1, refused=False)
         await write(empty_broker, repeated, repeated, record(2, length="nine"), b"{", record(3), transaction=True)
