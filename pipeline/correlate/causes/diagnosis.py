@@ -49,8 +49,8 @@ class Diagnosis:
     """The diagnosis of an incident.
 
     ``earlier_deployments`` went live in the look-back window, up to the detection. ``later_deployments`` went live
-    between the detection and the resolution (or now). ``reverted_ids`` maps the id of each later rollback to the id of
-    the deployment that it reverts. ``known_good`` is the version to roll back to, and ``traffic_split`` is the split of
+    between the detection and the resolution (or now). ``reverted_ids`` maps the key of each later rollback (see
+    :meth:`DeploymentHistory.key`) to the id of the deployment that it reverts. ``known_good`` is the version to roll back to, and ``traffic_split`` is the split of
     the traffic between versions. ``rollback`` and ``kill_switch_use`` are the deployments that contained the incident,
     if any.
     """
@@ -136,7 +136,18 @@ def _in_effect(deployments: Sequence[Deployment], started_at: int) -> list[Deplo
 def _find_cause(suspects: Sequence[Suspect], deployments: Iterable[Deployment]) -> Deployment | None:
     """Return the most likely cause if it is a deployment, or None."""
     clear = clear_suspect(suspects)
-    return next((change for change in deployments if clear and change.deployment_id == clear.deployment_id), None)
+    return next((change for change in deployments if clear is not None and _is_named(change, clear)), None)
+
+
+def _is_named(change: Deployment, suspect: Suspect) -> bool:
+    """Return whether a suspect is this deployment. Deployments of several scopes and kinds can have one id."""
+    return (change.deployment_id, change.kind, change.timestamp, change.from_version, change.to_version) == (
+        suspect.deployment_id,
+        suspect.kind,
+        suspect.at,
+        suspect.from_version,
+        suspect.to_version,
+    )
 
 
 def _reverted_ids(earlier: Iterable[Deployment], later: Sequence[Deployment]) -> dict[str, str]:
@@ -146,7 +157,7 @@ def _reverted_ids(earlier: Iterable[Deployment], later: Sequence[Deployment]) ->
         # A rollback can refer to a deployment that is no longer stored.
         reverted_id = deployment.rollback_of or (None if reverted is None else reverted.deployment_id)
         if reverted_id is not None:
-            reverted_ids[deployment.deployment_id] = reverted_id
+            reverted_ids[DeploymentHistory.key(deployment)] = reverted_id
     return reverted_ids
 
 

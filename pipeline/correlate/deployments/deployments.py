@@ -49,11 +49,17 @@ class ServedTraffic:
 
 
 class DeploymentHistory:
-    """Store of the deployments that arrived last, at most ``limit``, in order of event time."""
+    """Store of the deployments that arrived last, at most ``limit``, in order of event time.
+
+    A prompt registry reports a version again when its tags or other labels change. A deployment of a prompt to the
+    version that is live already, without a version before, therefore affects nothing.
+    """
 
     def __init__(self, limit: int) -> None:
         self._deployments = BoundedStore[Deployment](limit)
         self._times: list[tuple[int, str]] = []
+        # The deployments of each prompt in each scope, in order of time.
+        self._prompts: dict[tuple[Any, ...], list[tuple[int, str]]] = defaultdict(list)
 
     def __len__(self) -> int:
         return len(self._deployments)
@@ -77,11 +83,11 @@ class DeploymentHistory:
         if stored == deployment:
             return None
         if stored is not None:
-            self._times.remove((stored.timestamp, key))
-        insort(self._times, (deployment.timestamp, key))
+            self._remove_time(stored, key)
+        self._add_time(deployment, key)
         dropped = self._deployments.add(key, deployment)
         for dropped_key, old in dropped:
-            self._times.remove((old.timestamp, dropped_key))
+            self._remove_time(old, dropped_key)
         return [dropped_key for dropped_key, _ in dropped]
 
     def affecting(self, served: ServedTraffic, first_ms: int, last_ms: int) -> Iterator[Deployment]:
@@ -89,7 +95,7 @@ class DeploymentHistory:
         first, end = bisect_left(self._times, (first_ms, "")), bisect_left(self._times, (last_ms + 1, ""))
         for index in range(first, end):
             deployment = self._deployments.get(self._times[index][1])
-            if deployment is not None and served.is_affected_by(deployment):
+            if deployment is not None and served.is_affected_by(deployment) and not self._is_live_already(deployment):
                 yield deployment
 
     def declares(self, drift: Drift, served: ServedTraffic, until_ms: int) -> bool:
@@ -115,8 +121,30 @@ class DeploymentHistory:
         deployment = Deployment.model_validate(state["deployment"])
         key = self.key(deployment)
         self._deployments.restore(int(state["arrival"]), key, deployment)
-        insort(self._times, (deployment.timestamp, key))
+        self._add_time(deployment, key)
         return key
+
+    def _add_time(self, deployment: Deployment, key: str) -> None:
+        insort(self._times, (deployment.timestamp, key))
+        if deployment.kind == "prompt":
+            insort(self._prompts[_prompt_of(deployment)], (deployment.timestamp, key))
+
+    def _remove_time(self, deployment: Deployment, key: str) -> None:
+        self._times.remove((deployment.timestamp, key))
+        if deployment.kind == "prompt":
+            times = self._prompts[_prompt_of(deployment)]
+            times.remove((deployment.timestamp, key))
+            if not times:
+                del self._prompts[_prompt_of(deployment)]
+
+    def _is_live_already(self, deployment: Deployment) -> bool:
+        """Return whether a deployment installs the version of a prompt that the deployment before it installed."""
+        if deployment.kind != "prompt" or deployment.to_version is None or deployment.from_version is not None:
+            return False
+        times = self._prompts[_prompt_of(deployment)]
+        index = bisect_left(times, (deployment.timestamp, self.key(deployment)))
+        before = self._deployments.get(times[index - 1][1]) if index else None
+        return before is not None and before.to_version == deployment.to_version
 
 
 class RollbackIndex:
@@ -185,6 +213,10 @@ class RollbackIndex:
 def component_of(deployment: Deployment) -> Component:
     """Return the component that a deployment changes: kind, name and owning subject."""
     return (deployment.kind, deployment.name, deployment.subject)
+
+
+def _prompt_of(deployment: Deployment) -> tuple[Any, ...]:
+    return (deployment.name, *deployment.scope)
 
 
 def version_labels(deployment: Deployment) -> list[str]:

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import ClassVar, Literal
 
 from pipeline.correlate.causes import Diagnosis
-from pipeline.correlate.deployments import describe_change
+from pipeline.correlate.deployments import DeploymentHistory, describe_change
 from pipeline.correlate.incidents import IncidentState
 from schemas.deployment import Deployment
 from schemas.incident import LogEntry, Severity
@@ -50,7 +50,7 @@ class ChangeFreeze:
     def log_line(self, deployment: Deployment, diagnosis: Diagnosis) -> LogEntry:
         """Return the running-log line for a deployment after the detection."""
         at, change = deployment.timestamp, _describe(deployment)
-        reverted_id = diagnosis.reverted_ids.get(deployment.deployment_id)
+        reverted_id = diagnosis.reverted_ids.get(DeploymentHistory.key(deployment))
         if reverted_id is not None:
             return LogEntry(at=at, event="rollback", text=f"rolled back: {change} reverts {reverted_id}")
         if deployment == diagnosis.rollback:
@@ -74,7 +74,8 @@ def breaks_freeze(deployment: Deployment, incident: IncidentState, diagnosis: Di
     """
     if deployment.kind == "provider_status" or deployment in (diagnosis.rollback, diagnosis.kill_switch_use):
         return False
-    return not incident.was_contained(deployment.timestamp) and deployment.deployment_id not in diagnosis.reverted_ids
+    is_rollback = DeploymentHistory.key(deployment) in diagnosis.reverted_ids
+    return not is_rollback and not incident.was_contained(deployment.timestamp)
 
 
 def _describe(deployment: Deployment) -> str:

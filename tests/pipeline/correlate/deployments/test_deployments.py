@@ -290,6 +290,91 @@ def test_a_rollback_of_a_shared_id_reverts_the_deployment_of_its_own_subject():
     assert [index.is_reverted(one) for one in both] == [False, True]
 
 
+def test_the_rollback_of_a_suspect_is_that_of_its_own_scope_and_not_of_another_with_its_id():
+    shared = {"kind": "code", "from_version": "9f2b", "to_version": "9f2c"}
+    environment = deployment("release-7", before_s=25, subject=None, environment="production", **shared)
+    incident = only(environment, deployment("release-7"), drift(environment="production"))
+    assert (incident.suspects[0].deployment_id, incident.suspects[0].kind) == ("release-7", "prompt")
+    [rollback] = [step for step in incident.containment if step.action == "rollback"]
+    assert rollback.to_version == "v41"
+
+
+def test_a_deployment_with_the_id_of_a_rollback_still_breaks_the_freeze():
+    back = deployment("release-8", before_s=-60, from_version="v42", to_version="v41")
+    other = {"kind": "index", "from_version": "i-1", "to_version": "i-2"}
+    environment = deployment("release-8", before_s=-60, subject=None, environment="production", **other)
+    failure = drift(environment="production")
+    assert only(deployment(), failure, back, tick(START + 2 * MINUTE)).freeze_broken_by == []
+    assert only(deployment(), failure, back, environment, tick(START + 2 * MINUTE)).freeze_broken_by == ["release-8"]
+
+
+def test_a_deployment_of_several_subjects_that_is_sent_again_is_stored_once_per_subject():
+    sent = deployment("release-7").to_json().replace(b'"support-bot"', b'["support-bot", "search"]')
+    step = CorrelateStep(CorrelateSettings())
+    step.step(kafka([sent], topic=DEPLOYMENTS))
+    first = {key for key, _ in step.changed() if key.startswith(b"deployment/")}
+    assert len(first) == 2
+    step.step(kafka([sent], topic=DEPLOYMENTS, first_offset=1))
+    assert [key for key, _ in step.changed() if key.startswith(b"deployment/")] == []
+
+
+# prompts that are live already
+
+
+def moved(deployment_id, before_s, version, **fields):
+    """A move of a prompt's label to a version, as Langfuse reports it."""
+    values = {"name": "critic", "from_version": None, "to_version": version}
+    return deployment(deployment_id, before_s=before_s, **(values | fields))
+
+
+def test_a_prompt_that_is_live_already_changes_nothing_in_any_order_of_arrival():
+    moves = [moved("a", 40, "3"), moved("b", 30, "4"), moved("c", 20, "4"), moved("d", 10, "4"), moved("e", 5, "3")]
+    for seed in range(10):
+        history = DeploymentHistory(10)
+        for move in random.Random(seed).sample(moves, len(moves)):
+            history.add(move)
+        assert ids(history) == ["a", "b", "e"]
+        assert ids(history, START - 25 * SECOND) == ["e"]
+
+
+def test_a_prompt_is_live_for_its_own_name_subject_and_environment():
+    history = DeploymentHistory(10)
+    for number, fields in enumerate(({}, {"name": "other"}, {"environment": "production"}, {"environment": "staging"})):
+        history.add(moved(f"d-{number}", 40 - number, "3", **fields))
+    assert ids(history) == ["d-0", "d-1", "d-2", "d-3"]
+
+
+@pytest.mark.parametrize("fields", [{"kind": "code"}, {"from_version": "2"}, {"to_version": None}])
+def test_other_deployments_of_a_version_are_changes(fields):
+    history = DeploymentHistory(10)
+    for before_s in (40, 30):
+        history.add(moved(f"d-{before_s}", before_s, "3").model_copy(update=fields))
+    assert ids(history) == ["d-40", "d-30"]
+
+
+def test_a_prompt_is_a_change_again_once_the_earlier_one_is_corrected():
+    history = DeploymentHistory(10)
+    history.add(moved("a", 40, "3"))
+    history.add(moved("b", 30, "3"))
+    assert ids(history) == ["a"]
+    history.add(moved("a", 40, "2"))
+    assert ids(history) == ["a", "b"]
+
+
+def test_a_prompt_is_a_change_again_once_the_earlier_one_is_dropped():
+    history = DeploymentHistory(2)
+    for name, before_s in (("a", 40), ("b", 30), ("c", 20)):
+        history.add(moved(name, before_s, "3"))
+    assert ids(history) == ["b"]
+
+
+def test_a_prompt_that_is_live_already_is_no_suspect_and_breaks_no_freeze():
+    old, again = moved("d-41", 90_000, "3"), moved("d-42", 20, "3")
+    assert only(old, again, drift()).suspects == []
+    late = moved("d-43", -60, "3")
+    assert only(old, drift(), late, tick(START + 2 * MINUTE)).freeze_broken_by == []
+
+
 def test_a_deployment_without_a_scope_affects_everything():
     unscoped = deployment(subject=None, kind="dependency", from_version=None, to_version="2")
     suspect = only(unscoped, drift()).suspects[0]
