@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.correlate.deployments import KnownGood, RollbackIndex, ServedTraffic, find_rollback
+from pipeline.correlate.deployments import DeploymentHistory, KnownGood, RollbackIndex, ServedTraffic, find_rollback
 from pipeline.review.drift_history import DriftHistory
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
@@ -71,17 +71,15 @@ class Material:
             if drift.drift_id in drift_ids
             or (drift.subject == incident.subject and drift.started_at <= end and drift.updated_at >= begin)
         }
-        newest = {(deployment.deployment_id, deployment.scope): deployment for deployment in deployments}
-        affecting = [
-            deployment
-            for deployment in newest.values()
-            if served.is_affected_by(deployment) and begin <= deployment.timestamp <= end
-        ]
+        sent = list(deployments)
+        history = DeploymentHistory(max(len(sent), 1))
+        for deployment in sent:
+            history.add(deployment)
         evidence = [drift for drift in states.values() if drift.drift_id in drift_ids]
         return cls(
             ordered,
             tuple(sorted(states.values(), key=lambda drift: (drift.updated_at, drift.drift_id, drift.sequence))),
-            tuple(sorted(affecting, key=lambda deployment: (deployment.timestamp, deployment.deployment_id))),
+            tuple(history.affecting(served, begin, end)),
             _select_baseline(baselines, evidence, incident.subject),
         )
 

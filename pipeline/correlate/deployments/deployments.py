@@ -94,9 +94,11 @@ class DeploymentHistory:
         """Yield the deployments from ``first_ms`` to ``last_ms`` that affect this traffic, in order of time."""
         first, end = bisect_left(self._times, (first_ms, "")), bisect_left(self._times, (last_ms + 1, ""))
         for index in range(first, end):
-            deployment = self._deployments.get(self._times[index][1])
-            if deployment is not None and served.is_affected_by(deployment) and not self._is_live_already(deployment):
-                yield deployment
+            key = self._times[index][1]
+            deployment = self._deployments.get(key)
+            if deployment is None or not served.is_affected_by(deployment) or self._is_live_already(deployment, key):
+                continue
+            yield deployment
 
     def declares(self, drift: Drift, served: ServedTraffic, until_ms: int) -> bool:
         """Return whether a drift is a first use that a deployment declared no later than ``until_ms``.
@@ -137,12 +139,12 @@ class DeploymentHistory:
             if not times:
                 del self._prompts[_prompt_of(deployment)]
 
-    def _is_live_already(self, deployment: Deployment) -> bool:
+    def _is_live_already(self, deployment: Deployment, key: str) -> bool:
         """Return whether a deployment installs the version of a prompt that the deployment before it installed."""
         if deployment.kind != "prompt" or deployment.to_version is None or deployment.from_version is not None:
             return False
         times = self._prompts[_prompt_of(deployment)]
-        index = bisect_left(times, (deployment.timestamp, self.key(deployment)))
+        index = bisect_left(times, (deployment.timestamp, key))
         before = self._deployments.get(times[index - 1][1]) if index else None
         return before is not None and before.to_version == deployment.to_version
 
