@@ -31,7 +31,7 @@ def rows():
 
 def test_the_page_has_a_row_for_each_row_of_the_tables():
     expected = list(rows())
-    found = [line for line in PAGE.splitlines() if line.startswith("| ") and line.endswith(") |")]
+    found = [line for line in PAGE.splitlines() if line.startswith("| ") and line.endswith("-11) |")]
     assert found == expected
 
 
