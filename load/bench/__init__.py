@@ -4,6 +4,6 @@ This package may import world, harness and traffic.
 """
 
 from load.bench.detect_benchmark import DetectBenchmark, run_benchmark
-from load.bench.intake_benchmark import run_intake_benchmark
+from load.bench.intake_benchmark import run_intake_benchmark, run_telemetry_benchmark
 
-__all__ = ["DetectBenchmark", "run_benchmark", "run_intake_benchmark"]
+__all__ = ["DetectBenchmark", "run_benchmark", "run_intake_benchmark", "run_telemetry_benchmark"]

@@ -9,8 +9,10 @@ from statistics import median
 from typing import Any
 
 import orjson
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from load.bench.machine import describe_machine
+from load.bench.telemetry_messages import write_spans
 from pipeline.intake import IntakeSettings, IntakeStep
 from pipeline.step import RawMessage
 from schemas.timestamp import format_timestamp
@@ -59,19 +61,31 @@ class IntakeBenchmark:
 
 
 def run_intake_benchmark(seed: int, records: int) -> IntakeBenchmark:
-    """Measure the step on messages of one record each, such as a service of a language model logs."""
+    """Measure the step on messages of one JSON object each, such as a service of a language model logs."""
     generator = random.Random(seed)
-    messages = [RawMessage(TOPIC, 0, number, START_MS, None, _message(generator, number)) for number in range(records)]
-    values = [message.value or b"" for message in messages]
-    settings = IntakeSettings.model_validate({"topics": {TOPIC: SETTINGS}})
-    step = IntakeStep(settings.topics, lambda key: choose_partition(key, PARTITIONS))
+    values = [_message(generator, number) for number in range(records)]
+    return _measure(values, SETTINGS, orjson.loads, records)
 
-    def parse() -> None:
+
+def run_telemetry_benchmark(seed: int, records: int) -> IntakeBenchmark:
+    """Measure the step on export requests of OpenTelemetry in Protobuf, with 100 inference spans each."""
+    values = write_spans(random.Random(seed), START_MS, records)
+    return _measure(values, {"format": "otlp_spans"}, ExportTraceServiceRequest.FromString, records)
+
+
+def _measure(
+    values: list[bytes], settings: dict[str, Any], parse: Callable[[bytes], object], records: int
+) -> IntakeBenchmark:
+    messages = [RawMessage(TOPIC, 0, number, START_MS, None, value) for number, value in enumerate(values)]
+    topics = IntakeSettings.model_validate({"topics": {TOPIC: settings}}).topics
+    step = IntakeStep(topics, lambda key: choose_partition(key, PARTITIONS))
+
+    def parse_all() -> None:
         for value in values:
-            orjson.loads(value)
+            parse(value)
 
     rounds = [
-        (_processor_us(parse, records), _processor_us(lambda: step.step(messages), records)) for _ in range(ROUNDS)
+        (_processor_us(parse_all, records), _processor_us(lambda: step.step(messages), records)) for _ in range(ROUNDS)
     ]
     return IntakeBenchmark(
         records=records,

@@ -41,19 +41,21 @@ def detect(*, seed: int, records: int, json_file: Path | None) -> None:
 
 @command.command("intake")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the messages.")
-@click.option("--records", type=click.IntRange(100), default=20_000, show_default=True, help="Number of messages.")
+@click.option("--records", type=click.IntRange(100), default=20_000, show_default=True, help="Number of records.")
 @json_option
 def intake(*, seed: int, records: int, json_file: Path | None) -> None:
     """Measure the processor time of the intake step per record, compared with only parsing the same bytes.
 
-    Runs both in one process, without Kafka, in five rounds, and reports the medians.
+    The messages are JSON objects, and then spans of OpenTelemetry in Protobuf. Runs both in one process, without Kafka,
+    in five rounds, and reports the medians.
     """
-    from load.bench import run_intake_benchmark  # noqa: PLC0415  slow to import, and --help needs none of it
+    from load.bench import run_intake_benchmark, run_telemetry_benchmark  # noqa: PLC0415  slow to import
 
-    benchmark = run_intake_benchmark(seed, records)
-    echo(
-        f"{benchmark.records} messages of {benchmark.bytes_per_record:.0f} bytes (seed {seed}): "
-        f"parse {benchmark.parse_us:.1f} us, intake {benchmark.intake_us:.1f} us per record, "
-        f"ratio {benchmark.ratio:.1f}"
-    )
-    write_json(json_file, benchmark.to_json())
+    benchmarks = {"json": run_intake_benchmark(seed, records), "otlp_spans": run_telemetry_benchmark(seed, records)}
+    for form, benchmark in benchmarks.items():
+        echo(
+            f"{form}: {benchmark.records} records of {benchmark.bytes_per_record:.0f} bytes (seed {seed}): "
+            f"parse {benchmark.parse_us:.1f} us, intake {benchmark.intake_us:.1f} us per record, "
+            f"ratio {benchmark.ratio:.1f}"
+        )
+    write_json(json_file, {form: benchmark.to_json() for form, benchmark in benchmarks.items()})

@@ -90,7 +90,7 @@ def _preview_telemetry(preview: Preview, message: InputMessage, mapping: Telemet
     for candidate, found in mapping.read_candidates(message.value, bytes_max=VALUE_BYTES_MAX):
         shown = PreviewedObject(message, found.index, problem=found.detail, skipped=found.skipped)
         preview.objects.append(shown)
-        if candidate.mapped is None:
+        if candidate.mapped is None or found.skipped:
             continue
         shown.mapped = candidate.mapped
         names = dict(find_sources(candidate.attributes))

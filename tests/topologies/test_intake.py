@@ -15,13 +15,15 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.partitioner import DefaultPartitioner
 
 from schemas.topics import DEAD_LETTERS, RECORDS
+from tests.pipeline.intake.telemetry.builders import Span, spans_message
 from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.configuration import Configuration, write_configuration
 from topologies.intake import choose_partition
 from topologies.runtime.faust_transport import CoPartitionedAssignor
 
 AT = "2026-11-24T03:12:00.123Z"
-PARTITIONS = {"shop.requests": 5, "search.requests": 2}
+PARTITIONS = {"shop.requests": 5, "search.requests": 2, "otlp_spans": 3}
+SPANS_PER_MESSAGE = 8
 SUBJECTS = 7
 
 
@@ -30,7 +32,9 @@ def settings(bootstrap, app_id, topics=tuple(PARTITIONS)):
     return Configuration.model_validate(
         {
             "kafka": {"bootstrap": bootstrap, "app_id": app_id, "checkpoint_interval_s": 0.3, "session_timeout_s": 3},
-            "intake": {"topics": dict.fromkeys(topics, mapping)},
+            "intake": {
+                "topics": {topic: {"format": topic} if topic == "otlp_spans" else mapping for topic in topics},
+            },
         }
     )
 
@@ -84,6 +88,19 @@ async def consumer_partitions(consumer, topic):
     raise AssertionError(f"there is no topic {topic}")
 
 
+def messages(topic, numbers):
+    """Return a message per number, or one export request per ``SPANS_PER_MESSAGE`` numbers."""
+    if topic != "otlp_spans":
+        return [message(number) for number in numbers]
+    starts = range(numbers.start, numbers.stop, SPANS_PER_MESSAGE)
+    return [spans_message(*map(span, range(start, start + SPANS_PER_MESSAGE))) for start in starts]
+
+
+def span(number):
+    attributes = {"gen_ai.operation.name": "chat", "gen_ai.response.id": str(number), "gen_ai.input.messages": "Hi"}
+    return Span(attributes | {"service.name": f"app-{number % SUBJECTS}"})
+
+
 def message(number):
     return json.dumps({"app": f"app-{number % SUBJECTS}", "n": number, "took": 0.5, "at": AT, "prompt": "Hi"}).encode()
 
@@ -104,7 +121,7 @@ def test_every_message_becomes_one_record_through_kills(empty_broker, tmp_path):
         one.wait_for_output("intake: ")
         for _ in range(8):
             for topic in PARTITIONS:
-                asyncio.run(send(bootstrap, topic, [message(number) for number in range(total, total + 400)]))
+                asyncio.run(send(bootstrap, topic, messages(topic, range(total, total + 400))))
                 total += 400
             time.sleep(generator.uniform(0.0, 1.5))
             victim = generator.choice([one, two])
@@ -114,15 +131,18 @@ def test_every_message_becomes_one_record_through_kills(empty_broker, tmp_path):
         records = asyncio.run(read_all(bootstrap, RECORDS, total, timeout_s=120))
         letters = asyncio.run(read_all(bootstrap, DEAD_LETTERS, 1))
         assert [one.stop(), two.stop()] == [0, 0]
-    counts = Counter(json.loads(record.value)["request_id"] for record in records)
+    counts = Counter(str(json.loads(record.value)["request_id"]) for record in records)
     assert len(counts) == total
     assert set(counts.values()) == {1}
     assert [json.loads(letter.value)["reason"] for letter in letters] == ["not_json"]
     assert json.loads(letters[0].value)["step"] == "intake"
     for record in records:
         content = json.loads(record.value)
-        assert content.keys() == {"subject", "timestamp", "request_id", "infrastructure"}
-        assert content["infrastructure"] == {"latency_ms": 500.0}
+        is_span = "error" in content["infrastructure"]
+        assert content.keys() - {"versions", "environment"} == {"subject", "timestamp", "request_id", "infrastructure"}
+        assert content["infrastructure"] == (
+            {"latency_ms": 1000.0, "error": False} if is_span else {"latency_ms": 500.0}
+        )
         assert record.key == content["subject"].encode()
         assert record.partition == choose_partition(record.key, 4)
 

@@ -34,9 +34,17 @@ def command() -> None:
     show_default=True,
     help="Number of latest messages to show.",
 )
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["json", "otlp_spans", "otlp_logs"]),
+    help="Format of the messages: json, or spans or log records of OpenTelemetry.  [default: that of the configuration]",
+)
 @mapping_options
 @configuration_options
-def check_command(topic: str, count: int, mapping: "MappingSettings", configuration: "Configuration") -> None:
+def check_command(
+    topic: str, count: int, form: str | None, mapping: "MappingSettings", configuration: "Configuration"
+) -> None:
     """Show the latest messages of a topic as intake would read them.
 
     The mapping comes from the options, or from intake.topics in the configuration if there are no options. For each
@@ -46,7 +54,7 @@ def check_command(topic: str, count: int, mapping: "MappingSettings", configurat
     from pipeline.intake import preview_messages  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.kafka import read_topic  # noqa: PLC0415
 
-    settings = _find_settings(topic, mapping, configuration)
+    settings = _find_settings(topic, form, mapping, configuration)
 
     async def read() -> "list[InputMessage]":
         return [message async for message in read_topic(configuration.kafka.cluster, topic, latest=count)]
@@ -61,14 +69,18 @@ def check_command(topic: str, count: int, mapping: "MappingSettings", configurat
         raise click.exceptions.Exit(1)
 
 
-def _find_settings(topic: str, mapping: "MappingSettings", configuration: "Configuration") -> "IntakeSettings":
+def _find_settings(
+    topic: str, form: str | None, mapping: "MappingSettings", configuration: "Configuration"
+) -> "IntakeSettings":
     """Return settings with the topic, by the options if there are any."""
     from pipeline.intake import IntakeSettings, MappingSettings  # noqa: PLC0415
 
-    if mapping == MappingSettings() and topic in configuration.intake.topics:
+    configured = configuration.intake.topics.get(topic)
+    if configured is not None and form in (None, configured.format) and mapping == MappingSettings():
         return configuration.intake
+    chosen = form or (configured.format if configured is not None else "json")
     try:
-        return IntakeSettings.model_validate({"topics": {topic: mapping.model_dump()}})
+        return IntakeSettings.model_validate({"topics": {topic: {"format": chosen} | mapping.model_dump()}})
     except ValueError as error:
         raise click.UsageError(one_line(error)) from None
 

@@ -67,13 +67,16 @@ class Answer:
         else:
             self.is_hidden = True
 
-    def output(self) -> dict[str, Any]:
-        """Return the fields of the section ``output``. An answer of tool calls alone has no length."""
+    def output(self, *, is_refused: bool) -> dict[str, Any]:
+        """Return the fields of the section ``output``.
+
+        An answer of tool calls alone has no length, and a refusal without text has neither a length nor emptiness.
+        """
         fields: dict[str, Any] = {}
         has_other = self.is_other or bool(self.tool_calls)
         if has_other and not self.visible_length:
             fields["empty"] = False
-        elif self.text_length is not None and not self.is_hidden:
+        elif self.text_length is not None and not self.is_hidden and (self.visible_length or not is_refused):
             fields["length"] = self.text_length
             fields["empty"] = self.visible_length == 0
         if self.tool_calls is not None:

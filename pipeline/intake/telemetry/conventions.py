@@ -92,6 +92,8 @@ SYNONYMS: tuple[Synonym, ...] = (
     Synonym("output_tokens", "gen_ai.usage.output_tokens", GENAI),
     Synonym("output_tokens", "gen_ai.usage.completion_tokens", GENAI_OLD),
     Synonym("output_tokens", "llm.token_count.completion", OPENINFERENCE),
+    Synonym("cost", "llm.cost.total", OPENINFERENCE),
+    Synonym("cost", "gen_ai.cost.total_cost", LITELLM),
     Synonym("time_to_first_token_ms", "gen_ai.response.time_to_first_chunk", GENAI, "s"),
     Synonym("time_to_first_token_ms", "gen_ai.latency.time_to_first_token", VLLM, "s"),
     Synonym("error_type", "error.type", OTEL),

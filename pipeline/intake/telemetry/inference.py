@@ -110,11 +110,13 @@ def _copied_values(attributes: Mapping[str, Any]) -> Iterator[tuple[tuple[str, .
 def _add_output(output: dict[str, Any], attributes: Mapping[str, Any]) -> None:
     reasons = read_reasons(output.pop("finish_reason", None))
     answer = read_answer(attributes)
-    output.update(answer.output())
+    is_refused = answer.is_refusal or is_refusal(reasons)
+    # OpenInference writes no text of a refusal, so such an answer is not known to be empty.
+    output.update(answer.output(is_refused=is_refused))
     if reasons:
         output["finish_reason"] = reasons[0]
-    if reasons or answer.is_refusal:
-        output["refused"] = answer.is_refusal or is_refusal(reasons)
+    if reasons or is_refused:
+        output["refused"] = is_refused
 
 
 def _find_exception(item: TelemetryItem) -> Any:

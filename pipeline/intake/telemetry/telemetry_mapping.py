@@ -287,10 +287,10 @@ def _read_log(index: int, log: TelemetryItem) -> TelemetryCandidate:
         fields = read_evaluation(log.attributes)
     elif log.name == DETAILS_EVENT:
         answer = read_answer(log.attributes)
-        output = answer.output() | ({"refused": True} if answer.is_refusal else {})
+        output = answer.output(is_refused=answer.is_refusal) | ({"refused": True} if answer.is_refusal else {})
         fields = {"output": output} if output else {}
     elif log.name == CHOICE_EVENT:
-        output = read_choice(log.body).output()
+        output = read_choice(log.body).output(is_refused=False)
         fields = {"output": output} if output else {}
     else:
         return _skipped(index, "it is no event of a request")

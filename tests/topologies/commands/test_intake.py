@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from click.testing import CliRunner
 
+from tests.pipeline.intake.telemetry.builders import Span, spans_message
 from topologies.cli import command
 
 pytestmark = pytest.mark.kafka
@@ -21,13 +22,17 @@ def check(broker, *arguments):
 
 
 async def send(bootstrap, topic, *contents):
+    await send_values(bootstrap, topic, *(json.dumps(content).encode() for content in contents))
+
+
+async def send_values(bootstrap, topic, *values):
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     await admin.create_topics([NewTopic(topic, 3, 1)])
     await admin.close()
     async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
-        for number, content in enumerate(contents):
-            await producer.send_and_wait(topic, json.dumps(content).encode(), partition=number % 3)
+        for number, value in enumerate(values):
+            await producer.send_and_wait(topic, value, partition=number % 3)
 
 
 def message(number, **changes):
@@ -68,6 +73,28 @@ def test_the_mapping_of_the_configuration_is_used_without_options(broker, tmp_pa
     assert result.exit_code == 0, result.output
     assert "infrastructure.latency_ms = 30000.0" in result.output
     assert "record of x at" in result.output
+
+
+def test_spans_are_shown_as_they_would_be_read(broker):
+    chat = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.usage.input_tokens": 812,
+        "gen_ai.input.messages": "secret",
+        "app.tenant": "acme",
+    }
+    value = spans_message(Span(chat), Span({"http.request.method": "POST"}), Span(chat, trace_id="00" * 16))
+    asyncio.run(send_values(broker.bootstrap, "check.spans", value))
+    arguments = ("--topic", "check.spans", "--format", "otlp_spans", "--map", "app.tenant=segment.tenant")
+    result = check(broker, *arguments)
+    assert result.exit_code == 1
+    assert "partition 0, offset 0, element 0: record of shop-chat at 2026-11-24T03:12:01.000Z" in result.output
+    assert "gen_ai.usage.input_tokens    infrastructure.input_tokens = 812" in result.output
+    assert "app.tenant                   segment.tenant = acme" in result.output
+    assert "gen_ai.input.messages  text of 6 characters" in result.output
+    assert "element 2: no record: span 2 has no valid trace id" in result.output
+    assert "check.spans: 1 messages with 3 objects; 1 become records" in result.output
+    assert "1 are not read: they describe no request" in result.output
+    assert "secret" not in result.output
 
 
 @pytest.mark.parametrize(

@@ -240,9 +240,7 @@ CALL = {"type": "tool_call", "name": "search", "arguments": {"text": "secret"}}
 )  # fmt: skip
 def test_an_answer_is_measured_and_not_copied(attributes, expected):
     (record,) = read_spans(Span({"gen_ai.operation.name": "chat"} | attributes))
-    output = record.get("output", {})
-    expected = {name: value for name, value in expected.items() if name in output or name != "tool_calls"}
-    assert output == expected
+    assert record.get("output", {}) == expected
 
 
 @pytest.mark.parametrize(
@@ -301,6 +299,18 @@ def test_an_unusable_value_is_counted_and_not_copied():
     (record,) = read_spans(Span(GENAI | {"gen_ai.usage.input_tokens": "secret", "gen_ai.request.model": "x" * 300}))
     assert record["infrastructure"]["input_tokens"] == ""
     assert record["versions"]["model"] == {}
+
+
+def test_a_refusal_without_text_is_not_called_empty():
+    attributes = {"openinference.span.kind": "LLM", "llm.finish_reason": "content_filter"}
+    (record,) = read_spans(Span(attributes | {"llm.output_messages.0.message.role": "assistant"}))
+    assert record["output"] == {"tool_calls": 0, "finish_reason": "content_filter", "refused": True}
+
+
+@pytest.mark.parametrize(("attribute", "cost"), [("llm.cost.total", 0.002), ("gen_ai.cost.total_cost", 0.003)])
+def test_the_cost_is_read(attribute, cost):
+    (record,) = read_spans(Span(GENAI | {attribute: cost}))
+    assert record["infrastructure"]["cost"] == cost
 
 
 def inference(span_id, parent_id=""):
