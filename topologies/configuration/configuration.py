@@ -19,6 +19,7 @@ from schemas.topics import DEPLOYMENTS
 from topologies.configuration.problems import format_problem
 from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import DriftwireError
+from topologies.http_settings import HttpSettings
 from topologies.kafka import Cluster
 from topologies.kafka_address import check_kafka_address
 from topologies.kafka_security import SecuritySettings
@@ -122,6 +123,7 @@ class Configuration(BaseModel):
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     broker: BrokerSettings = Field(default_factory=BrokerSettings)
     intake: IntakeSettings = Field(default_factory=IntakeSettings)
+    http: HttpSettings | None = None
     detect: DetectSettings = Field(default_factory=DetectSettings)
     correlate: CorrelateSettings = Field(default_factory=CorrelateSettings)
     route: RouteSettings = Field(default_factory=RouteSettings)
@@ -179,9 +181,10 @@ def load_configuration(path: Path | None) -> Configuration:
         details = error.errors(include_url=False)
         raise ConfigurationError([f"{path}: {format_problem(Configuration, detail)}" for detail in details]) from error
     security = configuration.kafka.security
-    if problems := [*unknown_signals(configuration.correlate.sla), *security.problems()]:
+    http = configuration.http or HttpSettings()
+    if problems := [*unknown_signals(configuration.correlate.sla), *security.problems(), *http.problems()]:
         raise ConfigurationError([f"{path}: {line}" for line in problems])
-    for line in security.warnings(path):
+    for line in [*security.warnings(path), *http.warnings()]:
         echo(f"{path}: {line}", err=True)
     return configuration
 
