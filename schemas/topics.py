@@ -106,6 +106,7 @@ TOPICS: tuple[Topic, ...] = (
         written_by=("people, by driftwire", "http"),
         read_by=("correlate", "route"),
         append_time=True,
+        optional_for=("http",),
     ),
     Topic(
         BASELINES,

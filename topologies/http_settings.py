@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.intake import MappingSettings
+from pipeline.webhooks import WebhookSettings
 from topologies.secret_files import (
     SecurityError,
     is_world_readable,
@@ -26,6 +27,7 @@ PREFIX = "http."
 MEBIBYTE = 1024 * 1024
 
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _SECRETS = ("token_file", "key_file")
 _FILES = ("token_file", "certificate_file", "key_file", "client_ca_file")
 
@@ -98,6 +100,18 @@ class HttpSettings(BaseModel):
         default_factory=TelemetrySettings,
         description="How spans and logs that are sent to /v1/traces and /v1/logs become records.",
     )
+
+    webhooks: dict[str, WebhookSettings] = Field(
+        default_factory=dict, description="Webhooks of other tools, which are received at /v1/webhooks/NAME."
+    )
+
+    @field_validator("webhooks")
+    @classmethod
+    def _have_names(cls, webhooks: dict[str, WebhookSettings]) -> dict[str, WebhookSettings]:
+        for name in webhooks:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f'"{name}" is not a name: use 1 to 100 letters, digits, hyphens and underscores')
+        return webhooks
 
     @field_validator("listen")
     @classmethod

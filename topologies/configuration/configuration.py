@@ -15,7 +15,7 @@ from pipeline.correlate.settings import CorrelateSettings
 from pipeline.detect.settings import DetectSettings
 from pipeline.intake import IntakeSettings
 from pipeline.route import RouteSettings
-from schemas.topics import DEPLOYMENTS
+from schemas.topics import COMMANDS, DEPLOYMENTS
 from topologies.configuration.problems import format_problem
 from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import DriftwireError
@@ -25,6 +25,9 @@ from topologies.kafka_address import check_kafka_address
 from topologies.kafka_security import SecuritySettings
 from topologies.private_files import write_private_file
 from topologies.terminal import echo
+
+WEBHOOKS_WITH_COMMANDS = frozenset({"pagerduty"})
+"""Kinds of webhooks that become commands."""
 
 APP_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -128,8 +131,16 @@ class Configuration(BaseModel):
     correlate: CorrelateSettings = Field(default_factory=CorrelateSettings)
     route: RouteSettings = Field(default_factory=RouteSettings)
 
+    @property
+    def optional_steps(self) -> tuple[str, ...]:
+        """The steps that run only if they are configured, and are configured."""
+        return (*(["intake"] if self.intake.topics else []), *([] if self.http is None else ["http"]))
+
     def optional_topics(self, step: str, *, replay: bool) -> tuple[str, ...]:
         """Return the topics that a step uses only with certain settings, and uses with these."""
+        if step == "http":
+            kinds = {webhook.kind for webhook in self.http.webhooks.values()} if self.http is not None else set()
+            return (COMMANDS,) if WEBHOOKS_WITH_COMMANDS & kinds else ()
         return (DEPLOYMENTS,) if step == "route" and self.route.deployment_receivers and not replay else ()
 
     def input_topics(self, step: str) -> tuple[str, ...]:

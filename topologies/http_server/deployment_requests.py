@@ -1,6 +1,5 @@
 """Deployments in the body of a request: all of them are checked before any is written."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -11,18 +10,12 @@ from pipeline.step import OutputMessage
 from pipeline.wording import one_line
 from schemas.deployment import Deployment
 from schemas.topics import DEPLOYMENTS
+from topologies.http_server.answers import DecodedRequest, RequestContent, json_response
 from topologies.http_server.items import Item, bad_items, read_items
 
 
-def read_deployments(content_type: str, headers: Mapping[str, str], body: bytes, now_ms: int) -> list[OutputMessage]:
+def read_deployments(request: RequestContent) -> DecodedRequest:
     """Return the messages of all deployments of a body. A list of subjects becomes one message per subject.
-
-    Parameters
-    ----------
-    content_type, headers, body
-        As for :func:`read_items`.
-    now_ms
-        Time of arrival, in Unix milliseconds.
 
     Raises
     ------
@@ -31,18 +24,19 @@ def read_deployments(content_type: str, headers: Mapping[str, str], body: bytes,
     """
     deployments: list[Deployment] = []
     problems: list[dict[str, Any]] = []
-    for item in read_items(content_type, headers, body):
+    for item in read_items(request):
         try:
-            found = Deployment.read(item.fields)
+            sent = Deployment.read(item.fields)
         except ValidationError as error:
             problems.append(_problem(item, _first_field(error), f"not a valid deployment: {one_line(error)}"))
             continue
         # The deployments of several subjects differ in nothing else.
-        problems += [_problem(item, "", problem) for problem in _find_problems(found[0], now_ms)]
-        deployments += found
+        problems += [_problem(item, _named_field(found), found) for found in _find_problems(sent[0], request.now_ms)]
+        deployments += sent
     if problems:
         raise bad_items(problems)
-    return [OutputMessage(DEPLOYMENTS, one.deployment_id.encode(), one.to_json()) for one in deployments]
+    outputs = [OutputMessage(DEPLOYMENTS, one.deployment_id.encode(), one.to_json()) for one in deployments]
+    return DecodedRequest(outputs, json_response({"deployments": len(outputs)}))
 
 
 def _find_problems(deployment: Deployment, now_ms: int) -> list[str]:
@@ -52,6 +46,12 @@ def _find_problems(deployment: Deployment, now_ms: int) -> list[str]:
 
 def _problem(item: Item, field: str, message: str) -> dict[str, Any]:
     return item.place | {"field": field, "reason": "contract", "message": message}
+
+
+def _named_field(problem: str) -> str:
+    """Return the field with which a problem begins, or nothing."""
+    name = problem.partition(":")[0]
+    return name if name in Deployment.model_fields else ""
 
 
 def _first_field(error: ValidationError) -> str:

@@ -4,21 +4,31 @@ import asyncio
 import hmac
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 from aiohttp import web
 
-from pipeline.step import OutputMessage
 from topologies.configuration import Configuration
-from topologies.http_server import deployment_requests, items, record_requests
-from topologies.http_server.answers import HttpProblem, HttpResponse, json_response, retry_later
+from topologies.http_server import telemetry_requests
+from topologies.http_server.answers import (
+    DecodedRequest,
+    HttpProblem,
+    HttpResponse,
+    RequestContent,
+    json_response,
+    retry_later,
+)
 from topologies.http_server.backlog import Backlog, BacklogFull
+from topologies.http_server.deployment_requests import read_deployments
+from topologies.http_server.items import CONTENT_TYPES
 from topologies.http_server.message_writer import MessageTooLarge, MessageWriter, WriteFailed
+from topologies.http_server.record_requests import read_records
 from topologies.http_server.request_body import read_body
+from topologies.http_server.webhook_requests import read_webhook_request
 from topologies.http_settings import PREFIX, HttpSettings
 from topologies.secret_files import SecurityError, read_secret_file
 
@@ -32,18 +42,9 @@ RETRY_KAFKA_S = 5
 TOKEN_AGE_MAX_S = 5.0
 """Seconds after which the file of the token is read again."""
 
-WEBHOOKS_PATH = "/v1/webhooks/"
+PATHS = ("/v1/records", "/v1/deployments", "/v1/traces", "/v1/logs", "/v1/webhooks/NAME", "/healthz")
 
 logger = logging.getLogger("driftwire")
-
-Result = TypeVar("Result")
-
-
-class DecodedRequest(NamedTuple):
-    """What a request contains: the messages to write, and the answer after Kafka has them."""
-
-    outputs: list[OutputMessage]
-    response: HttpResponse
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,7 @@ class Endpoint:
     content_types
         Accepted content types. Empty if the sender of the request chooses it.
     read
-        Function that decodes a body, given the content type, the header fields by their names in lower case, and the
-        body.
+        Function that decodes and checks a request.
     has_own_proof
         Whether the sender proves itself by the request instead of a token.
     format_problem
@@ -64,7 +64,7 @@ class Endpoint:
     """
 
     content_types: tuple[str, ...]
-    read: Callable[[str, Mapping[str, str], bytes], DecodedRequest]
+    read: Callable[[RequestContent], DecodedRequest]
     has_own_proof: bool = False
     format_problem: Callable[[str, HttpProblem], HttpResponse] = lambda _, problem: problem.to_json()
 
@@ -88,16 +88,20 @@ class Endpoints:
         self, configuration: Configuration, http: HttpSettings, writer: MessageWriter, *, replay: bool
     ) -> None:
         self._http = http
-        self._detect = configuration.detect
         self._writer = writer
-        self._replay = replay
         self._token = TokenReader(http.token_file) if http.token_file is not None else None
         self._backlog = Backlog(http.waiting_requests_max, http.waiting_bytes_max)
         # One thread: large bodies are decoded one at a time, which bounds the memory.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        records = partial(read_records, configuration.detect, replay=replay)
         self._endpoints = {
-            "/v1/records": Endpoint(items.CONTENT_TYPES, self._read_records),
-            "/v1/deployments": Endpoint(items.CONTENT_TYPES, self._read_deployments),
+            "/v1/records": Endpoint(CONTENT_TYPES, records),
+            "/v1/deployments": Endpoint(CONTENT_TYPES, read_deployments),
+            "/v1/traces": _telemetry_endpoint("traces", configuration, http),
+            "/v1/logs": _telemetry_endpoint("logs", configuration, http),
+        } | {
+            f"/v1/webhooks/{name}": Endpoint((), partial(read_webhook_request, name, settings), has_own_proof=True)
+            for name, settings in http.webhooks.items()
         }
 
     async def respond(self, request: web.BaseRequest) -> web.Response:
@@ -127,8 +131,7 @@ class Endpoints:
         if request.path == "/healthz":
             return await self._health(request)
         if endpoint is None:
-            paths = ", ".join([*self._endpoints, "/healthz"])
-            raise HttpProblem(404, f"there is nothing at this path: the paths are {paths}")
+            raise HttpProblem(404, f"there is nothing at this path: the paths are {', '.join(PATHS)}")
         if request.method != "POST":
             raise HttpProblem(405, "the method is not allowed: use POST", headers={"Allow": "POST"})
         if not endpoint.has_own_proof:
@@ -140,15 +143,17 @@ class Endpoints:
             with self._backlog.admit() as reservation:
                 body = await read_body(request, reservation, bytes_max=self._http.request_bytes_max)
                 headers = {name.lower(): value for name, value in request.headers.items()}
-                decoded = await self._decode(len(body), lambda: endpoint.read(content_type, headers, body))
+                content = RequestContent(content_type, headers, body, int(time.time() * 1000))
+                decoded = await self._decode(endpoint, content)
+                del body, content  # the messages are all that waits for Kafka
                 return await self._write(decoded)
         except BacklogFull:
             raise retry_later(429, "too many requests are waiting: send it again later", RETRY_BUSY_S) from None
 
-    async def _decode(self, size: int, decode: Callable[[], Result]) -> Result:
-        if size <= THREAD_ABOVE_BYTES:
-            return decode()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, decode)
+    async def _decode(self, endpoint: Endpoint, content: RequestContent) -> DecodedRequest:
+        if len(content.body) <= THREAD_ABOVE_BYTES:
+            return endpoint.read(content)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, endpoint.read, content)
 
     async def _write(self, decoded: DecodedRequest) -> HttpResponse:
         if not decoded.outputs:
@@ -194,14 +199,16 @@ class Endpoints:
                 headers={"WWW-Authenticate": "Bearer"},
             )
 
-    def _read_records(self, content_type: str, headers: Mapping[str, str], body: bytes) -> DecodedRequest:
-        now_ms = None if self._replay else _now_ms()
-        outputs, warnings = record_requests.read_records(content_type, headers, body, self._detect, now_ms)
-        return DecodedRequest(outputs, json_response({"records": len(outputs), "warnings": warnings}))
 
-    def _read_deployments(self, content_type: str, headers: Mapping[str, str], body: bytes) -> DecodedRequest:
-        outputs = deployment_requests.read_deployments(content_type, headers, body, _now_ms())
-        return DecodedRequest(outputs, json_response({"deployments": len(outputs)}))
+def _telemetry_endpoint(
+    signal: telemetry_requests.Signal, configuration: Configuration, http: HttpSettings
+) -> Endpoint:
+    mapping = telemetry_requests.telemetry_mapping(signal, http.telemetry, configuration.detect.time_zone)
+    return Endpoint(
+        telemetry_requests.CONTENT_TYPES,
+        partial(telemetry_requests.read_telemetry, signal, mapping),
+        format_problem=telemetry_requests.status_response,
+    )
 
 
 class TokenReader:
@@ -229,10 +236,6 @@ class TokenReader:
                 self._token = b""
             self._read_at = now
         return bool(self._token) and hmac.compare_digest(self._token, token.encode(errors="surrogateescape"))
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 def _safe_path(path: str) -> str:

@@ -18,7 +18,7 @@ from pipeline.cloud_events import is_cloud_event, unwrap_cloud_event
 from pipeline.json_elements import BLANK, Element, read_elements
 from pipeline.lenient_json import dump_json
 from schemas.record import ELEMENTS_MAX
-from topologies.http_server.answers import JSON, HttpProblem
+from topologies.http_server.answers import JSON, HttpProblem, RequestContent
 
 LINES = ("application/x-ndjson", "application/jsonl")
 CLOUD_EVENT = "application/cloudevents+json"
@@ -52,25 +52,17 @@ class Item:
         return _place(self.line, self.index)
 
 
-def read_items(content_type: str, headers: Mapping[str, str], body: bytes) -> list[Item]:
-    """Read all objects of a body.
-
-    Parameters
-    ----------
-    content_type
-        One of :data:`CONTENT_TYPES`.
-    headers
-        Header fields, by their names in lower case.
-    body
-        The body.
+def read_items(request: RequestContent) -> list[Item]:
+    """Read all objects of a body whose content type is one of :data:`CONTENT_TYPES`.
 
     Raises
     ------
     HttpProblem
         If any part of the body is not an object (400), or if there are too many objects (413).
     """
-    if f"{_ATTRIBUTE_PREFIX}specversion" in headers and content_type not in (CLOUD_EVENT, CLOUD_EVENTS):
-        _check_binary_mode(headers)
+    content_type, body = request.content_type, request.body
+    if f"{_ATTRIBUTE_PREFIX}specversion" in request.headers and content_type not in (CLOUD_EVENT, CLOUD_EVENTS):
+        _check_binary_mode(request.headers)
     must_be_events = content_type in (CLOUD_EVENT, CLOUD_EVENTS)
     items: list[Item] = []
     problems: list[dict[str, Any]] = []

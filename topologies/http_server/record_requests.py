@@ -4,7 +4,7 @@ A record that would be a dead letter is refused with its place. A field that det
 answer, and the record is written.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pipeline.detect.fields import find_look_alike
@@ -18,40 +18,40 @@ from pipeline.detect.record_check import (
 from pipeline.detect.settings import DetectSettings
 from pipeline.step import OutputMessage, RawMessage
 from schemas.topics import RECORDS
-from topologies.http_server.answers import PLACES_MAX
+from topologies.http_server.answers import PLACES_MAX, DecodedRequest, RequestContent, json_response
 from topologies.http_server.items import Item, bad_items, read_items
 
 _NO_PARTITION = -1
 
 
-def read_records(
-    content_type: str, headers: Mapping[str, str], body: bytes, settings: DetectSettings, now_ms: int | None
-) -> tuple[list[OutputMessage], list[str]]:
-    """Return the messages of all records of a body, and warnings about fields that detect will not use.
+def read_records(settings: DetectSettings, request: RequestContent, *, replay: bool) -> DecodedRequest:
+    """Return the messages of all records of a body. The answer has warnings about fields that detect will not use.
 
     Parameters
     ----------
-    content_type, headers, body
-        As for :func:`read_items`.
     settings
         Settings of the detect step.
-    now_ms
-        Time with which the times of the records are compared, in Unix milliseconds, or None for a replay.
+    request
+        The request.
+    replay
+        Whether the times of the records are not compared with the time of arrival.
 
     Raises
     ------
     HttpProblem
         If any record cannot be used.
     """
-    items = read_items(content_type, headers, body)
+    items = read_items(request)
     messages = [
-        RawMessage(RECORDS, _NO_PARTITION, number, now_ms or 0, None, item.content) for number, item in enumerate(items)
+        RawMessage(RECORDS, _NO_PARTITION, number, request.now_ms, None, item.content)
+        for number, item in enumerate(items)
     ]
-    checker = RecordChecker(settings, live=now_ms is not None)
+    checker = RecordChecker(settings, live=not replay)
     unusable = [problem for problem in checker.check(messages) if not problem.field]
     if unusable:
         raise bad_items([_describe(items[problem.offset], problem) for problem in unusable])
-    return [_output(item) for item in items], _describe_warnings(checker.counts)
+    answer = {"records": len(items), "warnings": _describe_warnings(checker.counts)}
+    return DecodedRequest([_output(item) for item in items], json_response(answer))
 
 
 def _output(item: Item) -> OutputMessage:
@@ -76,5 +76,5 @@ def _describe_warnings(counts: CheckedRecords) -> list[str]:
 
 
 def _shorten(warnings: Sequence[str]) -> list[str]:
-    more: Iterable[str] = [f"and {len(warnings) - PLACES_MAX} more"] if len(warnings) > PLACES_MAX else []
+    more = [f"and {len(warnings) - PLACES_MAX} more"] if len(warnings) > PLACES_MAX else []
     return [*warnings[:PLACES_MAX], *more]
