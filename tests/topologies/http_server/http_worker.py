@@ -123,6 +123,10 @@ class TopicReader:
         self._bootstrap, self._topic = bootstrap, topic
         _, self._offsets = asyncio.run(read_topic_values(bootstrap, topic))
 
+    @staticmethod
+    def read_all(bootstrap: str, topic: str):
+        return asyncio.run(read_topic_values(bootstrap, topic))[0]
+
     def read_new(self):
         messages, self._offsets = asyncio.run(read_topic_values(self._bootstrap, self._topic, self._offsets))
         return messages
