@@ -45,7 +45,7 @@ def _find_problems(deployment: Deployment, now_ms: int) -> list[str]:
 
 
 def _problem(item: Item, field: str, message: str) -> dict[str, Any]:
-    return item.place | {"field": field, "reason": "contract", "message": message}
+    return item.position | {"field": field, "reason": "contract", "message": message}
 
 
 def _named_field(problem: str) -> str:

@@ -47,8 +47,8 @@ class Item:
     fields: dict[str, Any]
 
     @property
-    def place(self) -> dict[str, int]:
-        """The place for programs."""
+    def position(self) -> dict[str, int]:
+        """Line and index, for programs."""
         return _place(self.line, self.index)
 
 

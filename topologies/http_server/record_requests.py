@@ -61,7 +61,7 @@ def _output(item: Item) -> OutputMessage:
 def _describe(item: Item, problem: RecordProblem) -> dict[str, Any]:
     field = next((name for name in ("subject", "timestamp") if name in problem.description), "")
     message = f"{problem.description}: {problem.advice}"
-    return item.place | {"field": field, "reason": problem.reason, "message": message}
+    return item.position | {"field": field, "reason": problem.reason, "message": message}
 
 
 def _describe_warnings(counts: CheckedRecords) -> list[str]:

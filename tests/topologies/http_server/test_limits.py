@@ -9,6 +9,7 @@ import time
 import zlib
 
 import pytest
+from aiohttp import web
 
 from schemas.topics import RECORDS
 from tests.topologies.http_server.conftest import SMALL_BYTES
@@ -17,6 +18,7 @@ from tests.topologies.http_server.test_records_over_http import LINES, lines, re
 from topologies.http_server import request_body
 from topologies.http_server.answers import HttpProblem
 from topologies.http_server.backlog import Backlog, BacklogFull
+from topologies.http_server.server import BoundedServer
 
 pytestmark = pytest.mark.kafka
 
@@ -136,23 +138,28 @@ def test_more_than_can_wait_is_refused_before_its_body_is_read(broker, tmp_path)
 
 
 async def test_a_slow_body_ends_with_its_time_limit(monkeypatch):
-    monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.2)
+    backlog = Backlog(1, 1000)
 
-    class Slow:
-        headers = {}
-        content_length = 10
+    async def respond(request):
+        try:
+            with backlog.admit() as reservation:
+                await request_body.read_body(request, reservation, bytes_max=1000)
+        except HttpProblem as problem:
+            return web.Response(status=problem.status)
+        return web.Response()
 
-        class content:  # noqa: N801
-            @staticmethod
-            async def readany():
-                await asyncio.sleep(0.02)
-                return b"x"
-
-    backlog = Backlog(1, 100)
-    with backlog.admit() as reservation, pytest.raises(HttpProblem) as error:
-        await request_body.read_body(Slow, reservation, bytes_max=100)
-    assert error.value.status == 408
+    server = await asyncio.get_running_loop().create_server(BoundedServer(respond), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(HEAD + b"Content-Length: 100\r\n\r\n")
+    status = asyncio.create_task(reader.readline())
+    while not status.done():
+        writer.write(b" ")
+        await asyncio.sleep(0.05)
+    assert b" 408 " in await status
     assert backlog.waiting_bytes == backlog.waiting_requests == 0
+    writer.close()
+    server.close()
 
 
 def test_the_backlog_releases_what_it_refused():
