@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from tests.topologies.worker_under_test import WorkerUnderTest
-from topologies.configuration import Configuration, write_configuration
+from topologies.configuration import Configuration, KafkaSettings, write_configuration
 
 
 class Answer(NamedTuple):
@@ -33,7 +33,7 @@ class Answer(NamedTuple):
 class HttpWorker(WorkerUnderTest):
     """The worker, with the address that it printed."""
 
-    def __init__(self, folder: Path, kafka: dict[str, Any], http: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, kafka: dict[str, Any] | KafkaSettings, http: dict[str, Any]) -> None:
         configuration = Configuration.model_validate({"kafka": kafka, "http": {"listen": "127.0.0.1:0"} | http})
         folder.mkdir(exist_ok=True)
         write_configuration(configuration, folder / "http.json")
