@@ -2,7 +2,6 @@
 
 import os
 import ssl
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -10,7 +9,15 @@ from typing import Any, Literal, get_args
 from aiokafka.abc import AbstractTokenProvider
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from topologies.errors import DriftwireError
+from topologies.secret_files import (
+    SecurityError,
+    is_world_readable,
+    load_certificate,
+    read_secret_file,
+    tls_problem,
+    unreadable_problem,
+    world_readable_warning,
+)
 
 PASSWORD_VARIABLE = "DRIFTWIRE_KAFKA_PASSWORD"  # noqa: S105  the name of a variable
 """Environment variable with the password of the user."""
@@ -25,10 +32,6 @@ OAUTHBEARER = "OAUTHBEARER"
 
 USER_KEYS = ("username", "password", "password_file")
 """Keys of the mechanisms that authenticate a user by password."""
-
-
-class SecurityError(DriftwireError):
-    """A secret or a certificate cannot be used."""
 
 
 class SecuritySettings(BaseModel):
@@ -132,7 +135,7 @@ class SecuritySettings(BaseModel):
 
     def problems(self) -> list[str]:
         """Return one line per contradiction or unusable file, with the path of its key."""
-        problems = [f"{PREFIX}{line}" for line in (*self._contradictions(), *self._unreadable_files())]
+        problems = [*(f"{PREFIX}{line}" for line in self._contradictions()), *self._unreadable_files()]
         if not problems:
             try:
                 self.client_options()
@@ -150,9 +153,9 @@ class SecuritySettings(BaseModel):
             "token_file": self.token_file,
         }
         return [
-            f"{PREFIX}{name}: every user of this machine can read {path}: restrict it with chmod o-rwx {path}"
+            world_readable_warning(f"{PREFIX}{name}", Path(path))
             for name, path in files.items()
-            if path is not None and _is_world_readable(Path(path))
+            if path is not None and is_world_readable(Path(path))
         ]
 
     def _contradictions(self) -> Iterator[str]:
@@ -199,30 +202,19 @@ class SecuritySettings(BaseModel):
     def _unreadable_files(self) -> Iterator[str]:
         for name in ("ca_file", "certificate_file", "key_file", "password_file", "token_file"):
             path = getattr(self, name)
-            if path is None:
-                continue
-            try:
-                Path(path).read_bytes()
-            except OSError as error:
-                yield f"{name}: {path} cannot be read ({error.strerror}); check the path and its permissions"
+            if path is not None and (problem := unreadable_problem(f"{PREFIX}{name}", Path(path))):
+                yield problem
 
     def _tls_context(self) -> ssl.SSLContext:
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
         except OSError as error:
             raise SecurityError(
-                f"{PREFIX}ca_file: {self.ca_file} contains no certificates in PEM format ({_reason(error)})"
+                f"{PREFIX}ca_file: {self.ca_file} contains no certificates in PEM format ({tls_problem(error)})"
             ) from error
         if self.certificate_file is not None:
             password = self.key_password.get_secret_value() if self.key_password is not None else ""
-            try:
-                # Without a password argument, OpenSSL would prompt on the terminal.
-                context.load_cert_chain(self.certificate_file, self.key_file, password=lambda: password)
-            except OSError as error:
-                raise SecurityError(
-                    f"{PREFIX}certificate_file: {self.certificate_file} and the private key {self.key_file} cannot be used "
-                    f"({_reason(error)}); check that they are PEM files of one pair and that key_password is correct"
-                ) from error
+            load_certificate(context, PREFIX, self.certificate_file, self.key_file, password)
         return context
 
     def _read_password(self) -> str:
@@ -230,7 +222,7 @@ class SecuritySettings(BaseModel):
             return given
         if self.password is not None:
             return self.password.get_secret_value()
-        return _read_secret("password_file", Path(self.password_file or ""))
+        return read_secret_file(f"{PREFIX}password_file", Path(self.password_file or ""))
 
 
 class TokenFile(AbstractTokenProvider):
@@ -241,31 +233,4 @@ class TokenFile(AbstractTokenProvider):
 
     async def token(self) -> str:
         """Read the token. A new connection uses the newest token."""
-        return _read_secret("token_file", self._path)
-
-
-def _is_world_readable(path: Path) -> bool:
-    """Return whether every user of this machine can read a file."""
-    try:
-        return bool(path.stat().st_mode & stat.S_IROTH)
-    except OSError:
-        return False
-
-
-def _read_secret(name: str, path: Path) -> str:
-    try:
-        secret = path.read_text(encoding="utf-8").strip("\r\n")
-    except OSError as error:
-        raise SecurityError(f"{PREFIX}{name}: {path} cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise SecurityError(f"{PREFIX}{name}: {path} is not UTF-8") from error
-    if not secret:
-        raise SecurityError(f"{PREFIX}{name}: {path} is empty")
-    return secret
-
-
-def _reason(error: OSError) -> str:
-    """Return OpenSSL's reason in lower case, such as "key values mismatch"."""
-    if isinstance(error, ssl.SSLError) and error.reason:
-        return error.reason.replace("_", " ").lower()
-    return error.strerror or str(error)
+        return read_secret_file(f"{PREFIX}token_file", self._path)

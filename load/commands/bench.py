@@ -1,4 +1,4 @@
-"""``driftwire-load bench``: compare driftwire with the reference pipeline and with only parsing."""
+"""``driftwire-load bench``: compare driftwire with the reference pipeline and with only parsing, and overload HTTP."""
 
 import asyncio
 import sys
@@ -59,3 +59,29 @@ def intake(*, seed: int, records: int, json_file: Path | None) -> None:
             f"ratio {benchmark.ratio:.1f}"
         )
     write_json(json_file, {form: benchmark.to_json() for form, benchmark in benchmarks.items()})
+
+
+@command.command("http")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the records.")
+@click.option(
+    "--seconds", type=click.FloatRange(1), default=60.0, show_default=True, help="Length of the overload in seconds."
+)
+@click.option(
+    "--records", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Number of records in a request."
+)
+@json_option
+def http(*, seed: int, seconds: float, records: int, json_file: Path | None) -> None:
+    """Send three times what the http worker can take, and check that nothing is lost that it accepted.
+
+    Runs an embedded Kafka and one worker, measures its capacity for five seconds, and then sends requests at three
+    times that rate. Exits with status 1 if an accepted record is not in Kafka, if the worker uses too much memory, or
+    if no request is refused with 429.
+    """
+    from load.bench import run_http_overload  # noqa: PLC0415  slow to import, and --help needs none of it
+
+    result = asyncio.run(run_http_overload(seed=seed, seconds=seconds, records_per_request=records))
+    echo(str(result))
+    for problem in result.problems:
+        echo(f"problem: {problem}", err=True)
+    write_json(json_file, result.to_json())
+    sys.exit(1 if result.problems else 0)

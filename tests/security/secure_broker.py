@@ -13,7 +13,17 @@ from topologies.kafka import Cluster
 from topologies.kafka_security import SecuritySettings
 
 WORKERS = ("driftwire-intake", "driftwire-detect", "driftwire-correlate", "driftwire-route")
-USERS = (*WORKERS, "driftwire", "reader", "operator", "deployer", "producer", "administrator", "nobody")
+USERS = (
+    *WORKERS,
+    "driftwire-http",
+    "driftwire",
+    "reader",
+    "operator",
+    "deployer",
+    "producer",
+    "administrator",
+    "nobody",
+)
 
 INPUT_TOPIC = "llm.requests"
 """Topic of another service that intake reads. The commands in docs/security.md use this name."""

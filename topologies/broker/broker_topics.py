@@ -25,6 +25,9 @@ CHECKPOINT_DIRTY_RATIO = 0.1
 READY_TIMEOUT_S = 30.0
 RETRY_S = 0.1
 
+STEPS_WITHOUT_GROUP = ("http",)
+"""Steps that read no topic and write without transactions."""
+
 TRANSACTION_COORDINATOR = 1
 """Kafka's code for a transaction coordinator."""
 
@@ -125,7 +128,8 @@ async def create_topics(
         missing = [row for row in rows if row.name not in existing]
         created = await _create(cluster, admin, missing, partition_counts, replication_factor) if missing else []
         await _wait_for_leaders(cluster, rows, step, partition_counts, timeout_s)
-        await _wait_for_coordinators(cluster, admin, step, app_id, timeout_s)
+        if step not in STEPS_WITHOUT_GROUP:
+            await _wait_for_coordinators(cluster, admin, step, app_id, timeout_s)
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(f"cannot create the topics at {cluster}: {str(error) or type(error).__name__}") from error
     finally:

@@ -32,8 +32,8 @@ def command(file: Path, bootstrap: str | None, *, connect: bool, as_json: bool) 
 
     Prints "FILE: ok" with the changed settings and the receivers. If Kafka answers, also prints which state would be
     kept and which would be reset if the workers were restarted with this file. If there are problems, prints one line
-    per problem and exits with status 1. Parts of the routes that have no effect, and secrets of receivers that cannot
-    be read, are also problems here, although workers accept them.
+    per problem and exits with status 1. Parts of the routes that have no effect, and secrets of receivers and webhooks
+    that cannot be read, are also problems here, although workers accept them.
 
     With --connect, also prints one line per server and topic. A connection that fails is a problem. Nothing is sent to
     the receivers.
@@ -45,6 +45,7 @@ def command(file: Path, bootstrap: str | None, *, connect: bool, as_json: bool) 
         load_configuration,
         parts_without_effect,
     )
+    from topologies.http_server import missing_webhook_secrets  # noqa: PLC0415
     from topologies.receivers import missing_secrets  # noqa: PLC0415
 
     try:
@@ -53,6 +54,8 @@ def command(file: Path, bootstrap: str | None, *, connect: bool, as_json: bool) 
         _print_problems(file, error.problems, as_json=as_json)
         raise SystemExit(1) from None
     lines = [*parts_without_effect(configuration.route), *missing_secrets(configuration.route.receivers)]
+    if configuration.http is not None:
+        lines += missing_webhook_secrets(configuration.http.webhooks)
     if lines:
         _print_problems(file, [f"{file}: {line}" for line in lines], as_json=as_json)
         raise SystemExit(1)

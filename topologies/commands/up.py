@@ -17,19 +17,27 @@ from topologies.terminal import echo
     help="Port of the embedded Kafka. 0 selects a free port.  [default: broker.port (9092)]",
 )
 @data_option
+@click.option(
+    "--http", "with_http", is_flag=True, help="Receive records over HTTP too, even if the configuration has no [http]."
+)
 @replay_option
-def command(config: Path | None, bootstrap: str | None, port: int | None, data: Path | None, *, replay: bool) -> None:
+def command(
+    *, config: Path | None, bootstrap: str | None, port: int | None, data: Path | None, with_http: bool, replay: bool
+) -> None:
     """Run Kafka and all steps on this machine until Ctrl-C.
 
     The command starts the embedded Kafka (unless --bootstrap is given), creates the topics, and runs detect, correlate
-    and route in separate processes, and intake if [intake.topics] names a topic. A step that dies is restarted up to
-    five times in five minutes.
+    and route in separate processes, and intake if [intake.topics] names a topic. It opens a port for HTTP only with
+    --http or if the configuration has a section [http]. A step that dies is restarted up to five times in five minutes.
     """
     from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import and not needed for --help
+    from topologies.http_settings import HttpSettings  # noqa: PLC0415
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
     from topologies.processes import Topology  # noqa: PLC0415
 
     configuration = load_configuration(config)
+    if with_http and configuration.http is None:
+        configuration = configuration.model_copy(update={"http": HttpSettings()})
     cluster = None if bootstrap is None else configuration.with_bootstrap(bootstrap).kafka.cluster
     folder = data or Path(configuration.broker.data)
 

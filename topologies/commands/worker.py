@@ -13,7 +13,7 @@ from topologies.terminal import echo
 if TYPE_CHECKING:
     from topologies.configuration import Configuration
 
-STEPS = ("intake", "detect", "correlate", "route")
+STEPS = ("intake", "http", "detect", "correlate", "route")
 
 BROKER_WAIT_S = 60.0
 """Maximum seconds that a worker waits for Kafka to answer."""
@@ -32,10 +32,10 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
     The worker creates missing topics and prints "STEP: ready" when it has its partitions. Ctrl-C or SIGTERM stops it
     after a final checkpoint. Run at most one detect worker per partition of driftwire.records. A second correlate or
     route worker is a standby. An intake worker reads the topics of [intake.topics] in the configuration. It never
-    creates them, and waits for a missing one.
+    creates them, and waits for a missing one. An http worker receives records, telemetry, deployments and webhooks at
+    the address http.listen, and prints "http: ready on ADDRESS".
     """
     from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import and not needed for --help
-    from topologies.runtime import run_worker  # noqa: PLC0415
 
     configuration = load_configuration(config).with_bootstrap(bootstrap)
     if step == "intake" and not configuration.intake.topics:
@@ -43,7 +43,20 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
             'the configuration contains no topic for intake: add a table such as [intake.topics."llm.requests"]'
         )
     asyncio.run(_create_topics(configuration, step, replay=replay))
-    run_worker(importlib.import_module(f"topologies.{step}").build(configuration, replay=replay))
+    if step == "http":
+        _run_http(configuration, replay=replay)
+    else:
+        from topologies.runtime import run_worker  # noqa: PLC0415  as above
+
+        run_worker(importlib.import_module(f"topologies.{step}").build(configuration, replay=replay))
+
+
+def _run_http(configuration: "Configuration", *, replay: bool) -> None:
+    from topologies.http_server import run_http_server  # noqa: PLC0415  slow to import and not needed for --help
+    from topologies.logs import configure_logging  # noqa: PLC0415
+
+    configure_logging()
+    asyncio.run(run_http_server(configuration, replay=replay))
 
 
 async def _create_topics(configuration: "Configuration", step: str, *, replay: bool) -> None:

@@ -15,15 +15,19 @@ from pipeline.correlate.settings import CorrelateSettings
 from pipeline.detect.settings import DetectSettings
 from pipeline.intake import IntakeSettings
 from pipeline.route import RouteSettings
-from schemas.topics import DEPLOYMENTS
+from schemas.topics import COMMANDS, DEPLOYMENTS
 from topologies.configuration.problems import format_problem
 from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import DriftwireError
+from topologies.http_settings import HttpSettings
 from topologies.kafka import Cluster
 from topologies.kafka_address import check_kafka_address
 from topologies.kafka_security import SecuritySettings
 from topologies.private_files import write_private_file
 from topologies.terminal import echo
+
+WEBHOOKS_WITH_COMMANDS = frozenset({"pagerduty"})
+"""Kinds of webhooks that become commands."""
 
 APP_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -122,12 +126,21 @@ class Configuration(BaseModel):
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     broker: BrokerSettings = Field(default_factory=BrokerSettings)
     intake: IntakeSettings = Field(default_factory=IntakeSettings)
+    http: HttpSettings | None = None
     detect: DetectSettings = Field(default_factory=DetectSettings)
     correlate: CorrelateSettings = Field(default_factory=CorrelateSettings)
     route: RouteSettings = Field(default_factory=RouteSettings)
 
+    @property
+    def optional_steps(self) -> tuple[str, ...]:
+        """The steps that run only if they are configured, and are configured."""
+        return (*(["intake"] if self.intake.topics else []), *([] if self.http is None else ["http"]))
+
     def optional_topics(self, step: str, *, replay: bool) -> tuple[str, ...]:
         """Return the topics that a step uses only with certain settings, and uses with these."""
+        if step == "http":
+            kinds = {webhook.kind for webhook in self.http.webhooks.values()} if self.http is not None else set()
+            return (COMMANDS,) if WEBHOOKS_WITH_COMMANDS & kinds else ()
         return (DEPLOYMENTS,) if step == "route" and self.route.deployment_receivers and not replay else ()
 
     def input_topics(self, step: str) -> tuple[str, ...]:
@@ -179,9 +192,10 @@ def load_configuration(path: Path | None) -> Configuration:
         details = error.errors(include_url=False)
         raise ConfigurationError([f"{path}: {format_problem(Configuration, detail)}" for detail in details]) from error
     security = configuration.kafka.security
-    if problems := [*unknown_signals(configuration.correlate.sla), *security.problems()]:
+    http = configuration.http or HttpSettings()
+    if problems := [*unknown_signals(configuration.correlate.sla), *security.problems(), *http.problems()]:
         raise ConfigurationError([f"{path}: {line}" for line in problems])
-    for line in security.warnings(path):
+    for line in [*security.warnings(path), *http.warnings()]:
         echo(f"{path}: {line}", err=True)
     return configuration
 

@@ -44,7 +44,7 @@ class Topology:
         Whether the time of the records is the only clock.
     steps
         The steps to run, one worker per item. A step may occur more than once. If the configuration names topics for
-        intake, one intake worker runs too.
+        intake, one intake worker runs too. If it has a section for HTTP, one http worker runs too.
     on_line
         Callback that receives every line of the workers, and a line when a worker is restarted or killed.
     port
@@ -70,7 +70,7 @@ class Topology:
         self._configuration = configuration
         self._data_folder = data_folder
         self._replay = replay
-        self._steps = (*(["intake"] if configuration.intake.topics else []), *steps)
+        self._steps = (*configuration.optional_steps, *steps)
         self._on_line = on_line or (lambda _: None)
         self._before_workers = before_workers
         self._tasks: list[asyncio.Task[None]] = []

@@ -41,7 +41,7 @@ class WorkerProcess:
     name
         Prefix of the worker's lines: the step, or a name such as ``detect-2`` for a second worker.
     step
-        detect, correlate or route.
+        intake, http, detect, correlate or route.
     arguments
         Command line after ``driftwire worker STEP``.
     on_line
@@ -156,7 +156,10 @@ class WorkerProcess:
             line = raw.decode(errors="replace").rstrip()
             if line in {f"{self._step}: {state}" for state in READY_STATES}:
                 self.ready.set()
-            elif line:
+                continue
+            if line.startswith(f"{self._step}: ready on "):
+                self.ready.set()
+            if line:
                 self._last_lines.append(line)
                 self._on_line(f"{self.name:<9} | {line}")
 

@@ -10,7 +10,7 @@ from types import FrameType
 
 import faust
 
-from topologies.runtime.logs import configure_logging
+from topologies.logs import configure_logging
 
 STOP_TIMEOUT_S = 10.0
 """Seconds from SIGTERM or Ctrl-C until a hung worker is killed. Its state is in Kafka."""

@@ -20,6 +20,7 @@ REJECTED = sorted((Path(__file__).parent).glob("*.toml"))
 EXAMPLE = Path(__file__).parents[3] / "driftwire.example.toml"
 COMMENTED_KEYS = (
     "intake",
+    "http",
     "route.routes.",
     "route.labels.",
     "route.inhibit.",

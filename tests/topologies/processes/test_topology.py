@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -109,9 +110,15 @@ subject = "{app}"
 """
 
 
+HTTP = """
+[http]
+listen = "127.0.0.1:0"
+"""
+
+
 def up_with_intake(folder, *arguments):
     configuration = folder / "driftwire.toml"
-    configuration.write_text(INTAKE)
+    configuration.write_text(INTAKE + HTTP)
     command = ["-m", "topologies.cli", "up", "--config", configuration, "--data", folder / "data", *arguments]
     return WorkerUnderTest([str(argument) for argument in command], folder / "log")
 
@@ -123,12 +130,15 @@ def record_of_llm_requests(bootstrap):
     return record.key
 
 
-def test_up_makes_records_of_a_topic_for_intake(empty_broker, tmp_path):
+def test_up_starts_intake_and_http_if_they_are_configured(empty_broker, tmp_path):
     asyncio.run(create(empty_broker.bootstrap, {"llm.requests": 1}))
     with up_with_intake(tmp_path, "--bootstrap", empty_broker.bootstrap) as up:
         up.start()
         up.wait_for_output("driftwire is up")
         assert record_of_llm_requests(empty_broker.bootstrap) == b"app-1"
+        address = re.search(r"^http +\| http: ready on (\S+)$", up.output, re.MULTILINE)[1]
+        with urllib.request.urlopen(f"{address}/healthz", timeout=10) as answer:
+            assert answer.status == 200
         assert up.stop() == 0
         assert "WARNING" not in up.output
 

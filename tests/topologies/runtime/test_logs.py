@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from aiokafka.errors import KafkaError
 
 from tests.hostile_names import HOSTILE, is_plain
-from topologies.runtime.logs import LINE_KINDS_MAX, REPEAT_INTERVAL_S, RepeatFilter, configure_logging
+from topologies.logs import LINE_KINDS_MAX, REPEAT_INTERVAL_S, RepeatFilter, configure_logging
 
 
 class Clock:

@@ -1,0 +1,116 @@
+"""Answers depend on Kafka: it is away, it is slow, the worker is killed, or more arrives than it can take."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+import time
+import urllib.error
+from collections import Counter
+
+import pytest
+
+from load.bench import run_http_overload
+from load.bench.http_overload import UNSENT
+from schemas.topics import RECORDS
+from tests.topologies.http_server.http_worker import TopicReader, http_worker
+from tests.topologies.http_server.test_records_over_http import record
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+
+def test_while_kafka_is_away_requests_are_answered_soon_and_later_they_are_accepted(empty_broker, tmp_path):
+    with http_worker(tmp_path, empty_broker.bootstrap) as worker:
+        assert worker.send("/v1/records", record()).status == 200
+        os.kill(empty_broker.pid, signal.SIGSTOP)
+        try:
+            started = time.monotonic()
+            answer = worker.send("/v1/records", record(1))
+            health = worker.send("/healthz")
+            assert time.monotonic() - started < 14
+        finally:
+            os.kill(empty_broker.pid, signal.SIGCONT)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+        assert (health.status, health.json()) == (503, {"error": "Kafka does not answer"})
+        assert worker.output.count("did not confirm messages within 5 s; clients are asked") == 1
+        deadline = time.monotonic() + 30
+        while worker.send("/v1/records", record(1)).status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert worker.send("/healthz").status == 200
+        assert worker.output.count("accepts messages again") == 1
+        written = TopicReader.read_all(empty_broker.bootstrap, RECORDS)
+        assert {json.loads(message.value)["request_id"] for message in written} == {"r-0", "r-1"}
+
+
+def test_everything_that_was_answered_with_success_is_in_kafka_although_the_worker_is_killed(broker, tmp_path):
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    generator = random.Random(seed)
+    with http_worker(tmp_path, broker.bootstrap, listen="127.0.0.1:0") as worker:
+        reader = TopicReader(broker.bootstrap, RECORDS)
+        accepted = asyncio.run(send_through_kills(worker, generator))
+        counts = Counter(json.loads(message.value)["request_id"] for message in reader.read_new())
+    assert len(accepted) > 200
+    assert [name for name in accepted if not counts[name]] == []
+    assert max(counts.values()) <= 3
+
+
+async def send_through_kills(worker, generator):
+    """Send each record again until it is accepted, while the worker is killed and started. Return the accepted ids."""
+    accepted, stop = [], asyncio.Event()
+
+    async def client(name):
+        for number in range(10**6):
+            if stop.is_set():
+                return
+            content = record(request_id=f"{name}-{number}")
+            while True:
+                try:
+                    answer = await asyncio.to_thread(worker.send, "/v1/records", content)
+                except (urllib.error.URLError, OSError, IndexError):
+                    await asyncio.sleep(0.05)
+                    continue
+                assert answer.status == 200
+                accepted.append(content["request_id"])
+                break
+
+    clients = [asyncio.create_task(client(name)) for name in "abcd"]
+    for _ in range(2):
+        await asyncio.sleep(generator.uniform(0.5, 1.0))
+        worker.kill()
+        await asyncio.to_thread(worker.start)
+    await asyncio.sleep(0.5)
+    stop.set()
+    await asyncio.gather(*clients)
+    return accepted
+
+
+def test_a_stop_finishes_the_requests_in_progress(broker, tmp_path):
+    with http_worker(tmp_path, broker.bootstrap) as worker:
+        reader = TopicReader(broker.bootstrap, RECORDS)
+
+        async def send_and_stop():
+            works = [asyncio.to_thread(worker.send, "/v1/records", [record(number)] * 300) for number in range(4)]
+            sending = asyncio.gather(*works)
+            await asyncio.sleep(0.05)
+            worker.signal(signal.SIGTERM)
+            return await asyncio.gather(sending, return_exceptions=True)
+
+        (answers,) = asyncio.run(send_and_stop())
+        assert worker.wait_for_exit(10) == 0
+        written = len(reader.read_new())
+    if not isinstance(answers, Exception):
+        assert [answer.status for answer in answers] == [200] * 4
+        assert written == 1200
+
+
+async def test_three_times_what_the_server_can_take_is_refused_in_part_and_nothing_accepted_is_lost():
+    result = await run_http_overload(seed=1, seconds=4, records_per_request=20, calibration_s=2)
+    print(result)
+    assert result.problems == []
+    assert result.statuses[200] > 0
+    assert result.statuses[429] > 0
+    # A busy machine can make Kafka slow, and the client leave requests unsent.
+    assert set(result.statuses) <= {200, 429, 503, UNSENT}

@@ -1,0 +1,242 @@
+"""From a request to its answer: authenticate the client, read the body, check all of it, write it, and answer."""
+
+import asyncio
+import hmac
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from aiohttp import web
+
+from topologies.configuration import Configuration
+from topologies.http_server import telemetry_requests
+from topologies.http_server.answers import (
+    DecodedRequest,
+    HttpProblem,
+    HttpResponse,
+    RequestContent,
+    json_response,
+    retry_later,
+)
+from topologies.http_server.backlog import Backlog, BacklogFull
+from topologies.http_server.deployment_requests import read_deployments
+from topologies.http_server.items import CONTENT_TYPES
+from topologies.http_server.message_writer import MessageTooLarge, MessageWriter, WriteFailed
+from topologies.http_server.record_requests import read_records
+from topologies.http_server.request_body import read_body
+from topologies.http_server.webhook_requests import read_webhook_request
+from topologies.http_settings import PREFIX, HttpSettings
+from topologies.secret_files import SecurityError, read_secret_file
+
+THREAD_ABOVE_BYTES = 32 * 1024
+"""Maximum size of a body that is decoded without a thread. A thread costs more than it saves for a small body."""
+
+RETRY_BUSY_S = 1
+RETRY_KAFKA_S = 5
+"""Seconds after which a client should repeat a request: while too many are waiting, and while Kafka is away."""
+
+TOKEN_AGE_MAX_S = 5.0
+"""Seconds after which the file of the token is read again."""
+
+PATHS = ("/v1/records", "/v1/deployments", "/v1/traces", "/v1/logs", "/v1/webhooks/NAME", "/healthz")
+
+logger = logging.getLogger("driftwire")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One path.
+
+    Attributes
+    ----------
+    content_types
+        Accepted content types. Empty if the sender of the request chooses it.
+    read
+        Function that decodes and checks a request.
+    has_own_proof
+        Whether the sender proves itself by the request instead of a token.
+    format_problem
+        Function that formats a problem, given the content type of the request.
+    """
+
+    content_types: tuple[str, ...]
+    read: Callable[[RequestContent], DecodedRequest]
+    has_own_proof: bool = False
+    format_problem: Callable[[str, HttpProblem], HttpResponse] = lambda _, problem: problem.to_json()
+
+
+class Endpoints:
+    """All paths of the server.
+
+    Parameters
+    ----------
+    configuration
+        The configuration.
+    http
+        Settings of the server.
+    writer
+        The writer of messages.
+    replay
+        Whether the times of records are not compared with the clock.
+    """
+
+    def __init__(
+        self, configuration: Configuration, http: HttpSettings, writer: MessageWriter, *, replay: bool
+    ) -> None:
+        self._http = http
+        self._writer = writer
+        self._token = TokenReader(http.token_file) if http.token_file is not None else None
+        self._backlog = Backlog(http.waiting_requests_max, http.waiting_bytes_max)
+        # One thread: large bodies are decoded one at a time, which bounds the memory.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        records = partial(read_records, configuration.detect, replay=replay)
+        self._endpoints = {
+            "/v1/records": Endpoint(CONTENT_TYPES, records),
+            "/v1/deployments": Endpoint(CONTENT_TYPES, read_deployments),
+            "/v1/traces": _telemetry_endpoint("traces", configuration, http),
+            "/v1/logs": _telemetry_endpoint("logs", configuration, http),
+        } | {
+            f"/v1/webhooks/{name}": Endpoint((), partial(read_webhook_request, name, settings), has_own_proof=True)
+            for name, settings in http.webhooks.items()
+        }
+
+    async def respond(self, request: web.BaseRequest) -> web.Response:
+        """Answer a request."""
+        endpoint, content_type = self._endpoints.get(request.path), request.content_type.lower()
+        try:
+            response = await self._answer(request, endpoint, content_type)
+        except HttpProblem as problem:
+            is_known = endpoint is not None and content_type in endpoint.content_types
+            response = endpoint.format_problem(content_type, problem) if endpoint and is_known else problem.to_json()
+        except ConnectionError:
+            raise
+        except Exception:
+            logger.exception("http: internal error in a request to %s", _safe_path(request.path))
+            response = HttpProblem(500, "internal error: see the log of the server").to_json()
+        return web.Response(
+            status=response.status,
+            body=response.content,
+            headers={"Content-Type": response.content_type, **response.headers},
+        )
+
+    def close(self) -> None:
+        """Stop decoding."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+    async def _answer(self, request: web.BaseRequest, endpoint: Endpoint | None, content_type: str) -> HttpResponse:
+        if request.path == "/healthz":
+            return await self._health(request)
+        if endpoint is None:
+            raise HttpProblem(404, f"there is nothing at this path: the paths are {', '.join(PATHS)}")
+        if request.method != "POST":
+            raise HttpProblem(405, "the method is not allowed: use POST", headers={"Allow": "POST"})
+        if not endpoint.has_own_proof:
+            self._authenticate(request)
+        if endpoint.content_types and content_type not in endpoint.content_types:
+            types = ", ".join(endpoint.content_types)
+            raise HttpProblem(415, f"the Content-Type is not supported: send one of {types}")
+        try:
+            with self._backlog.admit() as reservation:
+                body = await read_body(request, reservation, bytes_max=self._http.request_bytes_max)
+                headers = {name.lower(): value for name, value in request.headers.items()}
+                content = RequestContent(content_type, headers, body, int(time.time() * 1000))
+                decoded = await self._decode(endpoint, content)
+                del body, content  # the messages are all that waits for Kafka
+                return await self._write(decoded)
+        except BacklogFull:
+            raise retry_later(429, "too many requests are waiting: send it again later", RETRY_BUSY_S) from None
+
+    async def _decode(self, endpoint: Endpoint, content: RequestContent) -> DecodedRequest:
+        if len(content.body) <= THREAD_ABOVE_BYTES:
+            return endpoint.read(content)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, endpoint.read, content)
+
+    async def _write(self, decoded: DecodedRequest) -> HttpResponse:
+        if not decoded.outputs:
+            return decoded.response
+        try:
+            await self._writer.write(decoded.outputs)
+        except MessageTooLarge as error:
+            raise HttpProblem(
+                413,
+                f"object {error.index} of the request has more than the {error.bytes_max:,} bytes that its topic allows: "
+                "send less in one object; nothing of this request was written",
+            ) from None
+        except WriteFailed:
+            raise retry_later(
+                503, "Kafka did not confirm the messages: send the request again later", RETRY_KAFKA_S
+            ) from None
+        return decoded.response
+
+    async def _health(self, request: web.BaseRequest) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            raise HttpProblem(405, "the method is not allowed: use GET", headers={"Allow": "GET, HEAD"})
+        if problem := await self._writer.find_problem():
+            raise retry_later(503, problem, RETRY_KAFKA_S)
+        return json_response({"status": "ok"})
+
+    def _authenticate(self, request: web.BaseRequest) -> None:
+        """Check the token.
+
+        Without authentication, refuse requests of web pages: a browser on this machine can reach the loopback address,
+        and adds the field Origin.
+        """
+        if self._token is None:
+            if not self._http.authenticates_clients and "Origin" in request.headers:
+                raise HttpProblem(
+                    403, "requests of web pages are refused, because the server has no token: set http.token_file"
+                )
+            return
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not self._token.matches(token.strip()):
+            raise HttpProblem(
+                401,
+                "the token is missing or wrong: send Authorization: Bearer TOKEN with the token of the server",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+
+def _telemetry_endpoint(
+    signal: telemetry_requests.Signal, configuration: Configuration, http: HttpSettings
+) -> Endpoint:
+    mapping = telemetry_requests.telemetry_mapping(signal, http.telemetry, configuration.detect.time_zone)
+    return Endpoint(
+        telemetry_requests.CONTENT_TYPES,
+        partial(telemetry_requests.read_telemetry, signal, mapping),
+        format_problem=telemetry_requests.status_response,
+    )
+
+
+class TokenReader:
+    """The token in a file. It is read again every few seconds, so a new token needs no restart.
+
+    Parameters
+    ----------
+    path
+        The file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self._token = b""
+        self._read_at = -TOKEN_AGE_MAX_S
+
+    def matches(self, token: str) -> bool:
+        """Return whether a token is that in the file. The time of the comparison does not depend on the token."""
+        now = time.monotonic()
+        if now - self._read_at >= TOKEN_AGE_MAX_S:
+            try:
+                self._token = read_secret_file(f"{PREFIX}token_file", self._path).strip().encode()
+            except SecurityError as error:
+                logger.error("http: %s; all clients are refused", error)  # noqa: TRY400  the cause is in the message
+                self._token = b""
+            self._read_at = now
+        return bool(self._token) and hmac.compare_digest(self._token, token.encode(errors="surrogateescape"))
+
+
+def _safe_path(path: str) -> str:
+    return path if path.isascii() and len(path) < 100 else "an unknown path"
