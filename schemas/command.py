@@ -14,6 +14,7 @@ MATCHERS_MAX = 100
 
 Action = Literal[
     "acknowledge",
+    "unacknowledge",
     "classify",
     "assign",
     "note",
