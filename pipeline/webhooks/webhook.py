@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pipeline.decoding import Unreadable, decode_object
 from pipeline.webhooks.entries import Condition
 from pipeline.webhooks.github import read_github
+from pipeline.webhooks.pagerduty import read_pagerduty
 from pipeline.webhooks.request import WebhookRefused, WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookKind, WebhookSettings
 from pipeline.webhooks.signatures import check_sender
@@ -17,6 +18,7 @@ PAYLOAD_BYTES_MAX = 1_048_576
 
 READERS: dict[WebhookKind, Callable[[WebhookSettings, WebhookRequest], WebhookResult]] = {
     "github": read_github,
+    "pagerduty": read_pagerduty,
 }
 """The reader of the payload of each publisher."""
 

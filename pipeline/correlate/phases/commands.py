@@ -57,12 +57,9 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
 def _apply(command: Command, incident: IncidentState, detected_at: int) -> str:
     """Apply the action, and return a description to which the name of the author can be added."""
     match command.action:
-        case "acknowledge":
-            incident.acknowledged_by = command.author
-            return "acknowledged"
-        case "unacknowledge":
-            incident.acknowledged_by = None
-            return "acknowledgement withdrawn"
+        case "acknowledge" | "unacknowledge":
+            incident.acknowledged_by = command.author if command.action == "acknowledge" else None
+            return "acknowledged" if incident.acknowledged_by else "acknowledgement withdrawn"
         case "assign" if command.assignee is not None:
             return _assign(incident, command.role or "commander", command.assignee, command.at)
         case "classify" if command.severity is not None:
