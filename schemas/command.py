@@ -12,8 +12,12 @@ from schemas.timestamp import Timestamp
 MATCHERS_MAX = 100
 """Maximum number of matchers in a silence."""
 
+NOTE_LENGTH_MAX = 2000
+"""Maximum number of characters in a note."""
+
 Action = Literal[
     "acknowledge",
+    "unacknowledge",
     "classify",
     "assign",
     "note",
@@ -46,7 +50,7 @@ class Command(Message):
         default=None, description="Audience that was informed of the incident, at the time of the command."
     )
     note: str | None = Field(
-        default=None, max_length=2000, description="Text for the running log, or the comment of a silence."
+        default=None, max_length=NOTE_LENGTH_MAX, description="Text for the running log, or the comment of a silence."
     )
     matchers: list[Text] = Field(
         default_factory=list,

@@ -26,7 +26,8 @@ class CorrelateStep:
     in order of arrival. There is one exception for parents: if later starts arrived first, a parent may be published
     and then merged into the right parent. For two kinds of message, the effect depends on the arrival time. The first
     use of a provider model or schema does not open an incident if its deployment has already arrived. A command is a
-    person's reaction to published messages, and takes effect when it arrives.
+    person's reaction to published messages, and takes effect when it arrives, unless a later
+    command contradicts it.
 
     Parameters
     ----------

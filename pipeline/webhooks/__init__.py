@@ -1,4 +1,4 @@
-"""Webhooks of other tools: their senders are checked, and their changes become deployments.
+"""Webhooks of other tools: their senders are checked, and they become deployments and commands.
 
 This package is pure, and imports the checks of deployments and the codecs of the pipeline. No step imports it.
 """

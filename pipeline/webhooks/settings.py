@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pipeline.subject_rule import SubjectRule, is_subject
 from pipeline.webhooks.entries import Condition, parse_deployment_field, require_deployment_field
 
-WebhookKind = Literal["github", "argocd", "launchdarkly", "langfuse", "cdevents", "generic"]
+WebhookKind = Literal["github", "argocd", "launchdarkly", "langfuse", "cdevents", "pagerduty", "generic"]
 """Publishers whose payloads are known. The generic webhook reads what its mapping names."""
 
 DeploymentConstant = bool | int | float | str
@@ -31,7 +31,7 @@ class WebhookSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     kind: WebhookKind = Field(
-        description="Publisher: github, argocd, launchdarkly, langfuse or cdevents, or generic for any other."
+        description="Publisher: github, argocd, launchdarkly, langfuse, cdevents or pagerduty, or generic for any other."
     )
     secrets: tuple[SecretStr, ...] | None = Field(
         default=None,
@@ -97,6 +97,8 @@ class WebhookSettings(BaseModel):
         if (self.secrets is None) == (self.secrets_file is None):
             raise ValueError("set either secrets or secrets_file")
         self._check_signature()
+        if self.kind == "pagerduty":
+            self._check_commands()
         for text in self.when:
             Condition(text)
         for text in self.subjects:
@@ -123,6 +125,11 @@ class WebhookSettings(BaseModel):
             raise ValueError(f"a {self.kind} webhook has a header of its own: remove header")
         if self.header and not _HEADER_NAME.fullmatch(self.header):
             raise ValueError("header must be the name of a header: letters, digits and hyphens")
+
+    def _check_commands(self) -> None:
+        unused = [name for name in ("subjects", "subject_table", "map", "constants") if name in self.model_fields_set]
+        if unused:
+            raise ValueError(f"a pagerduty webhook makes commands and no deployments: remove {' and '.join(unused)}")
 
     def _check_table(self) -> None:
         if self.subject_table and not self.subjects:

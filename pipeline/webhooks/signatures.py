@@ -24,7 +24,8 @@ def check_sender(
 
     Sources: https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries,
     https://launchdarkly.com/docs/home/infrastructure/webhooks,
-    https://langfuse.com/docs/prompt-management/features/webhooks-slack-integrations. Argo CD and CDEvents define no
+    https://langfuse.com/docs/prompt-management/features/webhooks-slack-integrations,
+    https://developer.pagerduty.com/docs/verifying-signatures. Argo CD and CDEvents define no
     signature, so they send a token.
     """
     match settings.kind:
@@ -35,6 +36,8 @@ def check_sender(
         case "langfuse":
             window_s = settings.replay_window_s
             check_timed_hmac(secrets, "x-langfuse-signature", headers, body, now_ms=now_ms, window_s=window_s)
+        case "pagerduty":
+            check_versioned_hmac(secrets, "X-PagerDuty-Signature", headers, body)
         case "argocd" | "cdevents":
             check_token(secrets, settings.header or _TOKEN_HEADER, headers)
         case "generic" if settings.signature == "hmac":
@@ -83,6 +86,13 @@ def check_timed_hmac(
         raise WebhookRefused(
             401, f"the request was signed more than {window_s:g} s from its arrival: check the clocks, or send it again"
         )
+
+
+def check_versioned_hmac(secrets: Sequence[bytes], header: str, headers: Mapping[str, str], body: bytes) -> None:
+    """Check a header ``v1=DIGEST,v1=DIGEST``: the HMAC-SHA256 of the body in hex, once for each secret of the publisher."""
+    parts = [part.strip().partition("=") for part in _require_header(header, headers).split(",")]
+    if not _is_signed(secrets, body, [value for name, _, value in parts if name == "v1"]):
+        raise WebhookRefused(401, f"the signature in {header} is wrong: check the secret on both sides")
 
 
 def check_token(secrets: Sequence[bytes], header: str, headers: Mapping[str, str]) -> None:

@@ -13,6 +13,7 @@ from pipeline.webhooks.generic import read_generic
 from pipeline.webhooks.github import read_github
 from pipeline.webhooks.langfuse import read_langfuse
 from pipeline.webhooks.launchdarkly import read_launchdarkly
+from pipeline.webhooks.pagerduty import read_pagerduty
 from pipeline.webhooks.request import WebhookRefused, WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookKind, WebhookSettings
 from pipeline.webhooks.signatures import check_sender
@@ -27,6 +28,7 @@ READERS: dict[WebhookKind, Callable[[WebhookSettings, WebhookRequest], WebhookRe
     "github": read_github,
     "langfuse": read_langfuse,
     "launchdarkly": read_launchdarkly,
+    "pagerduty": read_pagerduty,
 }
 """The reader of the payload of each publisher."""
 

@@ -1,13 +1,17 @@
-"""A server with the published behaviour of PagerDuty's Events API v2."""
+"""A server with the published behaviour of PagerDuty's Events API v2, which sends webhooks V3 about its incidents."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import jsonschema
 import orjson
-from aiohttp import web
+from aiohttp import ClientSession, web
 
+from tests.pipeline.webhooks.pagerduty_events import INTEGRATION, encode, incident_data
+from tests.pipeline.webhooks.pagerduty_events import event as webhook_event
 from tests.topologies.endpoint import serve
 from topologies.receivers.pagerduty import EVENT_BYTES_MAX
 
@@ -77,7 +81,11 @@ CHANGE_SCHEMA = {
 
 
 class PagerDuty:
-    """A server on loopback with the published behaviour: the alerts by deduplication key, and who is notified."""
+    """A server on loopback with the published behaviour: the alerts by deduplication key, and who is notified.
+
+    The title of an incident is the summary of the event that triggered it. If ``webhook_url`` is set, each change of an
+    incident is sent there. ``webhooks`` has the types of the events and the answers.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -85,7 +93,10 @@ class PagerDuty:
         self.changes: list[dict[str, Any]] = []
         self.statuses: dict[str, str] = {}
         self.severities: dict[str, str] = {}
+        self.titles: dict[str, str] = {}
         self.notified: list[str] = []
+        self.webhook_url = ""
+        self.webhooks: list[tuple[str, dict[str, Any]]] = []
         self.answers: list[web.Response] = []
 
     async def enqueue_change(self, request: web.Request) -> web.Response:
@@ -100,10 +111,31 @@ class PagerDuty:
         if isinstance(event, web.Response):
             return event
         self.events.append(event)
+        before = self.statuses.get(event["dedup_key"])
         self._apply(event)
+        after = self.statuses.get(event["dedup_key"], "resolved" if before else None)
+        if after is not None and after != before:
+            await self._send_webhook(event["dedup_key"], after, INTEGRATION)
         return web.json_response(
             {"status": "success", "message": "Event processed", "dedup_key": event["dedup_key"]}, status=202
         )
+
+    async def act(self, key: str, status: str, person: dict[str, str]) -> None:
+        """Do what a person does in PagerDuty: acknowledge or resolve the incident of an alert."""
+        if status == "resolved":
+            del self.statuses[key]
+        else:
+            self.statuses[key] = status
+        await self._send_webhook(key, status, person)
+
+    async def _send_webhook(self, key: str, status: str, agent: dict[str, str]) -> None:
+        if not self.webhook_url:
+            return
+        data = incident_data(title=self.titles[key], status=status)
+        identity = {"id": str(uuid4()), "occurred_at": datetime.now(UTC).isoformat()}
+        headers, body = encode(webhook_event(f"incident.{status}", data, agent=agent, **identity))
+        async with ClientSession() as session, session.post(self.webhook_url, data=body, headers=headers) as answer:
+            self.webhooks.append((f"incident.{status}", await answer.json()))
 
     async def _read(self, request: web.Request, schema: dict[str, Any]) -> dict[str, Any] | web.Response:
         """Return the event of a request, or its refusal."""
@@ -123,6 +155,7 @@ class PagerDuty:
             self.severities[key] = event["payload"]["severity"]
             if not is_known:
                 self.statuses[key] = "triggered"
+                self.titles[key] = event["payload"]["summary"]
                 self.notified.append(key)
         elif is_known and event["event_action"] == "acknowledge":
             self.statuses[key] = "acknowledged"

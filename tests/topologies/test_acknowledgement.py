@@ -2,33 +2,46 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 from click.testing import CliRunner, Result
 
 from load.harness import temporary_topology
-from schemas.topics import DRIFTS
-from tests.pipeline.correlate.builders import drift
-from tests.topologies.endpoint import Endpoint, run_endpoint
+from pipeline.webhooks import WebhookSettings, read_webhook
+from schemas.command import Command
+from schemas.topics import COMMANDS, DRIFTS
+from tests.pipeline.correlate.builders import drift, tick
+from tests.pipeline.webhooks.pagerduty_events import ANA, WEBHOOK_SECRET
+from tests.topologies.endpoint import Endpoint, run_endpoint, serve
+from tests.topologies.pagerduty_server import KEY, PagerDuty, run_pagerduty
 from topologies.commands import incident, notifications
 from topologies.configuration import Configuration
 from topologies.kafka import Cluster
-from topologies.kafka.client import write_message
+from topologies.kafka.client import read_topic, write_message
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
 
 ESCALATED_AFTER_S = 15.0
+CLASSIFIED_AFTER_S = 120.0
+SUBJECTS = ("taken", "paged", "waiting")
 
 
-def configuration(pager: Endpoint, second_line: Endpoint) -> Configuration:
+def configuration(pager: Endpoint, second_line: Endpoint, pagerduty: PagerDuty) -> Configuration:
     names = {"pager": pager, "second-line": second_line}
     escalation = {"name": "late", "matchers": [], "after_s": ESCALATED_AFTER_S, "receivers": ["second-line"]}
     route = {
-        "receivers": [{"name": name, "webhook": {"url": endpoint.url}} for name, endpoint in names.items()],
-        "default_receivers": ["pager"],
+        "receivers": [
+            *({"name": name, "webhook": {"url": endpoint.url}} for name, endpoint in names.items()),
+            {"name": "pagerduty", "pagerduty": {"url": pagerduty.url, "routing_key": KEY}},
+        ],
+        "default_receivers": ["pager", "pagerduty"],
         "escalations": [escalation],
     }
-    return Configuration.model_validate({"correlate": {"announce_after_s": 0}, "route": route})
+    correlate = {"announce_after_s": 0, "response": [{"severity": "P1", "classify_s": CLASSIFIED_AFTER_S}]}
+    return Configuration.model_validate({"correlate": correlate, "route": route})
 
 
 async def wait_for_incident(endpoint: Endpoint, subject: str) -> str:
@@ -52,25 +65,92 @@ async def run(command: object, cluster: Cluster, *arguments: str) -> str:
     return result.output
 
 
+@asynccontextmanager
+async def receive_webhooks(cluster: Cluster) -> AsyncIterator[str]:
+    """Receive PagerDuty's webhooks, and yield the address."""
+    settings = WebhookSettings(kind="pagerduty", secrets=[WEBHOOK_SECRET.decode()])
+
+    async def respond(request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        result = read_webhook(settings, [WEBHOOK_SECRET], headers, await request.read(), time.time_ns() // 1_000_000)
+        for output in result.outputs:
+            await write_message(cluster, output.topic, output.key, output.value)
+        return web.json_response({"written": len(result.outputs), "ignored": result.ignored})
+
+    application = web.Application()
+    application.router.add_post("/v1/webhooks/pagerduty", respond)
+    async with serve(application) as address:
+        yield f"{address}/v1/webhooks/pagerduty"
+
+
+async def wait_for_events(pagerduty: PagerDuty, incident_id: str, *actions: str) -> None:
+    """Wait until PagerDuty knows an incident by these events and no others."""
+    async with asyncio.timeout(60):
+        while True:
+            sent = [event["event_action"] for event in pagerduty.events if event["dedup_key"] == incident_id]
+            if sent == list(actions):
+                return
+            await asyncio.sleep(0.1)
+
+
+async def show(cluster: Cluster, incident_id: str, line: str) -> str:
+    """Return what ``driftwire incident show`` prints, without line breaks, once it contains a line."""
+    async with asyncio.timeout(60):
+        while True:
+            shown = " ".join((await run(incident.command, cluster, "show", incident_id)).split())
+            if line in shown:
+                return shown
+            await asyncio.sleep(0.2)
+
+
 async def test_an_acknowledged_incident_is_not_escalated_and_the_notifications_show_who_has_it():
     async with (
         run_endpoint() as pager,
         run_endpoint() as second_line,
-        temporary_topology(configuration(pager, second_line), workers=("correlate", "route"), replay=False) as kafka,
+        run_pagerduty() as pagerduty,
+        temporary_topology(
+            configuration(pager, second_line, pagerduty), workers=("correlate", "route"), replay=False
+        ) as kafka,
+        receive_webhooks(kafka.cluster) as pagerduty.webhook_url,
     ):
-        now_ms = time.time_ns() // 1_000_000
-        for subject in ("taken", "waiting"):
-            moved = drift(subject=subject, start=now_ms - 20_000)
-            await write_message(kafka.cluster, DRIFTS, subject.encode(), moved.to_json())
-        taken, waiting = [await wait_for_incident(pager, subject) for subject in ("taken", "waiting")]
-        await run(incident.command, kafka.cluster, "ack", taken, "--author", "ana")
+        cluster, now_ms = kafka.cluster, time.time_ns() // 1_000_000
+        for subject in SUBJECTS:
+            leaking = drift("pii_detected", subject=subject, start=now_ms - 20_000)
+            await write_message(cluster, DRIFTS, subject.encode(), leaking.to_json())
+        taken, paged, waiting = [await wait_for_incident(pager, subject) for subject in SUBJECTS]
+        await wait_for_events(pagerduty, paged, "trigger")
+        await run(incident.command, cluster, "ack", taken, "--author", "ana")
+        await pagerduty.act(paged, "acknowledged", ANA)
         assert await wait_for_incident(second_line, "waiting") == waiting
         await asyncio.sleep(ESCALATED_AFTER_S / 4)
 
         assert {event["subject"] for _, event in second_line.requests} == {"waiting"}
-        told = {name: await run(notifications.command, kafka.cluster, "--incident", name) for name in (taken, waiting)}
+        incidents = (taken, paged, waiting)
+        told = {name: await run(notifications.command, cluster, "--incident", name) for name in incidents}
+        due = tick(now_ms + round(CLASSIFIED_AFTER_S * 1000))
+        await write_message(cluster, DRIFTS, b"tick", due.to_json())
+        assert "acknowledged by" not in await show(cluster, waiting, "classification was due")
+        shown = await show(cluster, paged, "P1 ACKNOWLEDGED")
+        assert "people acknowledged by Ana Alves" in shown
+        assert "acknowledge: acknowledged by Ana Alves: in PagerDuty" in shown
+        assert "classification was due" not in shown
+
+        await wait_for_events(pagerduty, paged, "trigger", "trigger", "acknowledge")
+        await pagerduty.act(paged, "resolved", ANA)
+        await show(cluster, paged, "resolved by Ana Alves: in PagerDuty")
+        await wait_for_events(pagerduty, paged, "trigger", "trigger", "acknowledge", "resolve")
+        commands = [Command.from_json(message.value or b"") async for message in read_topic(cluster, COMMANDS)]
+    assert sorted(pagerduty.notified) == sorted(incidents)
+    assert [(command.action, command.author) for command in commands] == [
+        ("acknowledge", "ana"),
+        ("acknowledge", "Ana Alves"),
+        ("resolve", "Ana Alves"),
+    ]
+    echoes = [event_type for event_type, answer in pagerduty.webhooks if answer["written"] == 0]
+    assert sorted(echoes) == ["incident.acknowledged", *["incident.triggered"] * 3]
     assert "pager: sent" in told[taken]
     assert "acknowledged by ana" in told[taken]
-    assert "second-line" not in told[taken]
+    assert "acknowledged by Ana Alves: in PagerDuty" in told[paged]
+    assert "second-line" not in told[taken] + told[paged]
     assert "second-line: sent" in told[waiting]
     assert "not acknowledged within 15 s" in told[waiting]

@@ -88,6 +88,15 @@ def acknowledge(incident_id: str, note: str | None, **options: Unpack[CommandOpt
     _send(incident_id, action="acknowledge", note=note, **options)
 
 
+@command.command("unack")
+@INCIDENT
+@NOTE
+@command_options
+def unacknowledge(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
+    """Withdraw the acknowledgement: nobody is working on the incident. Escalations begin again."""
+    _send(incident_id, action="unacknowledge", note=note, **options)
+
+
 @command.command("classify")
 @INCIDENT
 @click.argument("severity", type=click.Choice(get_args(Severity)))

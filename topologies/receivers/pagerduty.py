@@ -11,10 +11,11 @@ from typing import Any, cast
 import orjson
 
 from pipeline.correlate.deployments import describe_change
+from pipeline.incident_reference import write_reference
 from pipeline.plain_text import plain_text
 from pipeline.route import Delivery, Dispatch, NoticeDispatch
 from pipeline.route.receiver_settings import PagerDutySettings
-from schemas.incident import Incident, Severity
+from schemas.incident import CLOSED, Incident, Severity
 from schemas.notice import DeploymentChange
 from schemas.timestamp import format_timestamp
 from topologies.messages import IncidentMessage, write_message
@@ -144,8 +145,11 @@ def _list(names: Sequence[str], items_max: int) -> str:
 def _trigger(dispatch: Dispatch, head: dict[str, str]) -> bytes:
     incident, message = dispatch.incidents[0], write_message(dispatch)
     summary = f"{incident.severity} {incident.title}: {incident.summary}"
+    # PagerDuty's webhooks repeat the summary.
+    reference = write_reference(one.incident_id for one in dispatch.incidents if one.status not in CLOSED)
+    text = message.headline if dispatch.is_about_several else summary
     payload: dict[str, Any] = {
-        "summary": _shorten(message.headline if dispatch.is_about_several else summary, SUMMARY_LENGTH_MAX),
+        "summary": _shorten(text, SUMMARY_LENGTH_MAX - len(reference)) + reference,
         "source": plain_text(incident.subject),
         "severity": SEVERITIES[dispatch.still_open[0].severity],
         "timestamp": format_timestamp(incident.started_at),

@@ -76,8 +76,8 @@ class IncidentState:
         Ids of the members of a parent. They are set only in a merged view.
     command_ids
         Ids of the last commands that were applied.
-    commander_named_at
-        Time at which the first commander was assigned.
+    commander_named_at, assigned_at
+        Time at which the first commander was assigned, and times of the newest assignments by role.
     first_logged_at, last_logged_at
         Times of the earliest and the latest log line of each event, including lines that were dropped from the log.
     announce_at
@@ -103,6 +103,7 @@ class IncidentState:
     log: list[LogEntry] = field(default_factory=list)
     acknowledged_by: str | None = None
     roles: dict[Role, str] = field(default_factory=dict)
+    assigned_at: dict[Role, int] = field(default_factory=dict)
     communicated: dict[Audience, int] = field(default_factory=dict)
     classification: Classification | None = None
     mitigated_at: int | None = None
@@ -153,6 +154,7 @@ class IncidentState:
             "log": [[entry.at, entry.event, entry.text] for entry in self.log],
             "acknowledged_by": self.acknowledged_by,
             "roles": dict(sorted(self.roles.items())),
+            "assigned_at": dict(sorted(self.assigned_at.items())),
             "communicated": dict(sorted(self.communicated.items())),
             "classification": None if self.classification is None else astuple(self.classification),
             "mitigated_at": self.mitigated_at,
@@ -204,6 +206,7 @@ class IncidentState:
             log=[LogEntry(at=at, event=event, text=text) for at, event, text in state["log"]],
             acknowledged_by=state["acknowledged_by"],
             roles=dict(state["roles"]),
+            assigned_at=dict(state.get("assigned_at", {})),  # A checkpoint of an earlier version does not have it.
             communicated=dict(state["communicated"]),
             classification=None if classification is None else Classification(*classification),
             mitigated_at=state["mitigated_at"],

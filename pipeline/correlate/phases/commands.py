@@ -2,14 +2,27 @@
 
 :mod:`pipeline.correlate.incidents.refusals` decides whether a command is valid. Commands about a resolved incident are
 applied too. Only ``accept``, ``resolve``, ``reopen`` and ``merge`` then change its status.
+A command that arrives after a later one that it contradicts is only logged. Times of commands are compared with each
+other only, because the times of drifts are those of the records.
 """
 
 from pipeline.correlate.incidents import IncidentState
-from schemas.command import Command
+from schemas.command import Action, Command
 from schemas.incident import Role
 
 COMMANDS_SEEN_MAX = 200
 """Maximum number of stored command ids per incident. A command that is sent twice is applied once."""
+
+_CONTRADICTED_BY: dict[Action, tuple[Action, ...]] = {
+    "acknowledge": ("acknowledge", "unacknowledge"),
+    "unacknowledge": ("acknowledge",),
+    "classify": ("classify",),
+    "mitigate": ("reopen",),
+    "resolve": ("reopen",),
+    "accept": ("reopen",),
+    "reopen": ("mitigate", "resolve", "accept"),
+}
+"""For an action, the actions that contradict it if a person took them later."""
 
 _INFORMED = {"internal": "people inside were informed", "external": "users and customers were informed"}
 
@@ -29,7 +42,10 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
         Maximum number of lines in the running log.
     """
     incident.command_ids = [*incident.command_ids, command.command_id][-COMMANDS_SEEN_MAX:]
-    text = _apply(command, incident, detected_at)
+    if _is_contradicted(command, incident):
+        text = f"{command.action} has no effect, because a later command contradicts it,"
+    else:
+        text = _apply(command, incident, detected_at)
     if command.communicated is not None:
         text = "; ".join(part for part in (text, _INFORMED[command.communicated]) if part)
         known_at = incident.communicated.get(command.communicated, command.at)
@@ -41,9 +57,9 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
 def _apply(command: Command, incident: IncidentState, detected_at: int) -> str:
     """Apply the action, and return a description to which the name of the author can be added."""
     match command.action:
-        case "acknowledge":
-            incident.acknowledged_by = command.author
-            return "acknowledged"
+        case "acknowledge" | "unacknowledge":
+            incident.acknowledged_by = command.author if command.action == "acknowledge" else None
+            return "acknowledged" if incident.acknowledged_by else "acknowledgement withdrawn"
         case "assign" if command.assignee is not None:
             return _assign(incident, command.role or "commander", command.assignee, command.at)
         case "classify" if command.severity is not None:
@@ -67,11 +83,18 @@ def _apply(command: Command, incident: IncidentState, detected_at: int) -> str:
     return "accepted as the new normal" if command.action == "accept" else "resolved"
 
 
+def _is_contradicted(command: Command, incident: IncidentState) -> bool:
+    if command.action == "assign":
+        return incident.assigned_at.get(command.role or "commander", 0) > command.at
+    later = _CONTRADICTED_BY.get(command.action, ())
+    return any(incident.last_logged_at.get(action, 0) > command.at for action in later)
+
+
 def _assign(incident: IncidentState, role: Role, name: str, at: int) -> str:
     before = incident.roles.get(role)
     if role == "commander":
         incident.commander_named_at = min(at, incident.commander_named_at or at)
-    incident.roles[role] = name
+    incident.roles[role], incident.assigned_at[role] = name, at
     replaced = f", replacing {before}," if before not in (None, name) else ""
     return f"{role.replace('_', ' ')} assigned to {name}{replaced}"
 

@@ -7,6 +7,7 @@ _REPORTED_EVENTS = (
     "rollback",
     "kill_switch",
     "accept",
+    "unacknowledge",
     "classify",
     "note",
     "mitigate",

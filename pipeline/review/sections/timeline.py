@@ -15,6 +15,7 @@ LINES_MAX = 200
 
 COMMANDS = (
     "acknowledge",
+    "unacknowledge",
     "classify",
     "assign",
     "commander",
@@ -31,7 +32,12 @@ COMMANDS = (
 _MINOR_CHANGES = ("opened", "newer numbers", "further suspects")
 """Revision changes that the timeline omits because they are unimportant or already in the running log."""
 
-_LOGGED_CHANGES = (("-> acknowledged", "acknowledge"), ("-> resolved", "resolved"), ("-> resolved", "resolve"))
+_LOGGED_CHANGES = (
+    ("-> acknowledged", "acknowledge"),
+    ("acknowledged -> open", "unacknowledge"),
+    ("-> resolved", "resolved"),
+    ("-> resolved", "resolve"),
+)
 """Suffix of a revision change, and the event of the running log for the same change."""
 
 TimelineLine = tuple[int, str, str]

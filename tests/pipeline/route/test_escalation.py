@@ -52,6 +52,15 @@ def test_an_incident_for_which_somebody_acted_is_not_escalated(status):
     assert play(step, DUE, DUE + 60 * MINUTE_MS) == []
 
 
+def test_an_escalation_begins_again_when_an_acknowledgement_is_withdrawn():
+    step = live()
+    play(step, alert(incident(**P1)), alert(incident(revision=2, status="acknowledged", **P1), 1))
+    assert play(step, DUE) == []
+    assert play(step, alert(incident(revision=3, **P1), 2)) == [("pager", "sent", "status_changed")]
+    assert play(step, DUE + 15 * MINUTE_MS - 1) == []
+    assert play(step, DUE + 15 * MINUTE_MS) == [("manager", "sent", "escalated")]
+
+
 AWAY = Delivery("retry", "cannot be reached", 1)
 
 

@@ -46,6 +46,7 @@ def written_commands(cluster: Cluster, incident_id: str) -> list[Command]:
     ("arguments", "action", "fields"),
     [
         (("ack",), "acknowledge", {}),
+        (("unack",), "unacknowledge", {}),
         (("classify", "P2"), "classify", {"severity": "P2"}),
         (("assign", "ben"), "assign", {"assignee": "ben", "role": "commander"}),
         (("assign", "ben", "--role", "technical_lead"), "assign", {"assignee": "ben", "role": "technical_lead"}),

@@ -76,7 +76,7 @@ async def test_pagerduty_has_one_alert_per_group_until_all_incidents_are_over():
         await deliver(receiver, first)
         assert pagerduty.statuses == {first.thread_id: "triggered"}
         event = pagerduty.events[0]["payload"]
-        assert event["summary"] == 'P1 open: 2 incidents (subject="support-bot")'
+        assert event["summary"] == 'P1 open: 2 incidents (subject="support-bot") (inc-b, inc-a)'
         assert event["severity"] == "critical"
         assert event["custom_details"]["P3 open"].startswith("support-bot refuses 9.1 % of requests (inc-a)")
 

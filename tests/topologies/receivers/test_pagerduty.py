@@ -66,7 +66,7 @@ async def test_an_open_incident_triggers_an_alert_that_says_what_to_do(pagerduty
         "client": "driftwire",
         "links": [{"href": "https://runbooks.example.org/refusal_spike.md", "text": "Runbook"}],
         "payload": {
-            "summary": f"P3 support-bot refuses 9.1 % of requests: {revision.summary}",
+            "summary": f"P3 support-bot refuses 9.1 % of requests: {revision.summary} (inc-3f9a21c0b7)",
             "source": "support-bot",
             "severity": "warning",
             "timestamp": "2026-11-24T03:12:00.000Z",
@@ -188,7 +188,7 @@ async def test_the_largest_incident_fits_and_says_what_is_missing(pagerduty):
     (event,) = pagerduty.events
     assert len(build_events(dispatch(revision), KEY)[0]) <= EVENT_BYTES_MAX
     assert "links" not in event
-    assert event["payload"]["summary"] == f"P3 {'ü' * 1020}…"
+    assert event["payload"]["summary"] == f"P3 {'ü' * 1003}… (inc-3f9a21c0b7)"
     found = event["payload"]["custom_details"]
     lines = found["Evidence"].split("\n")
     assert (len(lines), len(found["Suspects"].split("\n"))) == (500, 39)

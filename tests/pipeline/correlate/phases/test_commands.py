@@ -30,6 +30,49 @@ def test_an_acknowledged_incident_names_the_person():
     assert incident.change == "status open -> acknowledged; acknowledged by ann"
 
 
+def test_a_withdrawn_acknowledgement_leaves_the_incident_open():
+    incident = only(OPENED, command("acknowledge", ID), command("unacknowledge", ID, at=START + 2 * MINUTE))
+    assert (incident.status, incident.acknowledged_by) == ("open", None)
+    assert incident.change == "status acknowledged -> open; acknowledgement withdrawn by ann"
+
+
+@pytest.mark.parametrize(
+    ("late", "arrived_first"),
+    [
+        ({"action": "acknowledge"}, [{"action": "unacknowledge"}]),
+        ({"action": "acknowledge", "author": "eve"}, [{"action": "acknowledge"}]),
+        ({"action": "unacknowledge"}, [{"action": "acknowledge"}]),
+        ({"action": "classify", "severity": "P4"}, [{"action": "classify", "severity": "P2"}]),
+        ({"action": "assign", "assignee": "eve"}, [{"action": "assign", "assignee": "ben"}]),
+        ({"action": "resolve"}, [{"action": "mitigate"}, {"action": "reopen"}]),
+        ({"action": "mitigate"}, [{"action": "resolve"}, {"action": "reopen"}]),
+        ({"action": "accept"}, [{"action": "resolve"}, {"action": "reopen"}]),
+        ({"action": "reopen"}, [{"action": "mitigate"}]),
+        ({"action": "reopen"}, [{"action": "resolve"}]),
+        ({"action": "reopen"}, [{"action": "accept"}]),
+    ],
+)
+def test_a_command_that_arrives_after_a_later_one_that_contradicts_it_is_only_logged(late, arrived_first):
+    later_ones = [
+        command(**fields, incident_id=ID, at=START + (2 + number) * MINUTE)
+        for number, fields in enumerate(arrived_first)
+    ]
+    before = only(OPENED, *later_ones)
+    after = only(OPENED, *later_ones, command(**late, incident_id=ID, command_id="late", at=START + MINUTE))
+    unchanged = ("status", "acknowledged_by", "severity", "commander", "resolved_at")
+    assert [getattr(after, name) for name in unchanged] == [getattr(before, name) for name in unchanged]
+    author = late.get("author", "ann")
+    assert f"{late['action']} has no effect, because a later command contradicts it, by {author}" in [
+        entry.text for entry in after.log
+    ]
+
+
+def test_the_times_of_assignments_are_compared_for_each_role():
+    lead = command("assign", ID, assignee="ben", role="technical_lead", at=START + 2 * MINUTE)
+    incident = only(OPENED, lead, command("assign", ID, assignee="eve", at=START + MINUTE))
+    assert (incident.technical_lead, incident.commander) == ("ben", "eve")
+
+
 def test_an_assigned_incident_names_its_commander():
     assert only(OPENED, command("assign", ID, assignee="ben")).commander == "ben"
 
