@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, cast
 
 from driftwire_client.client import Client
-from driftwire_client.litellm_payload import SubjectRule, read_payload
+from driftwire_client.litellm_payload import SubjectRule, reached_model, read_payload
 from driftwire_client.security import SecurityOptions
 
 try:
@@ -27,6 +27,8 @@ SECURITY_PREFIX = "DRIFTWIRE_KAFKA_"
 
 DEFAULT_SUBJECT = "{model_group}"
 
+_FALLBACK = SubjectRule(DEFAULT_SUBJECT)
+
 logger = logging.getLogger("driftwire_client")
 
 
@@ -38,11 +40,11 @@ class DriftwireLogger(CustomLogger):
     Parameters
     ----------
     client
-        The client that sends. Its labels are those of all records.
+        The client that sends. Its labels are those of all records, except for its subject.
     subject
         Rule for the subject, with names in braces: ``model_group`` (the model if there is no group), ``model``,
         ``team_alias``, ``key_alias``, or ``metadata.KEY`` for a key of the request's metadata. Without braces, all
-        records have this subject. A request without these values has the subject of the client.
+        records have this subject. A request without one of the values has the subject ``{model_group}``.
 
     Raises
     ------
@@ -56,32 +58,26 @@ class DriftwireLogger(CustomLogger):
         self._subject = SubjectRule(subject)
         self._has_failed = False
 
-    def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """Report a successful call of synchronous code."""
+    def log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
+        """Report a call of synchronous code, successful or not."""
         self._report(kwargs)
 
-    def log_failure_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
-        """Report a failed call of synchronous code."""
+    async def async_log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:
+        """Report a call of a coroutine, successful or not."""
         self._report(kwargs)
 
-    async def async_log_success_event(
-        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
-    ) -> None:
-        """Report a successful call of a coroutine."""
-        self._report(kwargs)
-
-    async def async_log_failure_event(
-        self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any
-    ) -> None:
-        """Report a failed call of a coroutine."""
-        self._report(kwargs)
+    log_failure_event = log_success_event
+    async_log_failure_event = async_log_success_event
 
     def _report(self, kwargs: Mapping[str, Any]) -> None:
         try:
             payload = kwargs["standard_logging_object"]
+            if not reached_model(payload):
+                return
             metadata = _find_metadata(kwargs)
             fields = read_payload(payload, metadata)
-            self._client.record(**fields, subject=self._subject.build(payload, metadata))
+            fields["subject"] = self._subject.build(payload, metadata) or _FALLBACK.build(payload, metadata)
+            self._client.record(**fields)
         except Exception as error:  # noqa: BLE001  the answer to the user comes first
             if not self._has_failed:
                 self._has_failed = True

@@ -25,7 +25,8 @@ REDACTED = "redacted-by-litellm"
 
 GUARDRAIL_RAN = frozenset({"success", "guardrail_flagged"})
 GUARDRAIL_INTERVENED = frozenset({"guardrail_intervened", "blocked"})
-GUARDRAIL_SKIPPED = frozenset({"guardrail_failed_to_respond", "failure", "not_run"})
+GUARDRAIL_FAILED = frozenset({"guardrail_failed_to_respond", "failure"})
+GUARDRAIL_SKIPPED = GUARDRAIL_FAILED | {"not_run"}
 """States of a guardrail, with the names of earlier versions of litellm."""
 
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -49,7 +50,7 @@ class SubjectRule:
         if not text or any("{" in part or "}" in part for part in self._fixed):
             raise ValueError(f"the subject rule must have each name in braces, as in {{model_group}}, not {text!r}")
         for name in self._names:
-            if name not in SUBJECT_SOURCES and not name.removeprefix(METADATA_PREFIX) < name:
+            if name not in SUBJECT_SOURCES and not re.fullmatch(f"{re.escape(METADATA_PREFIX)}.+", name):
                 known = ", ".join((*SUBJECT_SOURCES, METADATA_PREFIX + "KEY"))
                 raise ValueError(f"the subject rule cannot use {{{name}}}: use {known}")
 
@@ -62,6 +63,15 @@ class SubjectRule:
                 return None
             subject += f"{value}{fixed}"
         return subject
+
+
+def reached_model(payload: Mapping[str, Any]) -> bool:
+    """Return whether a provider or a guardrail was called. The proxy also reports requests that it rejects before that.
+
+    >>> reached_model({"status": "failure", "model": "a name that no model has", "custom_llm_provider": None})
+    False
+    """
+    return bool(payload.get("custom_llm_provider") or payload.get("guardrail_information"))
 
 
 def read_payload(payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> RecordFields:
@@ -81,6 +91,7 @@ def read_payload(payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> Rec
         "request_id": payload.get("id"),
         "timestamp": end_s,
         "provider": _text(payload.get("custom_llm_provider")),
+        "provider_model": _read_provider_model(payload, metadata),
         "latency_ms": _milliseconds(start_s, end_s),
         "error": not is_success,
         "error_type": _text(_find(payload, "error_information", "error_class")),
@@ -102,8 +113,7 @@ def read_payload(payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> Rec
 
 
 def _read_response(response: Any, fields: RecordFields) -> None:
-    """Read the answer of a chat or text completion. Other responses, such as embeddings, only name their model."""
-    fields["provider_model"] = _text(_find(response, "model"))
+    """Read the answer of a chat or text completion. Other responses, such as embeddings, have none."""
     choices = _find(response, "choices")
     if not isinstance(choices, list) or not choices:
         return
@@ -126,11 +136,18 @@ def _read_guardrails(payload: Mapping[str, Any], fields: RecordFields) -> None:
     states = {_find(guardrail, "guardrail_status") for guardrail in _list(guardrails)}
     if states & GUARDRAIL_INTERVENED:
         fields["filter_triggered"] = True
-    elif states & GUARDRAIL_RAN:
+    elif states & GUARDRAIL_RAN and not states & GUARDRAIL_FAILED:
         fields["filter_triggered"] = False
     # A request that failed was not let through, whatever the guardrails did.
     if payload.get("status") == "success" and states & (GUARDRAIL_INTERVENED | GUARDRAIL_RAN | GUARDRAIL_SKIPPED):
         fields["filter_skipped"] = bool(states & GUARDRAIL_SKIPPED)
+
+
+def _read_provider_model(payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> str | None:
+    """Return the model that the provider reports. The proxy puts the model group in its place in the response."""
+    model = _text(_find(metadata, "hidden_params", "provider_response_model"))
+    reported = _text(_find(payload, "response", "model"))
+    return model or (None if reported == payload.get("model_group") else reported)
 
 
 def _read_retries(payload: Mapping[str, Any], metadata: Mapping[str, Any]) -> float | None:

@@ -1,6 +1,8 @@
-"""A service that calls models through litellm, with the callback of the client: ``BOOTSTRAP SERVER_URL``.
+"""A service that calls models through litellm, with the callback of the client: ``CALLBACK SERVER_URL PAYLOADS_FILE``.
 
-It runs in the environment of instrumented services. It prints the addresses to which it connected, and what was sent.
+It runs in the environment of instrumented services. The callback is named as in the configuration of the proxy, and has
+its settings from environment variables. It prints the hosts that it looked up or connected to, and the
+counts of the client. It writes the payloads that litellm gave to callbacks into the file, one per line.
 """
 
 import asyncio
@@ -9,9 +11,10 @@ import os
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # as it is installed, without a look at GitHub
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # the prices in the package, instead of those on GitHub
 
 hosts: set[str] = set()
 
@@ -26,19 +29,26 @@ def note_connection(event: str, arguments: tuple[Any, ...]) -> None:
 sys.addaudithook(note_connection)
 
 import litellm  # noqa: E402
-from litellm.caching.caching import Cache  # noqa: E402
 from litellm.integrations.custom_guardrail import CustomGuardrail  # noqa: E402
+from litellm.integrations.custom_logger import CustomLogger  # noqa: E402
+from litellm.proxy.types_utils.utils import get_instance_fn  # noqa: E402
 from openai import OpenAIError  # noqa: E402
 
-from driftwire_client import Client  # noqa: E402
-from driftwire_client.litellm_callback import DriftwireLogger  # noqa: E402
-
 QUESTION = [{"role": "user", "content": "marked question"}]
-bootstrap, url = sys.argv[1:]
+callback, url, payloads = sys.argv[1:]
 
-litellm.suppress_debug_info = True
-client = Client(bootstrap, subject="litellm-none", environment="test")
-litellm.callbacks = [DriftwireLogger(client, subject="litellm-{metadata.feature}")]
+
+class PayloadWriter(CustomLogger):  # type: ignore[misc]  # litellm is not installed where types are checked
+    def log_success_event(self, kwargs: dict[str, Any], response_obj: Any, start_time: Any, end_time: Any) -> None:
+        with Path(payloads).open("a") as file:
+            file.write(json.dumps(kwargs["standard_logging_object"], default=str) + "\n")
+
+    log_failure_event = log_success_event
+
+    async def async_log_success_event(self, **call: Any) -> None:
+        self.log_success_event(**call)
+
+    async_log_failure_event = async_log_success_event
 
 
 def options(feature: str, **metadata: Any) -> dict[str, Any]:
@@ -51,7 +61,7 @@ def deployment(group: str, model: str) -> dict[str, Any]:
 
 
 def guarded(feature: str, *states: str) -> dict[str, Any]:
-    """Options of a request whose guardrails ended in these states, as litellm's guardrails note them."""
+    """Options of a request whose guardrails ended in these states, as the guardrails of litellm note them."""
     call = options(feature)
     for state in states:
         CustomGuardrail(guardrail_name="filter").add_standard_logging_guardrail_information_to_request_data(
@@ -60,20 +70,16 @@ def guarded(feature: str, *states: str) -> dict[str, Any]:
     return call
 
 
-async def use_coroutines(router: litellm.Router) -> None:
+async def use_coroutines(router: Any) -> None:
     await router.acompletion("chat", **options("answer", prompt_version="v41"))
     async for _ in await router.acompletion("chat", stream=True, **options("stream")):
         pass
-    await router.acompletion("tools", **options("tools"))
-    await router.acompletion("filtered", **options("filtered"))
-    await router.acompletion("refusing", **options("refusing"))
-    await router.acompletion("silent", **options("silent"))
-    await router.acompletion("flaky", **options("retry"))
-    await router.acompletion("broken", **options("fallback"))
+    for group in ("tools", "filtered", "refusing", "silent", "flaky", "broken"):
+        await router.acompletion(group, **options(group))
     for group in ("limited", "invalid"):
         with suppress(OpenAIError):
             await router.acompletion(group, **options(group))
-    await router.aembedding("embed", input=["marked question"], metadata={"feature": "embedding"})
+    await router.aembedding("embed", input=["marked question"], metadata={"feature": "embed"})
     await router.acompletion("chat", **guarded("guard-passed", "success"))
     await router.acompletion("chat", **guarded("guard-blocked", "success", "guardrail_intervened"))
     await router.acompletion("chat", **guarded("guard-down", "guardrail_failed_to_respond"))
@@ -81,37 +87,35 @@ async def use_coroutines(router: litellm.Router) -> None:
     await asyncio.sleep(1)  # litellm reports from a queue of the event loop
 
 
-def use_threads(router: litellm.Router) -> None:
+def use_threads(router: Any) -> None:
     router.completion("chat", **options("sync", prompt_version=41))
     for _ in router.completion("chat", stream=True, **options("sync-stream")):
         pass
     with suppress(OpenAIError):
         router.completion("limited", **options("sync-limited"))
     litellm.completion("openai/gpt-4o-mini", messages=QUESTION, api_base=url, api_key="marked key")
+    litellm.turn_off_message_logging = True
+    router.completion("chat", **options("redacted"))
     time.sleep(1)  # litellm reports from threads
-    litellm.cache = Cache()
-    for _ in range(2):
-        router.completion("chat", **options("cached"))
-        time.sleep(1)
 
 
 def main() -> None:
-    groups = {
-        "chat": "gpt-4o-mini",
-        "spare": "gpt-4o",
-        "embed": "text-embedding-3-small",
-        **{name: name for name in ("tools", "filtered", "refusing", "silent", "flaky", "broken", "limited", "invalid")},
-    }
+    litellm.suppress_debug_info = True
+    instance = get_instance_fn(callback)
+    litellm.callbacks = [PayloadWriter(), instance]
+    models = {"chat": "gpt-4o-mini", "spare": "gpt-4o", "embed": "text-embedding-3-small"}
+    unknown = ("tools", "filtered", "refusing", "silent", "flaky", "broken", "limited", "invalid")
     router = litellm.Router(
-        [deployment(group, model) for group, model in groups.items()],
+        [deployment(group, model) for group, model in {**models, **dict(zip(unknown, unknown, strict=True))}.items()],
         fallbacks=[{"broken": ["spare"]}],
         num_retries=1,
         retry_after=0,
     )
     asyncio.run(use_coroutines(router))
     use_threads(router)
-    client.close()
-    print(json.dumps({"hosts": sorted(hosts), "sent": client.counts().sent, "dropped": client.counts().dropped}))
+    instance._client.close()
+    counts = instance._client.counts()
+    print(json.dumps({"hosts": sorted(hosts), "called": counts.called, "sent": counts.sent}))
 
 
 main()
