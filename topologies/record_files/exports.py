@@ -187,7 +187,7 @@ EXPORTS: tuple[RecognizedExport, ...] = (
             ExportRule("versions.prompt", "value", ("metadata.requester_metadata.prompt_version",)),
             ExportRule("segment.cache_hit", "is true", ("cache_hit",)),
             ExportRule("finish_reason", "value", ("response.choices.0.finish_reason",)),
-            ExportRule("length", "length", ("response.choices.0.message.content",)),
+            ExportRule("length", "length", ("response.choices.0.message.content",), absent=("", "redacted-by-litellm")),
         ),
         "UTC",
     ),
