@@ -128,6 +128,9 @@ class Safety(Message):
     """Results of filters and policies."""
 
     filter_triggered: Rate | None = Field(default=None, description="Whether a safety filter blocked the request.")
+    filter_skipped: Rate | None = Field(
+        default=None, description="Whether the request was served without the check of its safety filter."
+    )
     policy_violation: Rate | None = Field(default=None, description="Whether the output violated a policy.")
     injection_score: Ratio | None = Field(
         default=None, description="Score of a prompt-injection detector, from 0 to 1."

@@ -82,6 +82,7 @@ class SafetyFields(TypedDict, total=False):
     """Results of filters and policies."""
 
     filter_triggered: bool | None
+    filter_skipped: bool | None
     policy_violation: bool | None
     injection_score: float | None
     jailbreak_suspected: bool | None

@@ -12,7 +12,7 @@ from pipeline.source_path import SourcePath
 from schemas.record_fields import find_record_field
 from schemas.timestamp import parse_timestamp
 
-RuleKind = Literal["value", "is", "is not", "is set", "length", "difference"]
+RuleKind = Literal["value", "sum", "is", "is not", "is set", "is true", "length", "difference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +24,23 @@ class ExportRule:
     field
         Field of the record, with the unit of the value: ``latency_ms:s``.
     kind
-        ``value``: the first of the sources that is present. ``is`` and ``is not``: whether the source equals ``word``.
-        ``is set``: whether the source is present and not null. ``length``: characters of a text. ``difference``:
-        milliseconds from the first time to the second.
+        ``value``: the first of the sources that is present. ``sum``: the sum of those that are present. ``is`` and
+        ``is not``: whether the source equals ``word``. ``is set``: whether the source is present and not null.
+        ``is true``: whether it is true, and neither false nor null. ``length``: characters of a text.
+        ``difference``: milliseconds from the first time to the second.
     sources
         Keys or paths. A rule without a source in the file is not used. For ``difference``, pairs of start and end.
     word
         The word that the source is compared with.
+    absent
+        Words of the sources that are read as absent.
     """
 
     field: str
     kind: RuleKind
     sources: tuple[str, ...]
     word: str = ""
+    absent: tuple[str, ...] = ()
 
     def name_source(self, sources: Collection[str]) -> str:
         """Return the name of the computed value in the table of columns."""
@@ -44,7 +48,11 @@ class ExportRule:
             start, end = sources
             return f"{end} - {start}"
         name = " or ".join(sources)
-        return {"value": name, "length": f"length of {name}"}.get(self.kind, f"{name} {self.kind} {self.word}".strip())
+        if self.absent and self.kind == "value":
+            return f"{name} if known"
+        return {"value": name, "sum": " + ".join(sources), "length": f"length of {name}"}.get(
+            self.kind, f"{name} {self.kind} {self.word}".strip()
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,7 @@ class RecognizedExport:
     keys
         Groups of keys. A file is this export if it contains at least one key of each group.
     subjects
-        Rules for the subject. The first whose keys are present is used.
+        Rules for the subject. The first whose keys have a value is used.
     time_zone
         Time zone of times without an offset, as the documentation of the tool states. None if all times have one.
     """
@@ -143,7 +151,9 @@ EXPORTS: tuple[RecognizedExport, ...] = (
         ),
     ),
     # https://docs.litellm.ai/docs/proxy/logging_spec (2026), StandardLoggingPayload; BerriAI/litellm,
-    # litellm/proxy/schema.prisma (2026), LiteLLM_SpendLogs, whose times have no offset and are UTC.
+    # litellm/proxy/schema.prisma (2026), LiteLLM_SpendLogs, whose times have no offset and are UTC. It writes 0 for what
+    # it does not know: the tokens of a failed call, and the price of an unknown model. The callback in the client,
+    # driftwire_client.litellm_payload, reads these keys in the same way.
     RecognizedExport(
         "litellm",
         (("startTime",), ("endTime",), ("prompt_tokens",), ("completion_tokens",), ("call_type",)),
@@ -153,12 +163,31 @@ EXPORTS: tuple[RecognizedExport, ...] = (
             ExportRule("request_id", "value", ("request_id", "id")),
             ExportRule("latency_ms", "difference", ("startTime", "endTime")),
             ExportRule("error", "is", ("status",), "failure"),
-            ExportRule("error_type", "value", ("error_information.error_class",)),
-            ExportRule("filter_triggered", "is", ("status_fields.guardrail_status",), "guardrail_intervened"),
-            ExportRule("input_tokens", "value", ("prompt_tokens",)),
-            ExportRule("output_tokens", "value", ("completion_tokens",)),
+            ExportRule("error_type", "value", ("error_information.error_class",), absent=("",)),
+            ExportRule(
+                "filter_triggered",
+                "is",
+                ("status_fields.guardrail_status",),
+                "guardrail_intervened",
+                absent=("not_run", "guardrail_failed_to_respond"),
+            ),
+            ExportRule("input_tokens", "value", ("prompt_tokens",), absent=("0",)),
+            ExportRule("output_tokens", "value", ("completion_tokens",), absent=("0",)),
+            ExportRule("cost", "value", ("response_cost", "spend"), absent=("0", "0.0")),
+            ExportRule(
+                "retries",
+                "sum",
+                (
+                    "hidden_params.additional_headers.x-litellm-attempted-retries",
+                    "hidden_params.additional_headers.x-litellm-attempted-fallbacks",
+                ),
+            ),
             ExportRule("provider", "value", ("custom_llm_provider",)),
             ExportRule("versions.model", "value", ("model",)),
+            ExportRule("versions.prompt", "value", ("metadata.requester_metadata.prompt_version",)),
+            ExportRule("segment.cache_hit", "is true", ("cache_hit",)),
+            ExportRule("finish_reason", "value", ("response.choices.0.finish_reason",)),
+            ExportRule("length", "length", ("response.choices.0.message.content",), absent=("", "redacted-by-litellm")),
         ),
         "UTC",
     ),
@@ -237,12 +266,17 @@ class ExportReader:
         return row | {name: value for name, value in computed.items() if value is not None}
 
     def _compute(self, rule: ExportRule, paths: list[SourcePath], row: dict[str, Any]) -> Any:
-        found = [path.find(row) for path in paths]
+        found = [None if str(value) in rule.absent else value for path in paths for value in [path.find(row)]]
         if rule.kind == "difference":
             return self._difference(found[0], found[1])
+        if rule.kind == "sum":
+            numbers = [value for value in found if isinstance(value, (int, float))]
+            return sum(numbers) if numbers else None
         value = next((value for value in found if value not in (None, "")), None)
         if rule.kind == "is set":
             return value is not None
+        if rule.kind == "is true":
+            return str(value).lower() == "true"
         if value is None or rule.kind == "value":
             return value
         if rule.kind == "length":

@@ -83,7 +83,8 @@ class RecordMapping:
             taken = _taken_fields(settings)
             zone = settings.time_zone or self.export.time_zone or time_zone
             self._export_reader = ExportReader(self.export, samples, taken, zone)
-            subject = next((rule for rule in self.export.subjects if rule.strip("{}").partition(".")[0] in keys), "")
+            filled = {name for row in rows for name, cell in row.items() if cell not in (None, "")}
+            subject = next((rule for rule in self.export.subjects if rule.strip("{}").partition(".")[0] in filled), "")
             settings = settings.model_copy(
                 update={
                     "map": (*settings.map, *self._export_reader.entries),

@@ -25,6 +25,7 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "policy_violation": ("violates", "violated", "policy in {} of outputs"),
     "jailbreak_suspected": ("receives", "received", "jailbreak attempts in {} of requests"),
     "filter_triggered": ("triggers", "triggered", "its safety filter in {} of requests"),
+    "filter_skipped": ("serves", "served", "{} of requests without the check of its safety filter"),
     "repeated": ("repeats", "repeated", "itself in {} of answers"),
     "finish_reason_usual": ("ends", "ended", "{} of answers with a usual finish reason"),
     "throughput_ratio": ("receives", "received", "{} times as many requests as shortly before"),

@@ -96,6 +96,7 @@ SIGNALS: tuple[Signal, ...] = (
     _row("input_length", "data", "amount", "both", "characters", "input_shift", "cause"),
     _row("context_fraction", "data", "ratio", "up", "", "context_window_misuse", "tickets"),
     _row("filter_triggered", "safety", "rate", "both", "", "filter_over_blocking", "pages"),
+    _row("filter_skipped", "safety", "rate", "up", "", "filter_disabled", "pages"),
     _row("policy_violation", "safety", "rate", "up", "", "policy_violations", "pages"),
     _row("injection_score", "safety", "ratio", "up", "", "prompt_injection_wave", "pages"),
     _row("jailbreak_suspected", "safety", "rate", "up", "", "jailbreak_wave", "pages"),

@@ -119,8 +119,14 @@ LITELLM = {
     "model": "m-1",
     "model_group": "chat",
     "messages": [{"role": "user", "content": "secret"}],
-    "response": {"choices": [{"message": {"content": "secret"}}]},
+    "response": {"model": "m-2026-10", "choices": [{"finish_reason": "stop", "message": {"content": "secret"}}]},
     "error_information": {"error_class": "RateLimitError"},
+    "response_cost": 0.01,
+    "cache_hit": True,
+    "hidden_params": {
+        "additional_headers": {"x-litellm-attempted-retries": 1, "x-litellm-attempted-fallbacks": 2, "x": "secret"}
+    },
+    "metadata": {"requester_metadata": {"prompt_version": "v41", "note": "secret"}},
 }
 SPEND_LOG = {
     "request_id": "chatcmpl-1",
@@ -135,13 +141,15 @@ SPEND_LOG = {
     "model_group": "chat",
     "custom_llm_provider": "azure",
     "status": "failure",
+    "cache_hit": "True",
 }
 LITELLM_RECORD = {
     "subject": "chat",
     "request_id": "chatcmpl-1",
     "provider": "azure",
-    "infrastructure": {"latency_ms": 1912, "error": True, "input_tokens": 40, "output_tokens": 11},
+    "infrastructure": {"latency_ms": 1912, "error": True, "input_tokens": 40, "output_tokens": 11, "cost": 0.01},
     "versions": {"model": "m-1"},
+    "segment": {"cache_hit": True},
 }
 BATCH = {
     "id": "batch_req_1",
@@ -185,9 +193,11 @@ RESPONSE = {
 }
 RESPONSE_RECORD = {name: BATCH_RECORD[name] for name in ("subject", "request_id", "provider_model", "infrastructure")}
 
-GUARDED = {
-    "infrastructure": {**LITELLM_RECORD["infrastructure"], "error_type": "RateLimitError"},  # type: ignore[dict-item]
+PAYLOAD_RECORD = LITELLM_RECORD | {
+    "infrastructure": {**LITELLM_RECORD["infrastructure"], "error_type": "RateLimitError", "retries": 3},  # type: ignore[dict-item]
+    "output": {"finish_reason": "stop", "length": 6},
     "safety": {"filter_triggered": True},
+    "versions": {"model": "m-1", "prompt": "v41"},
 }
 
 
@@ -217,12 +227,24 @@ def write(folder: Path, suffix: str, rows: list[dict[str, Any]]) -> Path:
         ("Langfuse traces", TRACE, TRACE_RECORD),
         ("Phoenix spans", PHOENIX, PHOENIX_RECORD),
         ("Phoenix spans", PHOENIX_API, PHOENIX_RECORD),
-        ("litellm", LITELLM, LITELLM_RECORD | GUARDED),
+        ("litellm", LITELLM, PAYLOAD_RECORD),
+        ("litellm", LITELLM | {"model_group": ""}, PAYLOAD_RECORD | {"subject": "m-1"}),
         ("litellm", SPEND_LOG, LITELLM_RECORD),
         ("OpenAI batch output", BATCH, BATCH_RECORD),
         ("OpenAI batch output", RESPONSE, RESPONSE_RECORD),
     ],
-    ids=["langfuse", "langfuse-api", "trace", "phoenix", "phoenix-api", "litellm", "spend", "batch", "response"],
+    ids=[
+        "langfuse",
+        "langfuse-api",
+        "trace",
+        "phoenix",
+        "phoenix-api",
+        "litellm",
+        "no-group",
+        "spend",
+        "batch",
+        "response",
+    ],
 )
 def test_an_export_is_read_without_options(
     tmp_path: Path, suffix: str, name: str, row: dict[str, Any], expected: dict[str, Any]
@@ -244,6 +266,25 @@ def as_labels(content: dict[str, Any]) -> dict[str, Any]:
         name: as_labels(value) if isinstance(value, dict) else str(value).removesuffix(".0")
         for name, value in content.items()
     }
+
+
+def test_what_litellm_does_not_know_is_absent(tmp_path: Path) -> None:
+    known = LITELLM | {"cache_hit": None}
+    failed = known | {
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "response_cost": 0.0,
+        "error_information": {"error_class": ""},
+    }
+    (file,) = open_records([write(tmp_path, "jsonl", [known, failed])])
+    first, second = [orjson.loads(line.value) for line in file]
+    assert first["infrastructure"].keys() - second["infrastructure"].keys() == {
+        "input_tokens",
+        "output_tokens",
+        "cost",
+        "error_type",
+    }
+    assert first["segment"] == second["segment"] == {"cache_hit": False}
 
 
 def test_given_options_have_priority(tmp_path: Path) -> None:
