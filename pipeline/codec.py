@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-FORMAT = 6
+FORMAT = 7
 """Version of the format in which all steps write their state to a checkpoint.
 
 Increase it when the content of a part changes or a kind of part is added.
@@ -79,7 +79,7 @@ def encode(state: dict[str, Any], *, kind: str, settings: Mapping[str, Any] | No
         If the state contains a value of another type.
 
     >>> encode({"sum": 0.5}, kind="learner", settings={"slices": 48})
-    b'{"format":6,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
+    b'{"format":7,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
     """
     # Every version writes the format first, so older versions can recognise a newer format.
     envelope = {"format": FORMAT, "kind": kind, "settings": dict(settings or {}), "state": _to_json(state)}
@@ -90,7 +90,7 @@ def read_format(value: bytes) -> int | None:
     """Return the format in which a state was encoded, or None if the bytes are not a state.
 
     >>> read_format(encode({}, kind="monitor")), read_format(b"?")
-    (6, None)
+    (7, None)
     """
     match = _FORMAT_PREFIX.match(value)
     return None if match is None else int(match[1])

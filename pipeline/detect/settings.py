@@ -218,6 +218,13 @@ class DetectSettings(BaseModel):
         description="Number of latest records of a stream that are searched for duplicates. Higher values need more "
         "memory.",
     )
+    outcome_window: int = Field(
+        default=32_768,
+        ge=0,
+        le=1_000_000,
+        description="Number of latest requests of a stream whose versions a late outcome can take. Higher values need "
+        "more memory and larger checkpoints.",
+    )
     record_bytes_max: int = Field(
         default=1024 * 1024,
         ge=1024,

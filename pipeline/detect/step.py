@@ -188,10 +188,11 @@ class DetectStep:
         """Return the record counts, where ``records`` = ``used`` + ``duplicates`` + ``held`` + ``dead_letters``.
 
         ``messages`` counts Kafka messages: an array of records is one message. ``late`` counts the used records behind
-        the watermark of their stream, ``bad_fields`` the values dropped from used records, ``converted_fields`` the
-        values converted from another type, and ``subjects`` the streams.
+        the watermark of their stream, ``unversioned_outcomes`` the late outcomes without a version, ``bad_fields`` the
+        values dropped from used records, ``converted_fields`` the values converted from another type, and ``subjects``
+        the streams.
         """
-        names = ("used", "duplicates", "late", "dead_letters", "held", "bad_fields", "converted_fields")
+        names = ("used", "duplicates", "late", "unversioned_outcomes", "dead_letters", "held", "bad_fields", "converted_fields")
         total = Counter(dict.fromkeys(names, 0))
         total.update(self._counts)
         for stream in self._streams.values():

@@ -198,6 +198,7 @@ def _subject_json(subject: SubjectStatus) -> dict[str, Any]:
         "records": subject.records,
         "late": subject.late,
         "duplicates": subject.duplicates,
+        "unversioned_outcomes": subject.unversioned_outcomes,
         "bad_fields": [
             {"field": field, "reason": reason, "count": count}
             for (field, reason), count in sorted(subject.bad_fields.items())

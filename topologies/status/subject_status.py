@@ -28,7 +28,7 @@ class SubjectStatus:
 
     Attributes
     ----------
-    subject, records, late, duplicates, bad_fields, last_ms
+    subject, records, late, duplicates, unversioned_outcomes, bad_fields, last_ms
         Sums of the streams, and the newest event time. See :class:`pipeline.detect.stream.StreamSummary`.
     signals
         Largest number of signals of a stream.
@@ -60,6 +60,7 @@ class SubjectStatus:
     relearned_signals: tuple[str, ...] | None = None
     relearning: LearningProgress | None = None
     look_alikes: frozenset[str] = frozenset()
+    unversioned_outcomes: int = 0
     is_sampled: bool = False
 
     @property
@@ -171,6 +172,7 @@ def _merge(subject: str, streams: list[StreamSummary]) -> SubjectStatus:
         relearned_signals=None if relearned is None else relearned.relearned_signals,
         relearning=_furthest(stream.relearning for stream in monitored),
         look_alikes=frozenset().union(*(stream.look_alikes for stream in streams)),
+        unversioned_outcomes=sum(stream.unversioned_outcomes for stream in streams),
         is_sampled=any(stream.is_sampled for stream in streams),
     )
 

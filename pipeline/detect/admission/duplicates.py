@@ -8,18 +8,15 @@ This is the last step of admission. All other records go on to ``pipeline/detect
 """
 
 import zlib
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.chunk_window import CHUNKS, ChunkWindow
 from pipeline.detect.admission.records import Records
 from pipeline.detect.signals import catalogue
-
-CHUNKS = 8
-"""Number of chunks of the window. Only the newest chunk changes, and the oldest chunk is dropped as a unit."""
 
 NUMBERS_MIN = 2
 """Minimum number of numeric values, in addition to the time, at which a record without an id is distinctive."""
@@ -88,9 +85,7 @@ class Duplicates:
 
     def __init__(self, window: int) -> None:
         self._chunk_records = -(-window // CHUNKS)
-        self._chunks: deque[NDArray[np.int64]] = deque([_NO_HASHES])
-        self._number = 0
-        self._changed_slots: set[int] = set()
+        self._window = ChunkWindow(_empty_chunk)
 
     def find_new(self, records: Records) -> NDArray[np.bool_]:
         """Return a mask of the new records, and remember them. Records that are not distinctive are always new."""
@@ -105,7 +100,7 @@ class Duplicates:
         start = 0
         while self._chunk_records and start < len(hashes):
             # A chunk can become full only at the end of a run, so the result does not depend on batches.
-            run = slice(start, start + self._chunk_records - len(self._chunks[-1]))
+            run = slice(start, start + self._chunk_records - len(self._window.newest))
             is_new[run] = self._find_new_in_run(hashes[run])
             start = run.stop
         return is_new
@@ -124,7 +119,7 @@ class Duplicates:
         """Return a mask of the sorted hashes that are in a chunk or equal the previous hash."""
         is_known = np.zeros(len(ordered), dtype=np.bool_)
         is_known[1:] = ordered[1:] == ordered[:-1]
-        for chunk in self._chunks:
+        for chunk in self._window.chunks:
             if len(chunk):
                 found = chunk.searchsorted(ordered)
                 is_known |= chunk.take(found, mode="clip") == ordered
@@ -134,28 +129,19 @@ class Duplicates:
         """Add sorted hashes to the newest chunk, which stays sorted."""
         if not len(ordered):
             return
-        self._chunks[-1] = newest = np.sort(np.concatenate((self._chunks[-1], ordered)))
-        self._changed_slots.add(self._number % CHUNKS)
-        if len(newest) == self._chunk_records:
-            self._chunks.append(_NO_HASHES)
-            self._number += 1
-            if len(self._chunks) > CHUNKS:
-                self._chunks.popleft()
+        self._window.newest = np.sort(np.concatenate((self._window.newest, ordered)))
+        self._window.mark_newest()
+        if len(self._window.newest) == self._chunk_records:
+            self._window.begin_chunk()
 
     def mark_all(self) -> None:
         """Mark all chunks as changed."""
-        self._changed_slots.update(
-            number % CHUNKS for number in range(self._number - len(self._chunks) + 1, self._number + 1)
-        )
+        self._window.mark_all()
 
     def dump_changed(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the chunks that changed since the last call, by slot. New chunks reuse the slots of dropped chunks."""
-        for slot in sorted(self._changed_slots):
-            number = self._number - (self._number - slot) % CHUNKS
-            index = number - self._number - 1
-            if -index <= len(self._chunks):
-                yield str(slot), {"number": number, "hashes": self._chunks[index]}
-        self._changed_slots.clear()
+        """Yield the chunks that changed since the last call, by slot."""
+        for slot, number, hashes in self._window.take_changed():
+            yield slot, {"number": number, "hashes": hashes}
 
     @staticmethod
     def read_chunk(state: dict[str, Any]) -> tuple[int, NDArray[np.int64]]:
@@ -164,13 +150,8 @@ class Duplicates:
 
     def load(self, chunks: Iterable[tuple[int, NDArray[np.int64]]]) -> None:
         """Restore chunks from :meth:`read_chunk`, in any order. Chunks that are older than the window are ignored."""
-        by_number = dict(chunks)
-        newest = max(by_number, default=0)
-        if by_number and len(by_number[newest]) >= self._chunk_records:
-            # The next chunk was still empty, so it was never written.
-            newest += 1
-        self._number = newest
-        oldest = newest
-        while oldest - 1 in by_number and newest - oldest + 1 < CHUNKS:
-            oldest -= 1
-        self._chunks = deque(by_number.get(number, _NO_HASHES) for number in range(oldest, newest + 1))
+        self._window.load(dict(chunks), lambda chunk: len(chunk) >= self._chunk_records)
+
+
+def _empty_chunk() -> NDArray[np.int64]:
+    return _NO_HASHES

@@ -1,4 +1,4 @@
-"""Turn admitted records into blocks: buffer the records, add the derived signals, and choose the columns.
+"""Turn admitted records into blocks: add derived signals and labels of late outcomes, buffer, and choose the columns.
 
 This package may import admission and signals.
 """
@@ -6,5 +6,6 @@ This package may import admission and signals.
 from pipeline.detect.blocks.buffer import Buffer
 from pipeline.detect.blocks.columns import SignalColumns
 from pipeline.detect.blocks.derived import DerivedSignals
+from pipeline.detect.blocks.outcome_labels import OutcomeLabels
 
-__all__ = ["Buffer", "DerivedSignals", "SignalColumns"]
+__all__ = ["Buffer", "DerivedSignals", "OutcomeLabels", "SignalColumns"]

@@ -192,7 +192,7 @@ class SignalColumns:
             },
             versions={
                 name.removeprefix(_VERSIONS): column
-                for name, column in labels.items()
+                for name, column in sorted(labels.items())
                 if name.startswith(_VERSIONS) and _newest(column) is not None
             },
             is_sampled=_newest(labels.get("sampled")) is not None,

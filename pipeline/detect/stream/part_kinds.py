@@ -2,6 +2,7 @@
 
 from pipeline.detect.admission import Duplicates
 from pipeline.detect.baselines import Learner
+from pipeline.detect.blocks import OutcomeLabels
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.statistics import Statistics
 from pipeline.state import PartKind
@@ -11,6 +12,7 @@ STREAM_KINDS = (
     PartKind("rows"),
     PartKind("held"),
     PartKind("duplicates", Duplicates.SETTINGS, since=2),
+    PartKind("outcomes", OutcomeLabels.SETTINGS, since=7),
     PartKind("statistics", Statistics.SETTINGS),
     PartKind("monitor", since=2),
     PartKind("evidence", Monitor.EVIDENCE_SETTINGS, since=2),
@@ -18,7 +20,8 @@ STREAM_KINDS = (
     PartKind("learner", Learner.SETTINGS),
     PartKind("relearner", Learner.SETTINGS),
 )
-"""Kinds of the parts that a stream writes to a checkpoint. Learners and duplicates have several parts.
+"""Kinds of the parts that a stream writes to a checkpoint. Learners, duplicates and outcomes have
+several parts.
 
 A kind without settings contains facts: counts, records, open drifts. It remains valid when settings change, and the new
 values apply after a restart. If a kind has settings, its parts contain results that were computed with them.

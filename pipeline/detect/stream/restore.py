@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.admission import Duplicates, Records
 from pipeline.detect.baselines import Learner, PublishedBaseline
+from pipeline.detect.blocks import OutcomeLabels
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.relearning import Relearning
@@ -63,6 +65,10 @@ class StreamRestorer:
         for part in self._store.items("duplicates", subject):
             self._store.load(part, lambda state: chunks.append(Duplicates.read_chunk(state)))
         stream.duplicates.load(chunks)
+        requests: list[Any] = []
+        for part in self._store.items("outcomes", subject):
+            self._store.load(part, lambda state: requests.append(OutcomeLabels.read_chunk(state)))
+        stream.outcome_labels.load(requests)
         self._restore_baseline()
         # The checkpoint contains the restored parts. Only discarded parts must be removed from it.
         stream.evidence_changed, stream.changed = False, bool(stream.discarded_kinds)

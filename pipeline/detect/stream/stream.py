@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.admission import Duplicates, EventTimeGuard, PositionedOutput, Records
 from pipeline.detect.baselines import Learner
-from pipeline.detect.blocks import Buffer, DerivedSignals, SignalColumns
+from pipeline.detect.blocks import Buffer, DerivedSignals, OutcomeLabels, SignalColumns
 from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
 from pipeline.detect.losses import StreamLosses
 from pipeline.detect.monitor import Monitor
@@ -50,8 +50,8 @@ class Stream:
     last_pane
         Pane of the newest record that was observed, or None before the first record.
     counts
-        Number of ``used`` records, of ``late`` records (used, but behind the watermark), and of dropped
-        ``duplicates``.
+        Number of ``used`` records, of ``late`` records (used, but behind the watermark), of late outcomes without a
+        version (``unversioned_outcomes``), and of dropped ``duplicates``.
     baseline_version, last_offered_version
         Versions of the baseline in use, and of the last baseline that was offered.
     pending_baselines
@@ -83,6 +83,7 @@ class Stream:
         self.duplicates = Duplicates(settings.duplicate_window)
         self.columns = SignalColumns(settings.custom_signals_max, settings.segments)
         self.derived = DerivedSignals(settings)
+        self.outcome_labels = OutcomeLabels(settings.outcome_window, settings.segments)
         self.buffer = Buffer(settings)
         self.statistics = Statistics(settings)
         self.first_seen, self.silence = FirstSeen(), SilenceTracker()
@@ -110,6 +111,7 @@ class Stream:
             "monitored_before": self.monitored_before.monitored,
             "columns": self.columns.dump(),
             "derived": self.derived.dump(),
+            "last_outcome_pane": self.outcome_labels.last_outcome_pane,
             "first_seen": self.first_seen.dump(),
             "silence": self.silence.dump(),
             "losses": self.losses.dump(),
@@ -128,6 +130,8 @@ class Stream:
         self.monitored_before = MonitoredCount(state["seen_before"], state["monitored_before"])
         self.columns.load(state["columns"])
         self.derived.load(state["derived"])
+        # Checkpoints of earlier versions do not contain it.
+        self.outcome_labels.last_outcome_pane = state.get("last_outcome_pane")
         self.first_seen.load(state["first_seen"])
         self.silence.load(state["silence"])
         self.losses.load(state.get("losses"))
@@ -137,11 +141,10 @@ class Stream:
     def mark_all(self) -> None:
         """Mark all parts of the state as changed."""
         self.changed = self.evidence_changed = True
-        self.duplicates.mark_all()
         relearner = None if self.relearning is None else self.relearning.learner
-        for learner in (self.learner, relearner):
-            if learner is not None:
-                learner.mark_all()
+        for part in (self.duplicates, self.outcome_labels, self.learner, relearner):
+            if part is not None:
+                part.mark_all()
 
     def dump_changed(self) -> Iterator[tuple[Part, State | None]]:
         """Yield the parts that may have changed since the last call, with None for parts that are now empty."""
@@ -151,8 +154,7 @@ class Stream:
         yield Part("stream", subject), self.dump()
         yield Part("rows", subject), self.buffer.records.dump() if len(self.buffer) else None
         yield Part("held", subject), self.event_time_guard.dump() if self.event_time_guard.held_count else None
-        for slot, chunk in self.duplicates.dump_changed():
-            yield Part("duplicates", subject, slot), chunk
+        yield from self._dump_windows()
         relearner = None if self.relearning is None else self.relearning.learner
         for kind, learner in (("learner", self.learner), ("relearner", relearner)):
             if learner is None:
@@ -167,6 +169,11 @@ class Stream:
                     yield Part(kind, subject), state
         self.changed = self.evidence_changed = False
         self.discarded_kinds.clear()
+
+    def _dump_windows(self) -> Iterator[tuple[Part, State]]:
+        for kind, window in (("duplicates", self.duplicates), ("outcomes", self.outcome_labels)):
+            for slot, chunk in window.dump_changed():
+                yield Part(kind, self.subject, slot), chunk
 
     @property
     def monitored(self) -> MonitoredCount:
@@ -308,7 +315,9 @@ class Stream:
         records.panes = panes
         self.derived.fill(records)
         self.columns.fill_custom_values(records)
-        return self.losses.observe_fields(records, self.columns) + [
+        outputs = self.losses.observe_fields(records, self.columns)
+        self.counts["unversioned_outcomes"] += self.outcome_labels.fill(records)
+        return outputs + [
             (position, output)
             for position, block_records in self.buffer.push(records)
             for output in self._observe(block_records)

@@ -25,6 +25,8 @@ class StreamSummary:
         The subject.
     records, late, duplicates
         Number of used records, of used records behind the watermark, and of dropped duplicates.
+    unversioned_outcomes
+        Number of late outcomes without a version.
     bad_fields
         Number of dropped values, by field and reason.
     look_alikes
@@ -55,6 +57,7 @@ class StreamSummary:
     baseline_version: str | None
     scheduled_versions: tuple[str, ...]
     relearned_signals: tuple[str, ...] | None
+    unversioned_outcomes: int = 0
     is_sampled: bool = False
     look_alikes: frozenset[str] = frozenset()
     learning: LearningProgress | None = None
@@ -105,6 +108,7 @@ def _read_stream(subject: str, state: State, settings: DetectSettings) -> tuple[
         baseline_version=state["baseline_version"],
         scheduled_versions=tuple(state["pending_versions"]),
         relearned_signals=None if relearning is None else tuple(sorted(relearning.signals)),
+        unversioned_outcomes=counts["unversioned_outcomes"],
         # Checkpoints of earlier versions do not contain it.
         is_sampled=state.get("sampled") is not None,
         look_alikes=frozenset(columns.look_alikes),

@@ -101,7 +101,12 @@ def full_state(step: DetectStep) -> dict[str, bytes]:
             "losses": stream.losses.dump(),
             "sampled": stream.sampling.dump(),
             "held": stream.event_time_guard.dump(),
-            "duplicates": [stream.duplicates._number, *stream.duplicates._chunks],
+            "duplicates": [stream.duplicates._window.number, *stream.duplicates._window.chunks],
+            "outcomes": [
+                stream.outcome_labels.last_outcome_pane,
+                stream.outcome_labels._window.number,
+                *(chunk.dump() for chunk in stream.outcome_labels._window.chunks),
+            ],
             "statistics": stream.statistics.dump(),
             "monitor": stream.monitor and stream.monitor.dump(),
             "learned": stream.learner

@@ -166,7 +166,7 @@ def contents(step):
         state |= {
             (subject, "stream"): stream.dump() | {"columns": stream.columns.dump()},
             (subject, "rows"): stream.buffer.records.dump(),
-            (subject, "duplicates"): list(stream.duplicates._chunks),
+            (subject, "duplicates"): list(stream.duplicates._window.chunks),
             (subject, "statistics"): stream.statistics.dump(),
             **{(subject, kind): part for kind, part in (stream.monitor.dump() if stream.monitor else {}).items()},
             (subject, "learner"): learner and [learner._dump_head(), sorted(learner._totals.items())],

@@ -143,11 +143,11 @@ def test_the_streams_of_a_subject_are_merged_and_the_furthest_counts():
     bad = Counter({("output.length", "wrong_type"): 2})
     slow = stream(records=10, duplicates=1, bad_fields=bad, last_ms=5, signals=3, learning=replace(FIRST, records=50))
     slow = replace(slow, look_alikes=frozenset({"output.refusal"}))
-    fast = stream(records=20, late=4, bad_fields=bad, last_ms=9, signals=2, learning=FIRST)
+    fast = stream(records=20, late=4, unversioned_outcomes=7, bad_fields=bad, last_ms=9, signals=2, learning=FIRST)
     (merged,) = merge_streams([slow, fast])
     assert (merged.records, merged.late, merged.duplicates, merged.last_ms, merged.signals) == (30, 4, 1, 9, 3)
     assert merged.bad_fields == {("output.length", "wrong_type"): 4}
-    assert merged.learning == FIRST
+    assert (merged.learning, merged.unversioned_outcomes) == (FIRST, 7)
     assert merged.look_alikes == {"output.refusal"}
     (monitored,) = merge_streams([slow, replace(fast, baseline_version="abc", learning=None)])
     assert (monitored.baseline_version, monitored.learning) == ("abc", None)

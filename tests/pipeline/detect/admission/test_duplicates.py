@@ -4,7 +4,8 @@ from collections import deque
 import numpy as np
 import pytest
 
-from pipeline.detect.admission.duplicates import CHUNKS, Duplicates, find_distinctive, hash_contents, identity_hashes
+from pipeline.chunk_window import CHUNKS
+from pipeline.detect.admission.duplicates import Duplicates, find_distinctive, hash_contents, identity_hashes
 from pipeline.detect.admission.reader import RecordReader
 from pipeline.detect.admission.times import read_times
 from tests.pipeline.detect.streams import START_MS
@@ -79,7 +80,7 @@ def test_only_changed_chunks_are_dumped():
 def test_a_window_costs_8_bytes_per_record():
     duplicates = Duplicates(4096)
     find_new(duplicates, np.random.default_rng(3).integers(-(2**63), 2**63, 20_000))
-    assert sum(chunk.nbytes for chunk in duplicates._chunks) <= 8 * 4096
+    assert sum(chunk.nbytes for chunk in duplicates._window.chunks) <= 8 * 4096
     assert sum(chunk["hashes"].nbytes for _, chunk in duplicates.dump_changed()) <= 8 * 4096
 
 
