@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import random
+import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,6 +21,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import set_tracer_provider
 
 from tests.services.texts import ANSWER, MARK, MODEL, REFUSE, SYSTEM
+
+PAUSE_S = 0.005
+"""Pause after each request, so the service leaves time to the steps."""
 
 TOOLS = [
     {
@@ -49,9 +53,9 @@ class Options:
         Whether the instrumentation records texts of prompts and answers.
     prompt_version
         Version of the prompt.
-    requests, refusal_rate
-        Number of requests that are sent without pause, and the share of them that is refused. Without a number, the
-        service runs each kind of request once.
+    seconds, refusal_rate
+        Seconds for which the service sends requests, and the share of them that is refused. With 0 seconds, it runs
+        each kind of request once.
     """
 
     service: str
@@ -59,7 +63,7 @@ class Options:
     telemetry: str
     content: bool
     prompt_version: str
-    requests: int
+    seconds: float
     refusal_rate: float
 
     @classmethod
@@ -71,7 +75,7 @@ class Options:
         parser.add_argument("--telemetry", required=True)
         parser.add_argument("--content", action="store_true")
         parser.add_argument("--prompt-version", default="7")
-        parser.add_argument("--requests", type=int, default=0)
+        parser.add_argument("--seconds", type=float, default=0.0)
         parser.add_argument("--refusal-rate", type=float, default=0.02)
         return cls(**vars(parser.parse_args()))
 
@@ -91,7 +95,7 @@ def start_telemetry(options: Options) -> tuple[TracerProvider, LoggerProvider]:
     resource = Resource.create({"service.name": options.service, "deployment.environment.name": "production"})
     tracers = TracerProvider(resource=resource)
     exporter = OTLPSpanExporter(f"{options.telemetry}/v1/traces", compression=compression(options))
-    delay_ms = 500 if options.requests else 5_000
+    delay_ms = 500 if options.seconds else 5_000
     tracers.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=delay_ms))
     loggers = LoggerProvider(resource=resource)
     log_exporter = OTLPLogExporter(f"{options.telemetry}/v1/logs", compression=compression(options))
@@ -103,7 +107,7 @@ def start_telemetry(options: Options) -> tuple[TracerProvider, LoggerProvider]:
 
 def compression(options: Options) -> Compression:
     """Return the compression: gzip under load, and none where the bytes are recorded."""
-    return Compression.Gzip if options.requests else Compression.NoCompression
+    return Compression.Gzip if options.seconds else Compression.NoCompression
 
 
 def ask(client: openai.OpenAI, question: str, *, stream: bool = False, **arguments: Any) -> Any:
@@ -122,7 +126,7 @@ def ask(client: openai.OpenAI, question: str, *, stream: bool = False, **argumen
 def run(options: Options, service: Service) -> None:
     """Run a service to its end."""
     client = openai.OpenAI(base_url=options.openai, api_key="none", max_retries=0)
-    if options.requests:
+    if options.seconds:
         send_traffic(client, service, options)
     else:
         service.run_once(client)
@@ -131,6 +135,8 @@ def run(options: Options, service: Service) -> None:
 def send_traffic(client: openai.OpenAI, service: Service, options: Options) -> None:
     """Send requests, some of which are refused."""
     randomness = random.Random(options.prompt_version)
-    for _ in range(options.requests):
+    until = time.monotonic() + options.seconds
+    while time.monotonic() < until:
         with service.prompt():
             ask(client, REFUSE if randomness.random() < options.refusal_rate else ANSWER)
+        time.sleep(PAUSE_S)

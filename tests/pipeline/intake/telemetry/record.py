@@ -9,7 +9,6 @@ The README beside the files names the environments and versions. From the folder
 
 import argparse
 import asyncio
-import json
 import subprocess
 import tempfile
 import urllib.request
@@ -123,13 +122,8 @@ async def record_messages(consumer: AIOKafkaConsumer, port: int) -> None:
         if dialect in DIALECTS:
             post(port, signal, file.read_bytes())
     messages = await read_messages(consumer, 2 * len(SIGNALS))
-    described = {}
     for topic in SIGNALS.values():
         write_recorded(RECORDED / f"{topic}.pb", messages[topic].value)
-    for topic, message in sorted(messages.items()):
-        headers = [[name, value.decode()] for name, value in message.headers]
-        described[topic] = {"key": message.key and message.key.decode(), "headers": headers}
-    write_recorded(RECORDED / "messages.json", json.dumps(described, indent=2).encode() + b"\n")
 
 
 async def read_messages(consumer: AIOKafkaConsumer, count: int) -> dict[str, "ConsumerRecord[Any, Any]"]:
@@ -141,6 +135,8 @@ async def read_messages(consumer: AIOKafkaConsumer, count: int) -> dict[str, "Co
                 for message in messages:
                     if message.topic in found:
                         raise SystemExit(f"two messages in {message.topic} instead of one; record again")
+                    if message.key is not None or message.headers:
+                        raise SystemExit(f"{message.topic}: the message has a key or headers; say so in the README")
                     found[message.topic] = message
     return found
 

@@ -1,5 +1,5 @@
 // An OpenTelemetry Collector with the parts that write to Kafka: the OTLP receiver, the batch processor and the Kafka
-// exporter. The program record_collector.py builds it and runs it.
+// exporter. README.md in ../recorded says how it is used.
 package main
 
 import (
@@ -37,6 +37,7 @@ func main() {
 		Factories: factories,
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{
 			ResolverSettings: confmap.ResolverSettings{
+				DefaultScheme:     "file",
 				ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()},
 			},
 		},

@@ -1,0 +1,196 @@
+"""A service with the real SDK of OpenTelemetry: its spans lead to an incident, over HTTP and over Kafka.
+
+Both ways get the same bytes. A local server stands for the Collector: it passes each export request to the HTTP worker,
+and writes it to the topic ``otlp_spans`` as the Kafka exporter does.
+"""
+
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+
+from tests.openai_server import OpenAIServer
+from tests.services.texts import MARK, choose_answer
+from tests.telemetry_server import Export, TelemetryServer
+from tests.topologies.endpoint import free_port
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
+
+ROOT = Path(__file__).parents[1]
+SERVICES_PYTHON = Path(sys.prefix) / "services" / "bin" / "python"
+SUBJECTS = ("http-support-bot", "kafka-support-bot")
+
+CONFIGURATION = """
+[kafka]
+records_partitions = 2
+
+[http]
+listen = "127.0.0.1:{port}"
+
+[http.telemetry]
+subject = "http-{{service.name}}"
+
+[intake.topics.otlp_spans]
+format = "otlp_spans"
+subject = "kafka-{{service.name}}"
+"""
+
+
+class System:
+    """``driftwire up`` with a configuration, and the commands that follow it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.kafka_port, self.http_port = folder, free_port(), free_port()
+        (folder / "driftwire.toml").write_text(CONFIGURATION.format(port=self.http_port))
+        self._environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "client"))),
+            "DRIFTWIRE_BOOTSTRAP": f"127.0.0.1:{self.kafka_port}",
+        }
+        self._log = folder / "up.log"
+        up = self._environment.copy()
+        del up["DRIFTWIRE_BOOTSTRAP"]
+        with self._log.open("wb") as log:
+            self._up = subprocess.Popen(
+                self._command("up", "--config", "driftwire.toml", "--port", str(self.kafka_port)),
+                cwd=folder, env=up, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def wait_until_up(self) -> None:
+        deadline = time.monotonic() + 60
+        while "driftwire is up" not in self.log:
+            assert self._up.poll() is None, self.log
+            assert time.monotonic() < deadline, self.log
+            time.sleep(0.1)
+
+    def run(self, *arguments: str) -> str:
+        ended = subprocess.run(
+            self._command(*arguments),
+            cwd=self.folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert ended.returncode == 0, f"{arguments}\n{ended.stdout}\n{ended.stderr}"
+        return ended.stdout
+
+    def wait_for_incidents(self, subjects: Sequence[str]) -> dict[str, Any]:
+        """Wait until each subject has an open incident with a suspect."""
+        deadline = time.monotonic() + 60
+        found: dict[str, Any] = {}
+        while found.keys() != set(subjects):
+            assert time.monotonic() < deadline, (found, self.log)
+            incidents = [json.loads(line) for line in self.run("incidents", "--json").splitlines()]
+            found = {incident["subject"]: incident for incident in incidents if incident["suspects"]}
+        return found
+
+    def close(self) -> None:
+        self._up.send_signal(signal.SIGINT)
+        self._up.wait(30)
+
+    @staticmethod
+    def _command(*arguments: str) -> list[str]:
+        return [sys.executable, "-m", "topologies.cli", *arguments]
+
+
+class Forwarding:
+    """What stands between the service and driftwire: it sends each export of spans to the HTTP worker and to Kafka."""
+
+    def __init__(self, system: System) -> None:
+        self.exports = 0
+        self._url = f"http://127.0.0.1:{system.http_port}"
+        self._producer = Producer({"bootstrap.servers": f"127.0.0.1:{system.kafka_port}", "linger.ms": 5})
+
+    def respond(self, export: Export) -> int:
+        request = urllib.request.Request(f"{self._url}{export.path}", export.body)
+        for name in ("content-type", "content-encoding"):
+            if name in export.headers:
+                request.add_header(name, export.headers[name])
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            status = answer.status
+        if export.path == "/v1/traces":
+            self.exports += 1
+            self._producer.produce("otlp_spans", gzip.decompress(export.body))
+            self._producer.flush(30)
+        return status
+
+
+def read_everything(bootstrap: str) -> dict[str, list[bytes]]:
+    """Return the keys and values of the messages of driftwire's topics."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.partition.eof": True})
+    topics = consumer.list_topics().topics
+    partitions = [
+        TopicPartition(topic, number, OFFSET_BEGINNING)
+        for topic, metadata in topics.items()
+        if topic.startswith("driftwire.")
+        for number in metadata.partitions
+    ]
+    consumer.assign(partitions)
+    found: dict[str, list[bytes]] = {}
+    ended = 0
+    while ended < len(partitions):
+        for message in consumer.consume(1000, 1.0):
+            if message.error() is not None:
+                ended += 1
+            else:
+                found.setdefault(message.topic(), []).append((message.key() or b"") + (message.value() or b""))
+    consumer.close()
+    return found
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    system = System(tmp_path)
+    yield system
+    system.close()
+
+
+def test_spans_over_http_and_over_kafka_lead_to_an_incident_with_the_prompt_as_the_suspect(system):
+    system.wait_until_up()
+    forwarding = Forwarding(system)
+    with OpenAIServer(choose_answer) as model, TelemetryServer(forwarding.respond) as telemetry:
+
+        def serve(version: str, refusal_rate: float, seconds: float) -> None:
+            command = [SERVICES_PYTHON, "-m", "tests.services.genai", "--content", "--prompt-version", version]
+            addresses = ["--openai", model.url, "--telemetry", telemetry.url]
+            traffic = ["--seconds", str(seconds), "--refusal-rate", str(refusal_rate)]
+            subprocess.run([*command, *addresses, *traffic], cwd=ROOT, check=True)
+
+        serve("7", 0.02, 13)
+        for subject in SUBJECTS:
+            learning = ("--topic", "driftwire.records", "--subject", subject, "--since", "1h")
+            system.run("baseline", "learn", *learning, "--ready-after", "10s", "--ready-records", "100", "--publish")
+        for subject in SUBJECTS:
+            system.run("deployed", "--subject", subject, "--kind", "prompt", "--from", "7", "--to", "8")
+        serve("8", 0.5, 5)
+        incidents = system.wait_for_incidents(SUBJECTS)
+        requests = len(model.requests)
+
+    for subject in SUBJECTS:
+        assert "output.refused" in [drift["signal"] for drift in incidents[subject]["drifts"]]
+        suspect = incidents[subject]["suspects"][0]
+        assert (suspect["kind"], suspect["from_version"], suspect["to_version"]) == ("prompt", "7", "8")
+    messages = read_everything(f"127.0.0.1:{system.kafka_port}")
+    subjects = Counter(
+        json.loads(message[message.index(b"{") :])["subject"] for message in messages["driftwire.records"]
+    )
+    assert subjects == dict.fromkeys(SUBJECTS, requests)
+    assert "driftwire.dead-letters" not in messages
+    for topic, values in messages.items():
+        assert not [value for value in values if MARK.encode() in value], topic
+    assert MARK not in system.log
