@@ -98,13 +98,13 @@ async def record_collector(binary: str) -> None:
                 configuration.write_text(
                     COLLECTOR.format(port=port, bootstrap=broker.bootstrap, batch_s=BATCH_S), encoding="utf-8"
                 )
-                process = subprocess.Popen([binary, "--config", str(configuration)])
+                process = await asyncio.create_subprocess_exec(binary, "--config", str(configuration))
                 try:
                     await wait_for_port(port)
                     await record_messages(consumer, port)
                 finally:
                     process.terminate()
-                    process.wait()
+                    await process.wait()
 
 
 async def record_messages(consumer: AIOKafkaConsumer, port: int) -> None:
