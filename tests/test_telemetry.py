@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.openai_server import OpenAIServer
 from tests.services.texts import MARK, choose_answer
 from tests.telemetry_server import Export, TelemetryServer
 from tests.topologies.endpoint import free_port
+from topologies.cli import command
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -51,20 +54,18 @@ class System:
     """``driftwire up`` with a configuration, and the commands that follow it."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.kafka_port, self.http_port = folder, free_port(), free_port()
-        (folder / "driftwire.toml").write_text(CONFIGURATION.format(port=self.http_port))
-        self._environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "client"))),
-            "DRIFTWIRE_BOOTSTRAP": f"127.0.0.1:{self.kafka_port}",
-        }
+        kafka_port, http_port = free_port(), free_port()
+        self.bootstrap, self.http = f"127.0.0.1:{kafka_port}", f"http://127.0.0.1:{http_port}"
+        (folder / "driftwire.toml").write_text(CONFIGURATION.format(port=http_port))
         self._log = folder / "up.log"
-        up = self._environment.copy()
-        del up["DRIFTWIRE_BOOTSTRAP"]
         with self._log.open("wb") as log:
             self._up = subprocess.Popen(
-                self._command("up", "--config", "driftwire.toml", "--port", str(self.kafka_port)),
-                cwd=folder, env=up, stdout=log, stderr=subprocess.STDOUT,
-            )  # fmt: skip
+                [sys.executable, "-m", "topologies.cli", "up", "--config", "driftwire.toml", "--port", str(kafka_port)],
+                cwd=folder,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "client")))},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
 
     @property
     def log(self) -> str:
@@ -78,15 +79,8 @@ class System:
             time.sleep(0.1)
 
     def run(self, *arguments: str) -> str:
-        ended = subprocess.run(
-            self._command(*arguments),
-            cwd=self.folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == 0, f"{arguments}\n{ended.stdout}\n{ended.stderr}"
+        ended = CliRunner().invoke(command, [*arguments, "--bootstrap", self.bootstrap])
+        assert ended.exit_code == 0, f"{arguments}\n{ended.output}"
         return ended.stdout
 
     def wait_for_incidents(self, subjects: Sequence[str]) -> dict[str, Any]:
@@ -103,18 +97,16 @@ class System:
         self._up.send_signal(signal.SIGINT)
         self._up.wait(30)
 
-    @staticmethod
-    def _command(*arguments: str) -> list[str]:
-        return [sys.executable, "-m", "topologies.cli", *arguments]
-
 
 class Forwarding:
     """What stands between the service and driftwire: it sends each export of spans to the HTTP worker and to Kafka."""
 
     def __init__(self, system: System) -> None:
         self.exports = 0
-        self._url = f"http://127.0.0.1:{system.http_port}"
-        self._producer = Producer({"bootstrap.servers": f"127.0.0.1:{system.kafka_port}", "linger.ms": 5})
+        self._url, kafka = system.http, {"bootstrap.servers": system.bootstrap}
+        admin = AdminClient(kafka)
+        admin.create_topics([NewTopic("otlp_spans", num_partitions=2)])["otlp_spans"].result()
+        self._producer = Producer(kafka)
 
     def respond(self, export: Export) -> int:
         request = urllib.request.Request(f"{self._url}{export.path}", export.body)
@@ -126,7 +118,7 @@ class Forwarding:
         if export.path == "/v1/traces":
             self.exports += 1
             self._producer.produce("otlp_spans", gzip.decompress(export.body))
-            self._producer.flush(30)
+            assert self._producer.flush(30) == 0
         return status
 
 
@@ -165,27 +157,31 @@ def test_spans_over_http_and_over_kafka_lead_to_an_incident_with_the_prompt_as_t
     forwarding = Forwarding(system)
     with OpenAIServer(choose_answer) as model, TelemetryServer(forwarding.respond) as telemetry:
 
-        def serve(version: str, refusal_rate: float, seconds: float) -> None:
-            command = [SERVICES_PYTHON, "-m", "tests.services.genai", "--content", "--prompt-version", version]
+        def serve(version: str, refusal_rate: float, seconds: int) -> "subprocess.Popen[bytes]":
+            program = [SERVICES_PYTHON, "-m", "tests.services.genai", "--content", "--prompt-version", version]
             addresses = ["--openai", model.url, "--telemetry", telemetry.url]
             traffic = ["--seconds", str(seconds), "--refusal-rate", str(refusal_rate)]
-            subprocess.run([*command, *addresses, *traffic], cwd=ROOT, check=True)
+            return subprocess.Popen([*program, *addresses, *traffic], cwd=ROOT)
 
-        serve("7", 0.02, 13)
+        assert serve("7", 0.02, 13).wait() == 0
         for subject in SUBJECTS:
             learning = ("--topic", "driftwire.records", "--subject", subject, "--since", "1h")
             system.run("baseline", "learn", *learning, "--ready-after", "10s", "--ready-records", "100", "--publish")
         for subject in SUBJECTS:
             system.run("deployed", "--subject", subject, "--kind", "prompt", "--from", "7", "--to", "8")
-        serve("8", 0.5, 5)
-        incidents = system.wait_for_incidents(SUBJECTS)
+        service = serve("8", 0.5, 90)
+        try:
+            incidents = system.wait_for_incidents(SUBJECTS)
+        finally:
+            service.terminate()
+            assert service.wait(30) == 0
         requests = len(model.requests)
 
     for subject in SUBJECTS:
-        assert "output.refused" in [drift["signal"] for drift in incidents[subject]["drifts"]]
+        assert incidents[subject]["failure_mode"] == "refusal_spike"
         suspect = incidents[subject]["suspects"][0]
         assert (suspect["kind"], suspect["from_version"], suspect["to_version"]) == ("prompt", "7", "8")
-    messages = read_everything(f"127.0.0.1:{system.kafka_port}")
+    messages = read_everything(system.bootstrap)
     subjects = Counter(
         json.loads(message[message.index(b"{") :])["subject"] for message in messages["driftwire.records"]
     )

@@ -3,6 +3,8 @@
 import argparse
 import contextlib
 import random
+import signal
+import threading
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -89,6 +91,9 @@ class Service(Protocol):
     def run_once(self, client: openai.OpenAI) -> None:
         """Run each kind of request once."""
 
+    def close(self) -> None:
+        """Send what is left."""
+
 
 def start_telemetry(options: Options) -> tuple[TracerProvider, LoggerProvider]:
     """Return the providers of spans and log records, with exporters that send them over HTTP."""
@@ -124,19 +129,21 @@ def ask(client: openai.OpenAI, question: str, *, stream: bool = False, **argumen
 
 
 def run(options: Options, service: Service) -> None:
-    """Run a service to its end."""
+    """Run a service to its end, or until SIGTERM, and send what is left."""
     client = openai.OpenAI(base_url=options.openai, api_key="none", max_retries=0)
     if options.seconds:
         send_traffic(client, service, options)
     else:
         service.run_once(client)
+    service.close()
 
 
 def send_traffic(client: openai.OpenAI, service: Service, options: Options) -> None:
     """Send requests, some of which are refused."""
     randomness = random.Random(options.prompt_version)
+    is_stopped = threading.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: is_stopped.set())
     until = time.monotonic() + options.seconds
-    while time.monotonic() < until:
+    while time.monotonic() < until and not is_stopped.wait(PAUSE_S):
         with service.prompt():
             ask(client, REFUSE if randomness.random() < options.refusal_rate else ANSWER)
-        time.sleep(PAUSE_S)

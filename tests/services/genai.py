@@ -83,6 +83,4 @@ class GenAIService:
 
 if __name__ == "__main__":
     options = Options.parse("support-bot")
-    service = GenAIService(options)
-    run(options, service)
-    service.close()
+    run(options, GenAIService(options))

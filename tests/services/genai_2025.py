@@ -65,6 +65,4 @@ class GenAI2025Service:
 
 if __name__ == "__main__":
     options = Options.parse("support-bot")
-    service = GenAI2025Service(options)
-    run(options, service)
-    service.close()
+    run(options, GenAI2025Service(options))

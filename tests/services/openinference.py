@@ -85,6 +85,4 @@ class OpenInferenceService:
 
 if __name__ == "__main__":
     options = Options.parse("support-bot")
-    service = OpenInferenceService(options)
-    run(options, service)
-    service.close()
+    run(options, OpenInferenceService(options))

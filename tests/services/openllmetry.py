@@ -93,6 +93,4 @@ class OpenLLMetryService:
 
 if __name__ == "__main__":
     options = Options.parse("support-bot")
-    service = OpenLLMetryService(options)
-    run(options, service)
-    service.close()
+    run(options, OpenLLMetryService(options))

@@ -41,6 +41,4 @@ class OpenLLMetry2024Service:
 
 if __name__ == "__main__":
     options = Options.parse("support-bot")
-    service = OpenLLMetry2024Service(options)
-    run(options, service)
-    service.close()
+    run(options, OpenLLMetry2024Service(options))
