@@ -24,8 +24,8 @@ from opentelemetry.trace import set_tracer_provider
 
 from tests.services.texts import ANSWER, MARK, MODEL, REFUSE, SYSTEM
 
-PAUSE_S = 0.005
-"""Pause after each request, so the service leaves time to the steps."""
+PAUSE_S = 0.02
+"""Pause after each request."""
 
 TOOLS = [
     {

@@ -4,27 +4,17 @@ It records prompts and answers as log records. It is not in ``.venv/services``, 
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
-from opentelemetry import context, trace
+from opentelemetry import trace
 from opentelemetry._events import set_event_logger_provider
 from opentelemetry.instrumentation.openai_v2 import OpenAIInstrumentor
 from opentelemetry.sdk._events import EventLoggerProvider
-from opentelemetry.sdk.trace import Span, SpanProcessor
 
 from tests.services.chat import TOOLS, Options, ask, run, start_telemetry
-from tests.services.texts import ANSWER, CALL_TOOL, FAIL, PROMPT, REFUSE
-
-
-class PromptAttributes(SpanProcessor):
-    """Writes the prompt of the context on each span, because these conventions name none."""
-
-    def on_start(self, span: Span, parent_context: context.Context | None = None) -> None:
-        """Write the prompt on a span that starts."""
-        if version := context.get_value("prompt_version", parent_context):
-            span.set_attributes({"gen_ai.prompt.name": PROMPT, "gen_ai.prompt.version": str(version)})
+from tests.services.prompt_attributes import PromptAttributes, prompt_version
+from tests.services.texts import ANSWER, CALL_TOOL, FAIL, REFUSE
 
 
 class GenAI2025Service:
@@ -39,12 +29,9 @@ class GenAI2025Service:
         set_event_logger_provider(EventLoggerProvider(self._loggers))
         OpenAIInstrumentor().instrument()
 
-    @contextmanager
-    def prompt(self) -> Iterator[None]:
+    def prompt(self) -> AbstractContextManager[None]:
         """Name the prompt of a request."""
-        token = context.attach(context.set_value("prompt_version", self._version))
-        yield
-        context.detach(token)
+        return prompt_version(self._version)
 
     def run_once(self, client: Any) -> None:
         """Run each kind of request once."""

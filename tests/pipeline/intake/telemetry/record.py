@@ -28,6 +28,9 @@ from topologies.broker import EmbeddedBroker
 ROOT = Path(__file__).parents[4]
 RECORDED = Path(__file__).with_name("recorded")
 DIALECTS = ("genai", "genai_2025", "openinference", "openllmetry", "openllmetry_2024", "vllm")
+PROGRAMS = {"openllmetry_2024": "openllmetry_instrumentation"}
+"""Programs of the dialects whose program has another name."""
+
 SIGNALS = {"traces": "otlp_spans", "logs": "otlp_logs"}
 """Signals of OpenTelemetry, with the topics of the Kafka exporter."""
 
@@ -73,7 +76,15 @@ service:
 def record_sdk(dialect: str, python: str, *, content: bool) -> None:
     """Run a service once, and keep what its exporters post."""
     with OpenAIServer(choose_answer) as model, TelemetryServer() as server:
-        command = [python, "-m", f"tests.services.{dialect}", "--openai", model.url, "--telemetry", server.url]
+        command = [
+            python,
+            "-m",
+            f"tests.services.{PROGRAMS.get(dialect, dialect)}",
+            "--openai",
+            model.url,
+            "--telemetry",
+            server.url,
+        ]
         subprocess.run([*command, *(["--content"] if content else [])], cwd=ROOT, check=True)
     name = dialect if content else f"{dialect}_without_content"
     for signal in SIGNALS:

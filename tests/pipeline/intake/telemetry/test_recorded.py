@@ -185,9 +185,9 @@ READINGS = {
         NO_INFERENCE,
     ],
     "openllmetry_2024.traces": [
-        request(TRACE, {"length": 18, "empty": False} | ANSWERED, WITHOUT_PROMPT, **OLD),
-        request(TRACE, {"length": 19, "empty": False} | ANSWERED, WITHOUT_PROMPT, tokens=None, first_token=True, **OLD),
-        request(TRACE, {"length": 8, "empty": False} | REFUSED, WITHOUT_PROMPT, **OLD),
+        request(TRACE, {"length": 18, "empty": False} | ANSWERED, PROMPT_7, **OLD),
+        request(TRACE, {"length": 19, "empty": False} | ANSWERED, PROMPT_7, tokens=None, first_token=True, **OLD),
+        request(TRACE, {"length": 8, "empty": False} | REFUSED, PROMPT_7, **OLD),
         request(TRACE, CALLS | CALLED, WITHOUT_PROMPT, **OLD),
         request(
             TRACE,

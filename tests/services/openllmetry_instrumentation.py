@@ -1,34 +1,40 @@
-"""A service with traceloop's instrumentation of 2024, in the first GenAI conventions.
+"""A service with OpenLLMetry's instrumentation alone, of today or of 2024.
 
-Prompts and answers are span attributes with numbered names. It is not in ``.venv/services``, because its successor is.
+In 2024, prompts and answers were span attributes with numbered names.
 """
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+from contextlib import AbstractContextManager
 from typing import Any
 
 from opentelemetry.instrumentation.openai import OpenAIInstrumentor
 
 from tests.services.chat import TOOLS, Options, ask, run, start_telemetry
+from tests.services.prompt_attributes import PromptAttributes, prompt_version
 from tests.services.texts import ANSWER, CALL_TOOL, FAIL, REFUSE
 
 
-class OpenLLMetry2024Service:
-    """The service. It names no prompt."""
+class InstrumentedService:
+    """The service."""
 
     def __init__(self, options: Options) -> None:
+        os.environ["TRACELOOP_TRACE_CONTENT"] = str(options.content)
+        self._version = options.prompt_version
         self._tracers, self._loggers = start_telemetry(options)
+        self._tracers.add_span_processor(PromptAttributes())
         OpenAIInstrumentor().instrument()
 
-    def prompt(self) -> AbstractContextManager[Any]:
-        """Return a context that does nothing."""
-        return nullcontext()
+    def prompt(self) -> AbstractContextManager[None]:
+        """Name the prompt of a request."""
+        return prompt_version(self._version)
 
     def run_once(self, client: Any) -> None:
         """Run each kind of request once."""
-        ask(client, ANSWER)
-        ask(client, ANSWER, stream=True)
-        ask(client, FAIL)
-        ask(client, REFUSE)
+        with self.prompt():
+            ask(client, ANSWER)
+            ask(client, ANSWER, stream=True)
+            ask(client, FAIL)
+            ask(client, REFUSE)
         ask(client, CALL_TOOL, tools=TOOLS)
         client.completions.create(model="gpt-3.5-turbo-instruct", prompt=ANSWER)
         client.embeddings.create(model="text-embedding-3-small", input=ANSWER)
@@ -41,4 +47,4 @@ class OpenLLMetry2024Service:
 
 if __name__ == "__main__":
     options = Options.parse("support-bot")
-    run(options, OpenLLMetry2024Service(options))
+    run(options, InstrumentedService(options))
