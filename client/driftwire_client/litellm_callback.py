@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any, cast
 
 from driftwire_client.client import Client
-from driftwire_client.litellm_payload import SubjectRule, reached_model, read_payload
+from driftwire_client.litellm_payload import SubjectTemplate, reached_model, read_payload
 from driftwire_client.security import SecurityOptions
 
 try:
@@ -27,7 +27,7 @@ SECURITY_PREFIX = "DRIFTWIRE_KAFKA_"
 
 DEFAULT_SUBJECT = "{model_group}"
 
-_FALLBACK = SubjectRule(DEFAULT_SUBJECT)
+_FALLBACK = SubjectTemplate(DEFAULT_SUBJECT)
 
 logger = logging.getLogger("driftwire_client")
 
@@ -55,7 +55,7 @@ class DriftwireLogger(CustomLogger):
     def __init__(self, client: Client, *, subject: str = DEFAULT_SUBJECT) -> None:
         super().__init__()
         self._client = client
-        self._subject = SubjectRule(subject)
+        self._subject = SubjectTemplate(subject)
         self._has_failed = False
 
     def log_success_event(self, kwargs: dict[str, Any], *_: Any, **__: Any) -> None:

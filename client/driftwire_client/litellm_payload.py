@@ -32,7 +32,7 @@ GUARDRAIL_SKIPPED = GUARDRAIL_FAILED | {"not_run"}
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
-class SubjectRule:
+class SubjectTemplate:
     """A rule for the subject of a request, such as ``{team_alias}-{metadata.feature}``.
 
     Raises
@@ -40,7 +40,7 @@ class SubjectRule:
     ValueError
         If the rule is empty, a brace is not closed, or a name in braces is unknown.
 
-    >>> SubjectRule("{model_group}-eu").build({"model_group": "chat"}, {})
+    >>> SubjectTemplate("{model_group}-eu").build({"model_group": "chat"}, {})
     'chat-eu'
     """
 

@@ -113,6 +113,8 @@ def main() -> None:
     )
     asyncio.run(use_coroutines(router))
     use_threads(router)
+    for _ in range(2):
+        instance.log_success_event(kwargs={}, response_obj=None, start_time=None, end_time=None)
     instance._client.close()
     counts = instance._client.counts()
     print(json.dumps({"hosts": sorted(hosts), "called": counts.called, "sent": counts.sent}))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from driftwire_client.litellm_payload import SubjectRule, reached_model, read_payload
+from driftwire_client.litellm_payload import SubjectTemplate, reached_model, read_payload
 
 PAYLOAD: dict[str, Any] = {
     "id": "chatcmpl-1",
@@ -42,17 +42,17 @@ def guarded(*states: str, status: str = "success") -> dict[str, Any]:
     ],
 )
 def test_a_subject_is_built_by_a_rule(rule: str, subject: str | None) -> None:
-    assert SubjectRule(rule).build(PAYLOAD, {"tier": 3}) == subject
+    assert SubjectTemplate(rule).build(PAYLOAD, {"tier": 3}) == subject
 
 
 def test_without_a_model_group_the_subject_is_the_model() -> None:
-    assert SubjectRule("{model_group}").build(PAYLOAD | {"model_group": ""}, {}) == "openai/gpt-4o-mini"
+    assert SubjectTemplate("{model_group}").build(PAYLOAD | {"model_group": ""}, {}) == "openai/gpt-4o-mini"
 
 
 @pytest.mark.parametrize("rule", ["", "{model_group", "model}", "{}", "{user}", "{metadata.}", "{metadata}"])
 def test_a_wrong_rule_is_an_error(rule: str) -> None:
     with pytest.raises(ValueError, match="the subject rule"):
-        SubjectRule(rule)
+        SubjectTemplate(rule)
 
 
 def test_a_cached_answer_is_a_segment() -> None:
@@ -133,7 +133,7 @@ def test_a_request_that_reached_no_model_is_not_reported() -> None:
 )
 def test_an_unexpected_value_is_absent(name: str, value: object) -> None:
     read_payload(PAYLOAD | {"stream": True, name: value}, {"hidden_params": value, "attempted_retries": value})
-    SubjectRule("{model_group}{team_alias}{metadata.feature}").build(PAYLOAD | {name: value}, {})
+    SubjectTemplate("{model_group}{team_alias}{metadata.feature}").build(PAYLOAD | {name: value}, {})
 
 
 def test_without_litellm_the_error_says_what_is_missing() -> None:
