@@ -70,7 +70,8 @@ def choose(body: dict[str, Any]) -> Answer:
 
 def read_configuration() -> dict[str, Any]:
     """Return the configuration of the proxy in the documentation."""
-    (text,) = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs/connect.md").read_text(), re.MULTILINE | re.DOTALL)
+    section = (ROOT / "docs/connect.md").read_text().partition("## From litellm\n")[2].partition("\n## ")[0]
+    (text,) = re.findall(r"^```yaml\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
     configuration: dict[str, Any] = yaml.safe_load(text)
     return configuration
 
