@@ -127,7 +127,7 @@ class WebhookSettings(BaseModel):
             raise ValueError("header must be the name of a header: letters, digits and hyphens")
 
     def _check_commands(self) -> None:
-        unused = [name for name in ("subjects", "subject_table", "map", "constants") if name in self.model_fields_set]
+        unused = [name for name in ("subjects", "subject_table", "map", "constants") if getattr(self, name)]
         if unused:
             raise ValueError(f"a pagerduty webhook makes commands and no deployments: remove {' and '.join(unused)}")
 

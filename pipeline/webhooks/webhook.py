@@ -1,19 +1,21 @@
 """A webhook, from the bytes of a request to messages for Kafka: check the sender, decode the body, read the payload.
 
-To add a publisher, add a file with its reader and one row here, and its proof in ``signatures.py``.
+To add a publisher, add a file with its reader to ``publishers`` and one row here, and its proof in ``signatures.py``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.decoding import Unreadable, decode_object
-from pipeline.webhooks.argocd import read_argocd
-from pipeline.webhooks.cdevents import read_cdevents
 from pipeline.webhooks.entries import Condition
-from pipeline.webhooks.generic import read_generic
-from pipeline.webhooks.github import read_github
-from pipeline.webhooks.langfuse import read_langfuse
-from pipeline.webhooks.launchdarkly import read_launchdarkly
-from pipeline.webhooks.pagerduty import read_pagerduty
+from pipeline.webhooks.publishers import (
+    read_argocd,
+    read_cdevents,
+    read_generic,
+    read_github,
+    read_langfuse,
+    read_launchdarkly,
+    read_pagerduty,
+)
 from pipeline.webhooks.request import WebhookRefused, WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookKind, WebhookSettings
 from pipeline.webhooks.signatures import check_sender

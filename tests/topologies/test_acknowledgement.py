@@ -1,21 +1,22 @@
-"""Somebody acknowledges an incident: nobody else is called, and the notifications say so. Correlate and route on Kafka."""
+"""Somebody acknowledges an incident: nobody else is called, and the notifications say so. Correlate, route and
+PagerDuty on Kafka."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 
 import pytest
-from aiohttp import web
 from click.testing import CliRunner, Result
 
 from load.harness import temporary_topology
-from pipeline.webhooks import WebhookSettings, read_webhook
 from schemas.command import Command
 from schemas.topics import COMMANDS, DRIFTS
 from tests.pipeline.correlate.builders import drift, tick
 from tests.pipeline.webhooks.pagerduty_events import ANA, WEBHOOK_SECRET
-from tests.topologies.endpoint import Endpoint, run_endpoint, serve
+from tests.topologies.endpoint import Endpoint, run_endpoint
+from tests.topologies.http_server.http_worker import http_worker
 from tests.topologies.pagerduty_server import KEY, PagerDuty, run_pagerduty
 from topologies.commands import incident, notifications
 from topologies.configuration import Configuration
@@ -66,21 +67,16 @@ async def run(command: object, cluster: Cluster, *arguments: str) -> str:
 
 
 @asynccontextmanager
-async def receive_webhooks(cluster: Cluster) -> AsyncIterator[str]:
-    """Receive PagerDuty's webhooks, and yield the address."""
-    settings = WebhookSettings(kind="pagerduty", secrets=[WEBHOOK_SECRET.decode()])
-
-    async def respond(request: web.Request) -> web.Response:
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        result = read_webhook(settings, [WEBHOOK_SECRET], headers, await request.read(), time.time_ns() // 1_000_000)
-        for output in result.outputs:
-            await write_message(cluster, output.topic, output.key, output.value)
-        return web.json_response({"written": len(result.outputs), "ignored": result.ignored})
-
-    application = web.Application()
-    application.router.add_post("/v1/webhooks/pagerduty", respond)
-    async with serve(application) as address:
-        yield f"{address}/v1/webhooks/pagerduty"
+async def receive_webhooks(cluster: Cluster, folder: Path) -> AsyncIterator[str]:
+    """Run an http worker that receives PagerDuty's webhooks, and yield the address."""
+    secrets = folder / "secrets"
+    secrets.write_bytes(WEBHOOK_SECRET)
+    webhook = {"kind": "pagerduty", "secrets_file": str(secrets)}
+    worker = http_worker(folder, cluster.bootstrap, webhooks={"pagerduty": webhook})
+    with ExitStack() as stack:  # the worker starts and stops in a thread, because its clients are in this one
+        running = await asyncio.to_thread(stack.enter_context, worker)
+        yield f"{running.url}/v1/webhooks/pagerduty"
+        await asyncio.to_thread(stack.close)
 
 
 async def wait_for_events(pagerduty: PagerDuty, incident_id: str, *actions: str) -> None:
@@ -103,7 +99,7 @@ async def show(cluster: Cluster, incident_id: str, line: str) -> str:
             await asyncio.sleep(0.2)
 
 
-async def test_an_acknowledged_incident_is_not_escalated_and_the_notifications_show_who_has_it():
+async def test_an_acknowledged_incident_is_not_escalated_and_the_notifications_show_who_has_it(tmp_path):
     async with (
         run_endpoint() as pager,
         run_endpoint() as second_line,
@@ -111,7 +107,7 @@ async def test_an_acknowledged_incident_is_not_escalated_and_the_notifications_s
         temporary_topology(
             configuration(pager, second_line, pagerduty), workers=("correlate", "route"), replay=False
         ) as kafka,
-        receive_webhooks(kafka.cluster) as pagerduty.webhook_url,
+        receive_webhooks(kafka.cluster, tmp_path) as pagerduty.webhook_url,
     ):
         cluster, now_ms = kafka.cluster, time.time_ns() // 1_000_000
         for subject in SUBJECTS:

@@ -243,6 +243,8 @@ def acknowledgement_notice(request: Command, incident: Incident) -> str | None:
     holder = incident.acknowledged_by
     if request.action != "acknowledge" or holder in (None, request.author):
         return None
+    if any(entry.event == "acknowledge" and entry.at > request.at for entry in incident.log):
+        return f"{incident.incident_id} was acknowledged later by {holder}; this acknowledgement is only logged"
     return f"{incident.incident_id} was already acknowledged by {holder}; this acknowledgement replaces theirs"
 
 

@@ -9,11 +9,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from schemas.command import Command
+from schemas.incident import LogEntry
 from schemas.message import AHEAD_MAX_MS
 from schemas.timestamp import format_timestamp
 from schemas.topics import ALERTS, COMMANDS
 from tests.pipeline.route.samples import STARTED, evidence, incident
-from topologies.commands.incident import command, ending_warning
+from topologies.commands.incident import acknowledgement_notice, command, ending_warning
 from topologies.kafka import Cluster
 from topologies.kafka.client import BrokerUnreachable, read_topic, write_message
 
@@ -196,6 +197,13 @@ def test_show_prints_the_card_and_the_running_log(broker, incident_id):
     assert "opened: refused left its baseline" in result.stdout
     as_json = run(broker.cluster, "show", incident_id, "--json")
     assert as_json.stdout.strip().encode() == incident(incident_id=incident_id, title="it refuses").to_json()
+
+
+def test_an_acknowledgement_of_an_earlier_time_does_not_claim_to_replace_a_later_one():
+    request = Command(command_id="cmd-1", at=STARTED, author="ana", action="acknowledge", incident_id="inc-1")
+    later = LogEntry(at=STARTED + 1, event="acknowledge", text="acknowledged by ben")
+    notice = acknowledgement_notice(request, incident(acknowledged_by="ben", status="acknowledged", log=[later]))
+    assert notice == "inc-3f9a21c0b7 was acknowledged later by ben; this acknowledgement is only logged"
 
 
 def test_a_contract_violation_is_a_usage_error_before_kafka_is_contacted():

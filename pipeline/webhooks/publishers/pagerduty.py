@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from pipeline.incident_reference import read_reference
 from pipeline.plain_text import plain_text
 from pipeline.step import OutputMessage
-from pipeline.webhooks.changes import find_object, require_text
+from pipeline.webhooks.publishers.changes import find_object, require_text
 from pipeline.webhooks.request import WebhookRefused, WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookSettings
 from pipeline.wording import one_line

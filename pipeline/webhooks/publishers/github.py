@@ -6,7 +6,7 @@ are the same change. GitHub marks earlier deployments as inactive after each suc
 Source: https://docs.github.com/en/webhooks/webhook-events-and-payloads#deployment_status
 """
 
-from pipeline.webhooks.changes import find_object, report_change, require_text
+from pipeline.webhooks.publishers.changes import find_object, report_change, require_text
 from pipeline.webhooks.request import WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookSettings
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.webhooks.changes import find_object, report_change, require_text
+from pipeline.webhooks.publishers.changes import find_object, report_change, require_text
 from pipeline.webhooks.request import WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookSettings
 

@@ -9,7 +9,7 @@ Sources: https://langfuse.com/docs/prompt-management/features/webhooks-slack-int
 https://github.com/langfuse/langfuse/issues/9542
 """
 
-from pipeline.webhooks.changes import find_object, report_change, require_text
+from pipeline.webhooks.publishers.changes import find_object, report_change, require_text
 from pipeline.webhooks.request import WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookSettings
 

@@ -7,7 +7,7 @@ Sources: https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/
 https://argo-cd.readthedocs.io/en/stable/operator-manual/notifications/triggers/
 """
 
-from pipeline.webhooks.changes import report_change, require_text
+from pipeline.webhooks.publishers.changes import report_change, require_text
 from pipeline.webhooks.request import WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookSettings
 

@@ -5,7 +5,7 @@ If no source is mapped to the id, the id is a hash of the body, so a body that i
 
 from hashlib import blake2b
 
-from pipeline.webhooks.changes import report_change
+from pipeline.webhooks.publishers.changes import report_change
 from pipeline.webhooks.request import WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookSettings
 

@@ -9,7 +9,7 @@ Source: https://github.com/cdevents/spec/blob/v0.5.0/continuous-deployment.md
 import re
 from urllib.parse import unquote
 
-from pipeline.webhooks.changes import find_object, report_change, require_text
+from pipeline.webhooks.publishers.changes import find_object, report_change, require_text
 from pipeline.webhooks.request import WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookSettings
 
