@@ -29,7 +29,7 @@ def read_langfuse(settings: WebhookSettings, request: WebhookRequest) -> Webhook
         require_text(prompt, "version"),
     )
     changed_at = prompt.get("updatedAt") or payload.get("timestamp")
-    is_removed = action == "deleted"
+    is_removed, user = action == "deleted", find_object(payload, "user")
     return report_change(
         settings,
         request,
@@ -41,5 +41,6 @@ def read_langfuse(settings: WebhookSettings, request: WebhookRequest) -> Webhook
             "from_version": version if is_removed else None,
             "to_version": None if is_removed else version,
             "summary": "The version was deleted." if is_removed else prompt.get("commitMessage"),
+            "author": user.get("name") or user.get("email"),
         },
     )

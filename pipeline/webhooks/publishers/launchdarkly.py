@@ -24,7 +24,7 @@ SERVING_ACTIONS = frozenset(
         *("updatePrerequisites", "updateRules", "updateRulesWithMeasuredRollout", "updateTargets"),
     }
 )
-"""Actions that can change which variation is served. Others change the name, the tags or the people of a flag."""
+"""Actions that can change which variation is served, even if the default variation stays the same."""
 
 WHOLE = 100_000
 """The weight of a variation that everybody gets, in thousandths of a percent."""
@@ -38,12 +38,12 @@ def read_launchdarkly(settings: WebhookSettings, request: WebhookRequest) -> Web
     payload = request.payload
     if payload.get("kind") != "flag":
         return WebhookResult(ignored="the entry is not about a flag")
-    actions = {str(access.get("action")) for access in _objects(payload.get("accesses"))}
-    if not actions & SERVING_ACTIONS:
-        return WebhookResult(ignored="the entry does not change which variation a flag serves")
     flag = _find_flag(payload)
     environment = None if flag is None or flag[2] == "*" else flag[2]
     from_version, to_version = _find_move(payload, environment)
+    actions = {str(access.get("action")) for access in _objects(payload.get("accesses"))}
+    if to_version is None and not actions & SERVING_ACTIONS:
+        return WebhookResult(ignored="the entry does not change which variation a flag serves")
     member, verb = find_object(payload, "member"), payload.get("titleVerb")
     return report_change(
         settings,

@@ -86,11 +86,11 @@ def send(kind, content=None, *, headers=None, now_ms=NOW, secrets=(SECRET,), **k
 
 def deployments(*results):
     """Return what correlate stores of results that arrive in this order, in order of time."""
-    history = DeploymentHistory(1000)
+    stored = {}
     for result in results:
         for output in result.outputs:
             assert output.topic == DEPLOYMENTS
-            for deployment in Deployment.read(json.loads(output.value)):
-                assert output.key == deployment.deployment_id.encode()
-                history.add(deployment)
-    return [history.dump(key)["deployment"] for _, key in history._times]
+            [deployment] = Deployment.read(json.loads(output.value))
+            assert output.key == deployment.deployment_id.encode()
+            stored[DeploymentHistory.key(deployment)] = deployment.model_dump(exclude_none=True)
+    return sorted(stored.values(), key=lambda one: (one["timestamp"], one["deployment_id"]))

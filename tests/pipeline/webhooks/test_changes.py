@@ -5,7 +5,10 @@ import json
 
 import pytest
 
+from pipeline.correlate.deployments import DeploymentHistory, ServedTraffic
 from pipeline.webhooks import WebhookRefused
+from schemas.deployment import Deployment
+from schemas.timestamp import parse_timestamp
 from tests.pipeline.webhooks.requests import NOW, deployments, payload, send, sign
 
 
@@ -158,7 +161,12 @@ def test_a_flag_whose_versions_are_not_sent_was_turned_on_or_off():
 
 @pytest.mark.parametrize("action", ["updateName", "updateTags", "updateMaintainer"])
 def test_an_entry_that_changes_no_served_variation_is_ignored(action):
-    assert "does not change which variation" in send("launchdarkly", flag(state(), action=action)).ignored
+    assert "does not change which variation" in send("launchdarkly", flag(state(on=False), action=action)).ignored
+
+
+def test_an_action_that_is_not_known_is_used_if_it_changes_the_served_variation():
+    [deployment] = deployments(send("launchdarkly", flag(state(), action="stopMeasuredRolloutOnFlagFallthrough")))
+    assert (deployment["from_version"], deployment["to_version"]) == ("false", "true")
 
 
 def test_an_entry_that_is_not_about_a_flag_is_ignored():
@@ -191,6 +199,18 @@ def test_no_text_of_a_prompt_is_copied():
 def test_a_created_and_an_updated_event_of_one_version_at_one_time_are_one_change():
     updated = payload("langfuse") | {"action": "updated", "id": "74528176"}
     assert len(in_any_order(send("langfuse"), send("langfuse", updated))) == 1
+
+
+def test_the_report_that_a_version_is_no_longer_the_latest_is_no_change_for_correlate():
+    draft = merged(payload("langfuse"), "prompt", id="prompt_abc124", version=4, labels=["latest"])
+    assert send("langfuse", draft).ignored
+    again = merged(payload("langfuse"), "prompt", labels=["production"], updatedAt="2024-07-10T12:00:00Z")
+    again |= {"action": "updated", "id": "74528177"}
+    history = DeploymentHistory(10)
+    for result in (send("langfuse", again), send("langfuse")):
+        history.add(Deployment.from_json(result.outputs[0].value))
+    changes = list(history.affecting(ServedTraffic("movie-critic", None, None), 0, NOW))
+    assert [change.timestamp for change in changes] == [parse_timestamp("2024-07-10T10:30:00Z")]
 
 
 def test_a_label_that_moves_back_is_another_change():
