@@ -192,7 +192,16 @@ class DetectStep:
         values dropped from used records, ``converted_fields`` the values converted from another type, and ``subjects``
         the streams.
         """
-        names = ("used", "duplicates", "late", "unversioned_outcomes", "dead_letters", "held", "bad_fields", "converted_fields")
+        names = (
+            "used",
+            "duplicates",
+            "late",
+            "unversioned_outcomes",
+            "dead_letters",
+            "held",
+            "bad_fields",
+            "converted_fields",
+        )
         total = Counter(dict.fromkeys(names, 0))
         total.update(self._counts)
         for stream in self._streams.values():
