@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -21,7 +21,10 @@ from pipeline.intake.telemetry.otlp import (
     UnreadableExportError,
     check_count,
 )
+from pipeline.intake.telemetry.text_repair import empty_bad_texts
 from pipeline.lenient_json import NOT_FINITE
+
+_Request = TypeVar("_Request", ExportTraceServiceRequest, ExportLogsServiceRequest)
 
 
 def decode_spans(value: bytes, selection: AttributeSelection) -> list[TelemetryItem]:
@@ -32,10 +35,7 @@ def decode_spans(value: bytes, selection: AttributeSelection) -> list[TelemetryI
     UnreadableExportError
         If the bytes are no such request, or if it has too many spans.
     """
-    try:
-        request = ExportTraceServiceRequest.FromString(value)
-    except DecodeError:
-        raise _not_protobuf("ExportTraceServiceRequest") from None
+    request = _decode(ExportTraceServiceRequest, value)
     scopes = [(found.resource, scope.spans) for found in request.resource_spans for scope in found.scope_spans]
     check_count(sum(len(spans) for _, spans in scopes), "spans")
     items = []
@@ -53,10 +53,7 @@ def decode_logs(value: bytes, selection: AttributeSelection) -> list[TelemetryIt
     UnreadableExportError
         If the bytes are no such request, or if it has too many log records.
     """
-    try:
-        request = ExportLogsServiceRequest.FromString(value)
-    except DecodeError:
-        raise _not_protobuf("ExportLogsServiceRequest") from None
+    request = _decode(ExportLogsServiceRequest, value)
     scopes = [(found.resource, scope.log_records) for found in request.resource_logs for scope in found.scope_logs]
     check_count(sum(len(logs) for _, logs in scopes), "log records")
     items = []
@@ -66,8 +63,17 @@ def decode_logs(value: bytes, selection: AttributeSelection) -> list[TelemetryIt
     return items
 
 
-def _not_protobuf(name: str) -> UnreadableExportError:
-    return UnreadableExportError("not_otlp", f"the message is not a complete {name} in Protobuf")
+def _decode(kind: type[_Request], value: bytes) -> _Request:
+    request: _Request
+    try:
+        try:
+            request = kind.FromString(value)
+        except DecodeError:
+            request = kind.FromString(empty_bad_texts(kind, value))
+    except DecodeError:
+        name = kind.DESCRIPTOR.name
+        raise UnreadableExportError("not_otlp", f"the message is not a complete {name} in Protobuf") from None
+    return request
 
 
 def _read_span(span: Span, resource: dict[str, Any], selection: AttributeSelection) -> TelemetryItem:
