@@ -128,7 +128,12 @@ def _find_exception(item: TelemetryItem) -> Any:
 
 
 def _find_first_token(item: TelemetryItem) -> int:
-    """Return the time of the first event that marks a token, or 0 if there is none during the span."""
+    """Return the time of the first event that marks a token, or 0 if there is none during the span.
+
+    SDKs keep the latest events of a span. If some were dropped, the first token is unknown.
+    """
+    if item.dropped_events:
+        return 0
     times_ns = [event.time_ns for event in item.events if event.name in _FIRST_TOKENS]
     first_ns = min(times_ns, default=0)
     return first_ns if 0 < item.start_ns <= first_ns <= item.end_ns else 0

@@ -107,6 +107,7 @@ def _read_span(span: dict[str, Any], resource: dict[str, Any], selection: Attrib
             for event in _objects(span, "events")
             if (name := _read_text(event.get("name"))) in SPAN_EVENTS
         ],
+        _read_integer(span.get("droppedEventsCount")) or 0,
     )
 
 

@@ -48,6 +48,8 @@ class TelemetryItem:
         Whether the status of the span is an error.
     trace_state
         The W3C trace state.
+    events, dropped_events
+        The events of a span that are read, and the number of events that the SDK dropped.
     name, body
         Name and body of a log record that is an event. A span has neither.
     """
@@ -62,6 +64,7 @@ class TelemetryItem:
     is_error: bool = False
     trace_state: str = ""
     events: list[TelemetryEvent] = field(default_factory=list)
+    dropped_events: int = 0
     name: str = ""
     body: Any = None
 

@@ -92,6 +92,7 @@ def _read_span(span: Span, resource: dict[str, Any], selection: AttributeSelecti
             for event in span.events
             if event.name in SPAN_EVENTS
         ],
+        span.dropped_events_count,
     )
 
 

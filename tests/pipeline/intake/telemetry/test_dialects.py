@@ -300,6 +300,17 @@ def test_an_unusable_value_is_counted_and_not_copied():
     assert record["versions"]["model"] == {}
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("name", ["First Token Stream Event", "gen_ai.content.completion.chunk"])
+def test_the_first_token_is_read_from_events_unless_events_were_dropped(name, encoding):
+    chunks = [Event(name, {}, START_NS + number * 10**8) for number in (3, 4, 5)]
+    (record,) = read_spans(Span(GENAI_OLD, events=chunks), encoding=encoding)
+    assert record["infrastructure"]["time_to_first_token_ms"] == 300.0
+    # SDKs keep the latest events of a span, so the first ones are missing.
+    (record,) = read_spans(Span(GENAI_OLD, events=chunks, dropped_events=1), encoding=encoding)
+    assert "time_to_first_token_ms" not in record["infrastructure"]
+
+
 def test_a_refusal_without_text_is_not_called_empty():
     attributes = {"openinference.span.kind": "LLM", "llm.finish_reason": "content_filter"}
     (record,) = read_spans(Span(attributes | {"llm.output_messages.0.message.role": "assistant"}))
