@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pipeline.conversion import convert_to_number
-from pipeline.intake.telemetry.answer import is_refusal, read_answer, read_reasons
-from pipeline.intake.telemetry.conventions import FIRST_TOKEN_EVENTS, KIND_RULES, OLD_INFERENCE, SYNONYMS, SpanKind
-from pipeline.intake.telemetry.otlp import EXCEPTION_EVENT, TelemetryItem
+from pipeline.intake.telemetry.answer import is_refusal, parse_attribute, read_answer, read_reasons
+from pipeline.intake.telemetry.conventions import KIND_RULES, OLD_INFERENCE, SYNONYMS, SpanKind
+from pipeline.intake.telemetry.otlp import EXCEPTION_EVENT, TOKEN_EVENTS, TelemetryItem
 from pipeline.intake.telemetry.outcomes import read_evaluations
 from pipeline.intake.telemetry.trace_state import read_sampling_probability
 from schemas.record_fields import RecordField, find_record_field
@@ -81,6 +81,8 @@ def read_inference(item: TelemetryItem, attributes: Mapping[str, Any]) -> dict[s
         infrastructure["error_type"] = _find_exception(item)
     if 0 < item.start_ns <= item.end_ns:
         infrastructure["latency_ms"] = (item.end_ns - item.start_ns) / _NS_PER_MS
+    for name, value in _read_details(attributes):
+        infrastructure.setdefault(name, value)
     if "time_to_first_token_ms" not in infrastructure and (first_ns := _find_first_token(item)):
         infrastructure["time_to_first_token_ms"] = (first_ns - item.start_ns) / _NS_PER_MS
     probability = read_sampling_probability(item.trace_state)
@@ -122,6 +124,19 @@ def _add_output(output: dict[str, Any], attributes: Mapping[str, Any]) -> None:
         output["refused"] = is_refused
 
 
+def _read_details(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the tokens and the cost that Langfuse writes as JSON."""
+    usage = parse_attribute(attributes.get("langfuse.observation.usage_details"))
+    cost = parse_attribute(attributes.get("langfuse.observation.cost_details"))
+    for field, details, key in (
+        ("input_tokens", usage, "input"),
+        ("output_tokens", usage, "output"),
+        ("cost", cost, "total"),
+    ):
+        if isinstance(details, dict) and isinstance(details.get(key), (int, float)):
+            yield field, details[key]
+
+
 def _find_exception(item: TelemetryItem) -> Any:
     types = [event.attributes.get("exception.type") for event in item.events if event.name == EXCEPTION_EVENT]
     return types[-1] if types else None
@@ -134,8 +149,7 @@ def _find_first_token(item: TelemetryItem) -> int:
     """
     if item.dropped_events:
         return 0
-    times_ns = [event.time_ns for event in item.events if event.name in _FIRST_TOKENS]
-    first_ns = min(times_ns, default=0)
+    first_ns = next((event.time_ns for event in item.events if event.name in TOKEN_EVENTS), 0)
     return first_ns if 0 < item.start_ns <= first_ns <= item.end_ns else 0
 
 
@@ -174,7 +188,6 @@ def _group_kinds() -> list[tuple[str, dict[str | None, SpanKind]]]:
 
 
 _OPENINFERENCE = "openinference.span.kind"
-_FIRST_TOKENS = frozenset(event.name for event in FIRST_TOKEN_EVENTS)
 _REQUEST_IDS = tuple(row.attribute for row in SYNONYMS if row.field == "request_id")
 _SOURCES = _group_synonyms()
 _KINDS = _group_kinds()

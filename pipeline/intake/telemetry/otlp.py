@@ -15,7 +15,10 @@ EXCEPTION_EVENT = "exception"
 CHOICE_EVENT = "gen_ai.choice"
 DETAILS_EVENT = "gen_ai.client.inference.operation.details"
 
-SPAN_EVENTS = frozenset((EVALUATION_EVENT, EXCEPTION_EVENT, *(event.name for event in FIRST_TOKEN_EVENTS)))
+TOKEN_EVENTS = frozenset(event.name for event in FIRST_TOKEN_EVENTS)
+"""Names of the events of a span of which only the first is read. A stream can have hundreds."""
+
+SPAN_EVENTS = frozenset((EVALUATION_EVENT, EXCEPTION_EVENT)) | TOKEN_EVENTS
 """Names of the events of a span that are read."""
 
 LOG_EVENTS = frozenset((EVALUATION_EVENT, CHOICE_EVENT, DETAILS_EVENT))

@@ -1,7 +1,7 @@
 """Decoding of export requests in Protobuf, the default encoding of the Kafka exporter of the OpenTelemetry Collector."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -15,6 +15,7 @@ from pipeline.intake.telemetry.otlp import (
     LEVELS_MAX,
     LOG_EVENTS,
     SPAN_EVENTS,
+    TOKEN_EVENTS,
     AttributeSelection,
     TelemetryEvent,
     TelemetryItem,
@@ -87,13 +88,18 @@ def _read_span(span: Span, resource: dict[str, Any], selection: AttributeSelecti
         span.end_time_unix_nano,
         span.status.code == Status.STATUS_CODE_ERROR,
         span.trace_state,
-        [
-            TelemetryEvent(event.name, _read_attributes(event.attributes, selection), event.time_unix_nano)
-            for event in span.events
-            if event.name in SPAN_EVENTS
-        ],
+        list(_read_events(span, selection)) if span.events else [],
         span.dropped_events_count,
     )
+
+
+def _read_events(span: Span, selection: AttributeSelection) -> Iterator[TelemetryEvent]:
+    has_token = False
+    for event in span.events:
+        name = event.name
+        if name in SPAN_EVENTS and not (has_token and name in TOKEN_EVENTS):
+            has_token |= name in TOKEN_EVENTS
+            yield TelemetryEvent(name, _read_attributes(event.attributes, selection), event.time_unix_nano)
 
 
 def _read_log(log: LogRecord, resource: dict[str, Any], selection: AttributeSelection) -> TelemetryItem:
