@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from pipeline.conversion import NUMBER_TEXT_LENGTH_MAX, convert_to_boolean, convert_to_number
@@ -19,6 +20,9 @@ from schemas.timestamp import TimeZoneMissingError, format_timestamp, parse_time
 
 DropReason = Literal["wrong_type", "too_long", "out_of_bounds", "not_json", "not_utf8"]
 """Reason why a value is dropped. The words are those of the detect step."""
+
+LABELS_CACHED = 1_000
+"""Number of labels and signals with names of the sender whose fields are kept. Others are made again."""
 
 _SUBJECT_PATH, _TIME_PATH = ("subject",), ("timestamp",)
 _SECTIONS = frozenset(path[0] for path in (known.path for known in RECORD_FIELDS.values()) if len(path) > 1)
@@ -122,6 +126,7 @@ class FieldMapping:
             target, value = parse_field_value("absent", text)
             absent.setdefault(target.name, []).append(value.strip())
         self._absent = absent
+        self._find_label = lru_cache(maxsize=LABELS_CACHED)(self._make_label)
         self._time_zone = settings.time_zone or None
         self._subject_rule = SubjectRule(settings.subject) if settings.subject else None
         self._constants = [
@@ -209,10 +214,16 @@ class FieldMapping:
         elif section in LABEL_SECTIONS or section == CUSTOM_SECTION:
             for name, value in content.items():
                 # A longer name is not a label, and may be a prompt.
-                target = find_record_field(f"{section}.{name}") if len(name) <= SUBJECT_LENGTH_MAX else None
-                if target is not None and target.name not in self._taken:
-                    mapped = MappedField(target, None, self._absent.get(target.name, []))
-                    yield MappedValue(mapped, target.name, value)
+                named = self._find_label(f"{section}.{name}") if len(name) <= SUBJECT_LENGTH_MAX else None
+                if named is not None:
+                    yield MappedValue(named, named.name, value)
+
+    def _make_label(self, path: str) -> MappedField | None:
+        """Return the field of a label or signal whose name the sender chooses, unless it is mapped or constant."""
+        target = find_record_field(path)
+        if target is None or target.name in self._taken:
+            return None
+        return MappedField(target, None, self._absent.get(target.name, []))
 
     def _check_time(self, mapped: MappedRecord, default_time_ms: int | None) -> None:
         sent = mapped.record["timestamp"]

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pipeline.conversion import convert_to_number
-from pipeline.intake.telemetry.answer import is_refusal, read_answer, read_reasons
+from pipeline.intake.telemetry.answer import is_refusal, parse_attribute, read_answer, read_reasons
 from pipeline.intake.telemetry.conventions import KIND_RULES, OLD_INFERENCE, SYNONYMS, SpanKind
-from pipeline.intake.telemetry.otlp import EXCEPTION_EVENT, TelemetryItem
+from pipeline.intake.telemetry.otlp import EXCEPTION_EVENT, TOKEN_EVENTS, TelemetryItem
 from pipeline.intake.telemetry.outcomes import read_evaluations
 from pipeline.intake.telemetry.trace_state import read_sampling_probability
 from schemas.record_fields import RecordField, find_record_field
@@ -41,9 +41,10 @@ def find_kind(attributes: Mapping[str, Any]) -> SpanKind | None:
 
 def find_request_id(item: TelemetryItem) -> str | None:
     """Return the response id, or else the trace id; None if an item has neither."""
-    response_id = item.attributes.get("gen_ai.response.id")
-    if isinstance(response_id, str) and response_id:
-        return response_id
+    for name in _REQUEST_IDS:
+        response_id = item.attributes.get(name)
+        if isinstance(response_id, str) and response_id:
+            return response_id
     return item.trace_id if item.trace_id not in ("", _NO_TRACE) else None
 
 
@@ -80,6 +81,10 @@ def read_inference(item: TelemetryItem, attributes: Mapping[str, Any]) -> dict[s
         infrastructure["error_type"] = _find_exception(item)
     if 0 < item.start_ns <= item.end_ns:
         infrastructure["latency_ms"] = (item.end_ns - item.start_ns) / _NS_PER_MS
+    for name, value in _read_details(attributes):
+        infrastructure.setdefault(name, value)
+    if "time_to_first_token_ms" not in infrastructure and (first_ns := _find_first_token(item)):
+        infrastructure["time_to_first_token_ms"] = (first_ns - item.start_ns) / _NS_PER_MS
     probability = read_sampling_probability(item.trace_state)
     if probability is not None:
         fields["sampling_probability"] = probability
@@ -119,9 +124,33 @@ def _add_output(output: dict[str, Any], attributes: Mapping[str, Any]) -> None:
         output["refused"] = is_refused
 
 
+def _read_details(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the tokens and the cost that Langfuse writes as JSON."""
+    usage = parse_attribute(attributes.get("langfuse.observation.usage_details"))
+    cost = parse_attribute(attributes.get("langfuse.observation.cost_details"))
+    for field, details, key in (
+        ("input_tokens", usage, "input"),
+        ("output_tokens", usage, "output"),
+        ("cost", cost, "total"),
+    ):
+        if isinstance(details, dict) and isinstance(details.get(key), (int, float)):
+            yield field, details[key]
+
+
 def _find_exception(item: TelemetryItem) -> Any:
     types = [event.attributes.get("exception.type") for event in item.events if event.name == EXCEPTION_EVENT]
     return types[-1] if types else None
+
+
+def _find_first_token(item: TelemetryItem) -> int:
+    """Return the time of the first event that marks a token, or 0 if there is none during the span.
+
+    SDKs keep the latest events of a span. If some were dropped, the first token is unknown.
+    """
+    if item.dropped_events:
+        return 0
+    first_ns = next((event.time_ns for event in item.events if event.name in TOKEN_EVENTS), 0)
+    return first_ns if 0 < item.start_ns <= first_ns <= item.end_ns else 0
 
 
 def _multiply(value: Any, factor: int) -> Any:
@@ -159,5 +188,6 @@ def _group_kinds() -> list[tuple[str, dict[str | None, SpanKind]]]:
 
 
 _OPENINFERENCE = "openinference.span.kind"
+_REQUEST_IDS = tuple(row.attribute for row in SYNONYMS if row.field == "request_id")
 _SOURCES = _group_synonyms()
 _KINDS = _group_kinds()

@@ -16,6 +16,7 @@ from pipeline.intake.telemetry.otlp import (
     LEVELS_MAX,
     LOG_EVENTS,
     SPAN_EVENTS,
+    TOKEN_EVENTS,
     AttributeSelection,
     TelemetryEvent,
     TelemetryItem,
@@ -102,12 +103,18 @@ def _read_span(span: dict[str, Any], resource: dict[str, Any], selection: Attrib
         _read_time(span.get("endTimeUnixNano")),
         isinstance(code, (int, str)) and code in _STATUS_ERROR,
         _read_text(span.get("traceState")),
-        [
-            TelemetryEvent(name, _read_attributes(event, selection), _read_time(event.get("timeUnixNano")))
-            for event in _objects(span, "events")
-            if (name := _read_text(event.get("name"))) in SPAN_EVENTS
-        ],
+        list(_read_events(span, selection)),
+        _read_integer(span.get("droppedEventsCount")) or 0,
     )
+
+
+def _read_events(span: dict[str, Any], selection: AttributeSelection) -> Iterator[TelemetryEvent]:
+    has_token = False
+    for event in _objects(span, "events"):
+        name = _read_text(event.get("name"))
+        if name in SPAN_EVENTS and not (has_token and name in TOKEN_EVENTS):
+            has_token |= name in TOKEN_EVENTS
+            yield TelemetryEvent(name, _read_attributes(event, selection), _read_time(event.get("timeUnixNano")))
 
 
 def _read_log(log: dict[str, Any], resource: dict[str, Any], selection: AttributeSelection) -> TelemetryItem:

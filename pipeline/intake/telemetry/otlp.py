@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.intake.telemetry.conventions import FIRST_TOKEN_EVENTS
 from schemas.dead_letter import DeadLetterReason
 from schemas.record import ELEMENTS_MAX
 
@@ -14,7 +15,10 @@ EXCEPTION_EVENT = "exception"
 CHOICE_EVENT = "gen_ai.choice"
 DETAILS_EVENT = "gen_ai.client.inference.operation.details"
 
-SPAN_EVENTS = frozenset((EVALUATION_EVENT, EXCEPTION_EVENT))
+TOKEN_EVENTS = frozenset(event.name for event in FIRST_TOKEN_EVENTS)
+"""Names of the events of a span of which only the first is read. A stream can have hundreds."""
+
+SPAN_EVENTS = frozenset((EVALUATION_EVENT, EXCEPTION_EVENT)) | TOKEN_EVENTS
 """Names of the events of a span that are read."""
 
 LOG_EVENTS = frozenset((EVALUATION_EVENT, CHOICE_EVENT, DETAILS_EVENT))
@@ -47,6 +51,8 @@ class TelemetryItem:
         Whether the status of the span is an error.
     trace_state
         The W3C trace state.
+    events, dropped_events
+        The events of a span that are read, and the number of events that the SDK dropped.
     name, body
         Name and body of a log record that is an event. A span has neither.
     """
@@ -61,6 +67,7 @@ class TelemetryItem:
     is_error: bool = False
     trace_state: str = ""
     events: list[TelemetryEvent] = field(default_factory=list)
+    dropped_events: int = 0
     name: str = ""
     body: Any = None
 

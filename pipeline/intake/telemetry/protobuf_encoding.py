@@ -1,8 +1,8 @@
 """Decoding of export requests in Protobuf, the default encoding of the Kafka exporter of the OpenTelemetry Collector."""
 
 import math
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -15,13 +15,17 @@ from pipeline.intake.telemetry.otlp import (
     LEVELS_MAX,
     LOG_EVENTS,
     SPAN_EVENTS,
+    TOKEN_EVENTS,
     AttributeSelection,
     TelemetryEvent,
     TelemetryItem,
     UnreadableExportError,
     check_count,
 )
+from pipeline.intake.telemetry.text_repair import empty_bad_texts
 from pipeline.lenient_json import NOT_FINITE
+
+_Request = TypeVar("_Request", ExportTraceServiceRequest, ExportLogsServiceRequest)
 
 
 def decode_spans(value: bytes, selection: AttributeSelection) -> list[TelemetryItem]:
@@ -32,10 +36,7 @@ def decode_spans(value: bytes, selection: AttributeSelection) -> list[TelemetryI
     UnreadableExportError
         If the bytes are no such request, or if it has too many spans.
     """
-    try:
-        request = ExportTraceServiceRequest.FromString(value)
-    except DecodeError:
-        raise _not_protobuf("ExportTraceServiceRequest") from None
+    request = _decode(ExportTraceServiceRequest, value)
     scopes = [(found.resource, scope.spans) for found in request.resource_spans for scope in found.scope_spans]
     check_count(sum(len(spans) for _, spans in scopes), "spans")
     items = []
@@ -53,10 +54,7 @@ def decode_logs(value: bytes, selection: AttributeSelection) -> list[TelemetryIt
     UnreadableExportError
         If the bytes are no such request, or if it has too many log records.
     """
-    try:
-        request = ExportLogsServiceRequest.FromString(value)
-    except DecodeError:
-        raise _not_protobuf("ExportLogsServiceRequest") from None
+    request = _decode(ExportLogsServiceRequest, value)
     scopes = [(found.resource, scope.log_records) for found in request.resource_logs for scope in found.scope_logs]
     check_count(sum(len(logs) for _, logs in scopes), "log records")
     items = []
@@ -66,8 +64,17 @@ def decode_logs(value: bytes, selection: AttributeSelection) -> list[TelemetryIt
     return items
 
 
-def _not_protobuf(name: str) -> UnreadableExportError:
-    return UnreadableExportError("not_otlp", f"the message is not a complete {name} in Protobuf")
+def _decode(kind: type[_Request], value: bytes) -> _Request:
+    request: _Request
+    try:
+        try:
+            request = kind.FromString(value)
+        except DecodeError:
+            request = kind.FromString(empty_bad_texts(kind, value))
+    except DecodeError:
+        name = kind.DESCRIPTOR.name
+        raise UnreadableExportError("not_otlp", f"the message is not a complete {name} in Protobuf") from None
+    return request
 
 
 def _read_span(span: Span, resource: dict[str, Any], selection: AttributeSelection) -> TelemetryItem:
@@ -81,12 +88,18 @@ def _read_span(span: Span, resource: dict[str, Any], selection: AttributeSelecti
         span.end_time_unix_nano,
         span.status.code == Status.STATUS_CODE_ERROR,
         span.trace_state,
-        [
-            TelemetryEvent(event.name, _read_attributes(event.attributes, selection), event.time_unix_nano)
-            for event in span.events
-            if event.name in SPAN_EVENTS
-        ],
+        list(_read_events(span, selection)) if span.events else [],
+        span.dropped_events_count,
     )
+
+
+def _read_events(span: Span, selection: AttributeSelection) -> Iterator[TelemetryEvent]:
+    has_token = False
+    for event in span.events:
+        name = event.name
+        if name in SPAN_EVENTS and not (has_token and name in TOKEN_EVENTS):
+            has_token |= name in TOKEN_EVENTS
+            yield TelemetryEvent(name, _read_attributes(event.attributes, selection), event.time_unix_nano)
 
 
 def _read_log(log: LogRecord, resource: dict[str, Any], selection: AttributeSelection) -> TelemetryItem:

@@ -37,6 +37,7 @@ class Span:
     trace_state: str = ""
     name: str = "chat model"
     events: list[Event] = field(default_factory=list)
+    dropped_events: int = 0
 
 
 @dataclass
@@ -70,6 +71,7 @@ def spans_message(*spans, encoding="protobuf", resource=RESOURCE):
         )
         target.status.code = 2 if span.is_error else 0
         target.status.message = span.message
+        target.dropped_events_count = span.dropped_events
         for event in span.events:
             target.events.add(name=event.name, time_unix_nano=event.time_ns, attributes=key_values(event.attributes))
     return request.SerializeToString()
@@ -137,6 +139,7 @@ def json_span(span):
             {"name": event.name, "timeUnixNano": str(event.time_ns), "attributes": json_attributes(event.attributes)}
             for event in span.events
         ],
+        "droppedEventsCount": span.dropped_events,
         "unknownField": {"of": "a later version"},
     }
 

@@ -111,6 +111,18 @@ def test_an_unusual_value_of_an_attribute_does_not_affect_the_others(value):
     assert json.loads(output.value)["infrastructure"]["input_tokens"] == 812
 
 
+@pytest.mark.parametrize("text", [b"\xff\xfe text", b"text \xe2\x82"])
+def test_text_that_is_not_utf_8_does_not_affect_the_others(text):
+    bad = CHAT | {"gen_ai.input.messages": "x" * len(text), "gen_ai.prompt.version": "y" * len(text)}
+    event = Event("x" * len(text), {"x" * len(text): "x" * len(text)})
+    span = Span(bad | {"gen_ai.response.id": "a"}, name="x" * len(text), message="x" * len(text), events=[event])
+    message = spans_message(span, Span(CHAT | {"gen_ai.response.id": "b"}))
+    message = message.replace(b"x" * len(text), text).replace(b"y" * len(text), text)
+    first, second = (found.record for found in read_all(message))
+    assert (first["request_id"], second["request_id"]) == ("a", "b")
+    assert (first["infrastructure"], first["versions"]) == (second["infrastructure"], second["versions"])
+
+
 def test_a_deep_value_is_absent():
     value = 1
     for _ in range(40):

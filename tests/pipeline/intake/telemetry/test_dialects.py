@@ -10,7 +10,6 @@ from tests.pipeline.intake.telemetry.builders import (
     RESOURCE,
     SECOND_NS,
     START_NS,
-    TRACE,
     Event,
     Span,
     read_all,
@@ -128,7 +127,7 @@ def test_each_dialect_is_read(attributes, expected, encoding):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_spans_of_vllm_are_read(encoding):
     (record,) = read_spans(Span(VLLM), encoding=encoding)
-    assert record["request_id"] == TRACE
+    assert record["request_id"] == "cmpl-9"
     assert record["versions"] == {"model": "model-a-2026-11-01", "code": "2.1.0"}
     assert record["infrastructure"] == {
         "latency_ms": 1000.0,
@@ -137,6 +136,31 @@ def test_spans_of_vllm_are_read(encoding):
         "output_tokens": 120,
         "time_to_first_token_ms": 250.0,
     }
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_generations_of_langfuse_are_read(encoding):
+    attributes = {
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.model.name": "model-a",
+        "langfuse.observation.prompt.name": "support",
+        "langfuse.observation.prompt.version": 41,
+        "langfuse.observation.usage_details": '{"input": 812, "output": 120, "total": 932}',
+        "langfuse.observation.cost_details": '{"total": 0.002}',
+    }
+    (record,) = read_spans(Span(attributes), encoding=encoding)
+    assert record["versions"] == {"model": "model-a", "prompt": 41, "code": "2.1.0"}
+    assert record["infrastructure"] == {
+        "latency_ms": 1000.0,
+        "error": False,
+        "input_tokens": 812,
+        "output_tokens": 120,
+        "cost": 0.002,
+    }
+    for broken in ("[1]", "{", '{"input": "many", "total": null}'):
+        details = {f"langfuse.observation.{name}_details": broken for name in ("usage", "cost")}
+        (record,) = read_spans(Span(attributes | details), encoding=encoding)
+        assert record["infrastructure"] == {"latency_ms": 1000.0, "error": False}
 
 
 @pytest.mark.parametrize(
@@ -299,6 +323,17 @@ def test_an_unusable_value_is_counted_and_not_copied():
     (record,) = read_spans(Span(GENAI | {"gen_ai.usage.input_tokens": "secret", "gen_ai.request.model": "x" * 300}))
     assert record["infrastructure"]["input_tokens"] == ""
     assert record["versions"]["model"] == {}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("name", ["First Token Stream Event", "gen_ai.content.completion.chunk"])
+def test_the_first_token_is_read_from_events_unless_events_were_dropped(name, encoding):
+    chunks = [Event(name, {}, START_NS + number * 10**8) for number in (3, 4, 5)]
+    (record,) = read_spans(Span(GENAI_OLD, events=chunks), encoding=encoding)
+    assert record["infrastructure"]["time_to_first_token_ms"] == 300.0
+    # SDKs keep the latest events of a span, so the first ones are missing.
+    (record,) = read_spans(Span(GENAI_OLD, events=chunks, dropped_events=1), encoding=encoding)
+    assert "time_to_first_token_ms" not in record["infrastructure"]
 
 
 def test_a_refusal_without_text_is_not_called_empty():

@@ -18,6 +18,10 @@ MESSAGES = [
     {"role": "assistant", "parts": [{"type": "text", "content": TEXT}, {"type": "tool_call", "arguments": TEXT}]}
 ]
 CONTENT = {
+    "langfuse.observation.usage_details": json.dumps({"input": TEXT, "output": TEXT}),
+    "langfuse.observation.cost_details": json.dumps({"total": TEXT}),
+    "langfuse.observation.input": TEXT,
+    "langfuse.observation.output": TEXT,
     "gen_ai.input.messages": json.dumps(MESSAGES),
     "gen_ai.output.messages": json.dumps(MESSAGES),
     "gen_ai.system_instructions": TEXT,
