@@ -128,10 +128,9 @@ async def record_messages(consumer: AIOKafkaConsumer, port: int) -> None:
         for signal in signals:
             value = messages[f"{SIGNALS[signal]}_json"].value
             write_recorded(RECORDED / f"{dialect}.{signal}.json", value)
-    for file in sorted(RECORDED.glob("*.pb")):
-        dialect, signal, _ = file.name.split(".")
-        if dialect in DIALECTS:
-            post(port, signal, file.read_bytes())
+    for file in (RECORDED / f"{dialect}.{signal}.pb" for dialect in DIALECTS for signal in SIGNALS):
+        if file.exists():
+            post(port, file.name.split(".")[1], file.read_bytes())
     messages = await read_messages(consumer, 2 * len(SIGNALS))
     for topic in SIGNALS.values():
         write_recorded(RECORDED / f"{topic}.pb", messages[topic].value)
