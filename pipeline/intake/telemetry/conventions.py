@@ -41,7 +41,11 @@ GENAI_GUARDRAILS = Convention(
 )
 GENAI_PYTHON = Convention("GenAI", "opentelemetry-util-genai, types.py, _retrieval_invocation.py", "1.3b0")
 OPENINFERENCE = Convention("OpenInference", "openinference-semantic-conventions, trace/__init__.py", "0.1.42")
+OPENINFERENCE_PYTHON = Convention("OpenInference", "openinference-instrumentation-openai, _stream.py", "0.1.66")
 OPENLLMETRY = Convention("OpenLLMetry", "opentelemetry-semantic-conventions-ai, __init__.py", "0.5.1")
+OPENLLMETRY_PYTHON = Convention(
+    "OpenLLMetry", "opentelemetry-instrumentation-openai, shared/chat_wrappers.py", "0.62.4, 0.33.12"
+)
 VLLM = Convention("vLLM", "vllm-project/vllm, vllm/tracing.py", "03b8a674")
 LANGFUSE = Convention("Langfuse", "https://langfuse.com/integrations/native/opentelemetry, property mapping", "3")
 LITELLM = Convention("LiteLLM", "litellm, integrations/opentelemetry.py", "1.110.2")
@@ -64,6 +68,7 @@ class Synonym:
 
 SYNONYMS: tuple[Synonym, ...] = (
     Synonym("request_id", "gen_ai.response.id", GENAI),
+    Synonym("request_id", "gen_ai.request.id", VLLM),
     Synonym("provider", "gen_ai.provider.name", GENAI),
     Synonym("provider", "gen_ai.system", GENAI_OLD),
     Synonym("provider", "llm.provider", OPENINFERENCE),
@@ -212,6 +217,21 @@ DERIVED_SOURCES: tuple[DerivedSource, ...] = (
     DerivedSource("custom.NAME, hallucinated", "evaluations.", OPENINFERENCE),
 )
 """Attributes from which values are derived."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTokenEvent:
+    """Name of an event of a span that marks the first token of a stream. It can mark each later one too."""
+
+    name: str
+    convention: Convention
+
+
+FIRST_TOKEN_EVENTS: tuple[FirstTokenEvent, ...] = (
+    FirstTokenEvent("First Token Stream Event", OPENINFERENCE_PYTHON),
+    FirstTokenEvent("gen_ai.content.completion.chunk", OPENLLMETRY_PYTHON),
+    FirstTokenEvent("llm.content.completion.chunk", OPENLLMETRY_PYTHON),
+)
 
 READ_ATTRIBUTES = frozenset(
     (

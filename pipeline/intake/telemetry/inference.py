@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pipeline.conversion import convert_to_number
 from pipeline.intake.telemetry.answer import is_refusal, read_answer, read_reasons
-from pipeline.intake.telemetry.conventions import KIND_RULES, OLD_INFERENCE, SYNONYMS, SpanKind
+from pipeline.intake.telemetry.conventions import FIRST_TOKEN_EVENTS, KIND_RULES, OLD_INFERENCE, SYNONYMS, SpanKind
 from pipeline.intake.telemetry.otlp import EXCEPTION_EVENT, TelemetryItem
 from pipeline.intake.telemetry.outcomes import read_evaluations
 from pipeline.intake.telemetry.trace_state import read_sampling_probability
@@ -41,9 +41,10 @@ def find_kind(attributes: Mapping[str, Any]) -> SpanKind | None:
 
 def find_request_id(item: TelemetryItem) -> str | None:
     """Return the response id, or else the trace id; None if an item has neither."""
-    response_id = item.attributes.get("gen_ai.response.id")
-    if isinstance(response_id, str) and response_id:
-        return response_id
+    for name in _REQUEST_IDS:
+        response_id = item.attributes.get(name)
+        if isinstance(response_id, str) and response_id:
+            return response_id
     return item.trace_id if item.trace_id not in ("", _NO_TRACE) else None
 
 
@@ -80,6 +81,8 @@ def read_inference(item: TelemetryItem, attributes: Mapping[str, Any]) -> dict[s
         infrastructure["error_type"] = _find_exception(item)
     if 0 < item.start_ns <= item.end_ns:
         infrastructure["latency_ms"] = (item.end_ns - item.start_ns) / _NS_PER_MS
+    if "time_to_first_token_ms" not in infrastructure and (first_ns := _find_first_token(item)):
+        infrastructure["time_to_first_token_ms"] = (first_ns - item.start_ns) / _NS_PER_MS
     probability = read_sampling_probability(item.trace_state)
     if probability is not None:
         fields["sampling_probability"] = probability
@@ -124,6 +127,13 @@ def _find_exception(item: TelemetryItem) -> Any:
     return types[-1] if types else None
 
 
+def _find_first_token(item: TelemetryItem) -> int:
+    """Return the time of the first event that marks a token, or 0 if there is none during the span."""
+    times_ns = [event.time_ns for event in item.events if event.name in _FIRST_TOKENS]
+    first_ns = min(times_ns, default=0)
+    return first_ns if 0 < item.start_ns <= first_ns <= item.end_ns else 0
+
+
 def _multiply(value: Any, factor: int) -> Any:
     """Return a number in another unit. Anything else is returned as it is: the mapping drops it."""
     number = convert_to_number(value) if isinstance(value, str) else value
@@ -159,5 +169,7 @@ def _group_kinds() -> list[tuple[str, dict[str | None, SpanKind]]]:
 
 
 _OPENINFERENCE = "openinference.span.kind"
+_FIRST_TOKENS = frozenset(event.name for event in FIRST_TOKEN_EVENTS)
+_REQUEST_IDS = tuple(row.attribute for row in SYNONYMS if row.field == "request_id")
 _SOURCES = _group_synonyms()
 _KINDS = _group_kinds()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.intake.telemetry.conventions import FIRST_TOKEN_EVENTS
 from schemas.dead_letter import DeadLetterReason
 from schemas.record import ELEMENTS_MAX
 
@@ -14,7 +15,7 @@ EXCEPTION_EVENT = "exception"
 CHOICE_EVENT = "gen_ai.choice"
 DETAILS_EVENT = "gen_ai.client.inference.operation.details"
 
-SPAN_EVENTS = frozenset((EVALUATION_EVENT, EXCEPTION_EVENT))
+SPAN_EVENTS = frozenset((EVALUATION_EVENT, EXCEPTION_EVENT, *(event.name for event in FIRST_TOKEN_EVENTS)))
 """Names of the events of a span that are read."""
 
 LOG_EVENTS = frozenset((EVALUATION_EVENT, CHOICE_EVENT, DETAILS_EVENT))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.intake.telemetry import DERIVED_SOURCES, KIND_RULES, REFUSAL_REASONS, SYNONYMS
+from pipeline.intake.telemetry.conventions import FIRST_TOKEN_EVENTS
 from schemas.record_fields import find_record_field
 
 PAGE = (Path(__file__).parents[4] / "docs" / "traces.md").read_text()
@@ -27,6 +28,8 @@ def rows():
     for derived in DERIVED_SOURCES:
         name = f"`{derived.attribute}*`" if derived.attribute.endswith(".") else f"`{derived.attribute}`"
         yield f"| {derived.field} | {name} | {source(derived)} |"
+    for event in FIRST_TOKEN_EVENTS:
+        yield f"| `{event.name}` | {source(event)} |"
 
 
 def test_the_page_has_a_row_for_each_row_of_the_tables():

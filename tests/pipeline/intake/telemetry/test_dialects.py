@@ -10,7 +10,6 @@ from tests.pipeline.intake.telemetry.builders import (
     RESOURCE,
     SECOND_NS,
     START_NS,
-    TRACE,
     Event,
     Span,
     read_all,
@@ -128,7 +127,7 @@ def test_each_dialect_is_read(attributes, expected, encoding):
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_spans_of_vllm_are_read(encoding):
     (record,) = read_spans(Span(VLLM), encoding=encoding)
-    assert record["request_id"] == TRACE
+    assert record["request_id"] == "cmpl-9"
     assert record["versions"] == {"model": "model-a-2026-11-01", "code": "2.1.0"}
     assert record["infrastructure"] == {
         "latency_ms": 1000.0,
