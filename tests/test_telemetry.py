@@ -1,4 +1,4 @@
-"""A service with the real SDK of OpenTelemetry: its spans lead to an incident, over HTTP and over Kafka.
+"""A service with the real SDK of OpenTelemetry and three instrumentations: its spans lead to an incident, over HTTP and Kafka.
 
 Both ways get the same bytes. A local server stands for the Collector: it passes each export request to the HTTP worker,
 and writes it to the topic ``otlp_spans`` as the Kafka exporter does.
@@ -32,6 +32,9 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
 
 ROOT = Path(__file__).parents[1]
 SERVICES_PYTHON = Path(sys.prefix) / "services" / "bin" / "python"
+DIALECTS = ("genai", "openinference", "openllmetry_instrumentation")
+"""Programs in ``tests/services`` that together are one service."""
+
 SUBJECTS = ("http-support-bot", "kafka-support-bot")
 
 CONFIGURATION = """
@@ -157,24 +160,29 @@ def test_spans_over_http_and_over_kafka_lead_to_an_incident_with_the_prompt_as_t
     forwarding = Forwarding(system)
     with OpenAIServer(choose_answer) as model, TelemetryServer(forwarding.respond) as telemetry:
 
-        def serve(version: str, refusal_rate: float, seconds: int) -> "subprocess.Popen[bytes]":
-            program = [SERVICES_PYTHON, "-m", "tests.services.genai", "--content", "--prompt-version", version]
-            addresses = ["--openai", model.url, "--telemetry", telemetry.url]
-            traffic = ["--seconds", str(seconds), "--refusal-rate", str(refusal_rate)]
-            return subprocess.Popen([*program, *addresses, *traffic], cwd=ROOT)
+        def serve(version: str, refusal_rate: float, seconds: int) -> "list[subprocess.Popen[bytes]]":
+            addresses = ("--openai", model.url, "--telemetry", telemetry.url)
+            traffic = ("--prompt-version", version, "--refusal-rate", str(refusal_rate), "--seconds", str(seconds))
+            return [
+                subprocess.Popen(
+                    [SERVICES_PYTHON, "-m", f"tests.services.{dialect}", "--content", *addresses, *traffic], cwd=ROOT
+                )
+                for dialect in DIALECTS
+            ]
 
-        assert serve("7", 0.02, 13).wait() == 0
+        assert [service.wait() for service in serve("7", 0.02, 12)] == [0, 0, 0]
         for subject in SUBJECTS:
             learning = ("--topic", "driftwire.records", "--subject", subject, "--since", "1h")
             system.run("baseline", "learn", *learning, "--ready-after", "10s", "--ready-records", "100", "--publish")
         for subject in SUBJECTS:
             system.run("deployed", "--subject", subject, "--kind", "prompt", "--from", "7", "--to", "8")
-        service = serve("8", 0.5, 90)
+        services = serve("8", 0.5, 90)
         try:
             incidents = system.wait_for_incidents(SUBJECTS)
         finally:
-            service.terminate()
-            assert service.wait(30) == 0
+            for service in services:
+                service.terminate()
+            assert [service.wait(30) for service in services] == [0, 0, 0]
         requests = len(model.requests)
 
     for subject in SUBJECTS:
