@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.detect.admission import Records
 from pipeline.detect.blocks.embeddings import EmbeddingSimilarity
+from pipeline.detect.blocks.spend import SpendRatio
 from pipeline.detect.blocks.throughput import ThroughputRatio, request_weights
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import LabelCounts, catalogue
@@ -34,6 +35,7 @@ class DerivedSignals:
       the known labels.
     - ``embedding_similarity``: see ``pipeline/detect/blocks/embeddings.py``.
     - ``throughput_ratio``: see ``pipeline/detect/blocks/throughput.py``.
+    - ``spend_ratio``: see ``pipeline/detect/blocks/spend.py``.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ class DerivedSignals:
         self._repetitions = _Repetitions()
         self._categories: dict[str, _Category] = {name: _Category() for name in WATCHED_CATEGORIES}
         self.embeddings = EmbeddingSimilarity()
-        self.throughput = ThroughputRatio()
+        self.throughput, self.spend = ThroughputRatio(), SpendRatio()
 
     def fill(self, records: Records) -> None:
         """Write the derived signals of records to ``values``, and a fault for each unusable embedding to ``faults``.
@@ -72,8 +74,9 @@ class DerivedSignals:
             if unused:
                 faults = ((row, "data.embedding", reason) for row, reason in unused.items())
                 records.faults = sorted([*records.faults, *faults])
-        ratios = values[:, catalogue.SIGNAL_INDEX["throughput_ratio"]]
-        self.throughput.fill(ratios, records.panes, records.is_request, request_weights(records))
+        weights = request_weights(records)
+        self.throughput.fill(records, weights)
+        self.spend.fill(records, weights)
 
     def apply_baseline(self, baseline: Baseline) -> None:
         """Use the usual labels, the known labels and the centroid of a baseline."""
@@ -84,9 +87,9 @@ class DerivedSignals:
         if baseline.centroid is not None:
             self.embeddings.apply_centroid(baseline.centroid)
 
-    def restart_throughput(self) -> None:
-        """Forget the request rate, because records before the next record are missing."""
-        self.throughput = ThroughputRatio()
+    def restart_rates(self) -> None:
+        """Forget the rates of requests and spend, because records before the next record are missing."""
+        self.throughput, self.spend = ThroughputRatio(), SpendRatio()
 
     def dump(self) -> dict[str, Any]:
         """Return the state for :meth:`load`."""
@@ -96,6 +99,7 @@ class DerivedSignals:
             "categories": {name: category.dump() for name, category in self._categories.items()},
             "embeddings": self.embeddings.dump(),
             "throughput": self.throughput.dump(),
+            "spend": self.spend.dump(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -107,6 +111,8 @@ class DerivedSignals:
             category.apply_limit(self._labels_max, labels_max_before)
         self.embeddings.load(state["embeddings"])
         self.throughput.load(state["throughput"])
+        if "spend" in state:  # Checkpoints of formats before 7 do not contain it.
+            self.spend.load(state["spend"])
 
 
 class _Repetitions:
@@ -130,10 +136,6 @@ class _Repetitions:
         if len(self._last_index) > 4 * REPETITION_RECORDS:
             self._last_index = self._recent()
         return is_repetition
-
-    def restart_throughput(self) -> None:
-        """Forget the request rate, because records before the next record are missing."""
-        self.throughput = ThroughputRatio()
 
     def dump(self) -> list[list[Any]]:
         return [[fingerprint, self._count - index] for fingerprint, index in self._recent().items()]
@@ -215,10 +217,6 @@ class _Category:
                 self._counts.clear()
                 return row + 1
         return len(column)
-
-    def restart_throughput(self) -> None:
-        """Forget the request rate, because records before the next record are missing."""
-        self.throughput = ThroughputRatio()
 
     def dump(self) -> dict[str, Any]:
         return {

@@ -104,12 +104,13 @@ def depends_on_outcome(signal: Signal) -> bool:
 
     - ages, because the age of an index or feature is the same for all requests of a moment;
     - ``probe_blocked``, because a probe that is not blocked is a failure, whatever share of the others is kept;
-    - ``throughput_ratio``, because it is computed only if the records carry their sampling probabilities.
+    - ``throughput_ratio`` and ``spend_ratio``, because they are computed only if the records carry their sampling
+      probabilities.
 
     >>> depends_on_outcome(_BY_NAME["error"]), depends_on_outcome(_BY_NAME["index_age_s"])
     (True, False)
     """
-    return signal.kind != "age" and signal.name not in ("probe_blocked", "throughput_ratio")
+    return signal.kind != "age" and signal.name not in ("probe_blocked", "throughput_ratio", "spend_ratio")
 
 
 def mean_rises(channel: ChannelName, direction: Direction) -> bool:

@@ -271,12 +271,12 @@ class Stream:
         return self._observe(self.buffer.take()) if len(self.buffer) else []
 
     def on_gap(self) -> list[OutputMessage]:
-        """Observe the buffered records, reset all evidence, and measure silence and throughput from the next record."""
+        """Observe the buffered records, reset all evidence, and measure silence, throughput and spend from the next record."""
         outputs = self.flush()
         if self.monitor is not None:
             self.monitor.reset_evidence()
         self.losses.reset()
-        self.derived.restart_throughput()
+        self.derived.restart_rates()
         self.last_pane = None
         self.silence.is_paused = True
         self.changed = self.evidence_changed = True

@@ -129,8 +129,10 @@ def test_batches_and_restores_change_nothing(seed):
             ["stop", "stop", "length", None, f"r{number}"][: 4 + (number % 50 == 0)]
         )
         fields["data"]["embedding"] = rng.choice([None, [rng.random() for _ in range(4)], [0, 0], "x"])
+        if rng.random() < 0.9:
+            fields["infrastructure"]["cost"] = rng.lognormvariate(-4, 1)
         records.append(fields)
-    panes = np.sort(np.random.default_rng(seed).integers(0, 900, 900))
+    panes = np.sort(np.random.default_rng(seed).integers(0, 4000, 900))
 
     at_once = DerivedSignals(SETTINGS)
     filled, unused = fill(at_once, records, panes)

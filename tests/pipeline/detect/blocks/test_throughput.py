@@ -13,7 +13,8 @@ def panes_of(per_s, seconds, *, seed=1, start=1000):
 
 def fill(throughput, panes, is_request=None, weights=None):
     column = np.full(panes.size, np.nan)
-    throughput.fill(column, panes, np.ones(panes.size, dtype=bool) if is_request is None else is_request, weights)
+    requests = np.ones(panes.size, dtype=bool) if is_request is None else is_request
+    throughput.write_ratios(column, panes, requests if weights is None else np.where(requests, weights, 0.0))
     return column
 
 
