@@ -7,7 +7,7 @@ model is itself monitored, and would be counted twice.
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -122,7 +122,7 @@ class OutcomeLabels:
         self._window = ChunkWindow(_Requests)
         self.last_outcome_pane: int | None = None
 
-    def fill(self, records: Records) -> int:
+    def fill(self, records: Records) -> tuple[Records, int]:
         """Fill in the labels of late outcomes, and remember the labels of requests.
 
         Parameters
@@ -132,13 +132,15 @@ class OutcomeLabels:
 
         Returns
         -------
-        int
-            Number of late outcomes that have no version afterwards.
+        records
+            The records with the labels. The given records are not changed, because their batch may still need them.
+        unversioned
+            Number of late outcomes that have no version.
         """
         has_outcomes = not records.is_request.all()
         last = self.last_outcome_pane
         if not has_outcomes and (last is None or int(records.panes[0]) - last >= ACTIVE_PANES):
-            return 0
+            return records, 0
         never = int(records.panes[0]) - ACTIVE_PANES
         outcome_panes = np.maximum.accumulate(
             np.where(records.is_request, never if last is None else last, records.panes)
@@ -148,8 +150,8 @@ class OutcomeLabels:
         outcomes = np.flatnonzero(~records.is_request)
         if self._chunk_requests:
             found = self._match(records, _find_remembered(records, outcome_panes), outcomes)
-            _fill_labels(records, {row: labels for row, labels in found.items() if labels is not None})
-        return _count_without_version(records, outcomes.tolist())
+            records = _fill_labels(records, {row: labels for row, labels in found.items() if labels is not None})
+        return records, _count_without_version(records, outcomes.tolist())
 
     def _match(
         self, records: Records, requests: NDArray[np.intp], outcomes: NDArray[np.intp]
@@ -262,8 +264,8 @@ def _find_earlier(
     return np.where(is_same, order[found], -1)
 
 
-def _fill_labels(records: Records, found: Mapping[int, Labels]) -> None:
-    """Write the labels of outcomes, by row, where they have none."""
+def _fill_labels(records: Records, found: Mapping[int, Labels]) -> Records:
+    """Return the records with the labels of outcomes, by row, where they have none."""
     names = dict.fromkeys(
         name for labels in {id(labels): labels for labels in found.values()}.values() for name in labels
     )
@@ -274,8 +276,7 @@ def _fill_labels(records: Records, found: Mapping[int, Labels]) -> None:
             if column[row] is None:
                 column[row] = labels.get(name)
         filled[name] = column
-    if filled:
-        records.labels = records.labels | filled
+    return replace(records, labels=records.labels | filled) if filled else records
 
 
 def _count_without_version(records: Records, rows: Sequence[int]) -> int:

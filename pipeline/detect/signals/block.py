@@ -59,6 +59,6 @@ def label_indexes(labels: Sequence[str | None], indexes: dict[str | None, int]) 
     >>> label_indexes(["a", None, "b", "a"], {"a": 0}).tolist()
     [0, -1, -1, 0]
     """
-    if len(indexes) < len(set(labels)):
+    if not indexes.keys() >= set(labels):
         indexes = dict.fromkeys(labels, -1) | indexes
     return np.fromiter(map(indexes.__getitem__, labels), dtype=np.int64, count=len(labels))

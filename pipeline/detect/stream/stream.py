@@ -316,7 +316,8 @@ class Stream:
         self.derived.fill(records)
         self.columns.fill_custom_values(records)
         outputs = self.losses.observe_fields(records, self.columns)
-        self.counts["unversioned_outcomes"] += self.outcome_labels.fill(records)
+        records, unversioned = self.outcome_labels.fill(records)
+        self.counts["unversioned_outcomes"] += unversioned
         return outputs + [
             (position, output)
             for position, block_records in self.buffer.push(records)

@@ -19,7 +19,7 @@ from pipeline.state import Part
 from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.topics import BASELINES
-from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, message, record
+from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, message, outcome, record
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +57,7 @@ CHANGED = {
     "custom_signals_max": 2,
     "categories_max": 8,
     "duplicate_window": 64,
+    "outcome_window": 64,
     "record_bytes_max": 4096,
     "late_max_s": 60.0,
     "early_max_s": 5,
@@ -90,6 +91,8 @@ def messages_of(count, *, first=0, subject="bot", seed=1, failing=False):
         if failing and is_new:
             fields["output"]["refused"] = rng.random() < 0.5
             fields["infrastructure"]["latency_ms"] *= 4
+        if number % 50 == 49:
+            fields = outcome(subject, number - 1, START_MS + number * STEP_MS)
         values.append(message(number, as_json(fields), START_MS + number * STEP_MS))
     return values
 
@@ -167,6 +170,7 @@ def contents(step):
             (subject, "stream"): stream.dump() | {"columns": stream.columns.dump()},
             (subject, "rows"): stream.buffer.records.dump(),
             (subject, "duplicates"): list(stream.duplicates._window.chunks),
+            (subject, "outcomes"): [chunk.dump() for chunk in stream.outcome_labels._window.chunks],
             (subject, "statistics"): stream.statistics.dump(),
             **{(subject, kind): part for kind, part in (stream.monitor.dump() if stream.monitor else {}).items()},
             (subject, "learner"): learner and [learner._dump_head(), sorted(learner._totals.items())],

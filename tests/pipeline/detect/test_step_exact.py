@@ -25,7 +25,9 @@ from tests.pipeline.detect.streams import (
 
 pytestmark = pytest.mark.slow
 
-SETTINGS = DetectSettings(ready_after_s=60, ready_records=400, ready_records_rate=300, duplicate_window=64)
+SETTINGS = DetectSettings(
+    ready_after_s=60, ready_records=400, ready_records_rate=300, duplicate_window=64, outcome_window=64
+)
 KINDS = [kind.value for kind in kinds(START_MS) if kind.value is None or len(kind.value) < 10_000]
 
 
@@ -41,12 +43,14 @@ def stream(seed, count=2600):
         subject = rng.choices(("bot", "search", "rare"), (10, 4, 0.2))[0]
         refused = 0.6 if subject == "bot" and number > count * 0.6 else 0.01
         own_ms = time_ms - rng.choice((0, 0, 0, 200, 3000))
-        value = as_json(record(rng, number, own_ms, subject, refused))
+        fields = record(rng, number, own_ms, subject, refused)
+        fields["versions"] = {"prompt": rng.choice(("v41", "v42")), "model": "m1"}
+        value = as_json(fields)
         values.append(value)
         if rng.random() < 0.04:
             values.append(value)
         if rng.random() < 0.05:
-            values.append(as_json(outcome(subject, number, time_ms + 100)))
+            values.append(as_json(outcome(subject, max(0, number - rng.randrange(80)), time_ms + 100)))
         if rng.random() < 0.05:
             values.append(rng.choice(KINDS))
         if rng.random() < 0.02:

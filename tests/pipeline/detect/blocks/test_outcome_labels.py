@@ -29,11 +29,10 @@ def fill(labels, *objects):
     """Return the labels of each record, and the number of outcomes without a version."""
     records = RecordReader().read(objects)
     records.panes = np.array([fields["pane"] for fields in objects], dtype=np.int64)
-    before = {name: list(column) for name, column in records.labels.items()}
-    sent = dict(records.labels)
-    unversioned = labels.fill(records)
-    assert {name: list(column) for name, column in sent.items()} == before
-    return labels_of(records), unversioned
+    before = labels_of(records)
+    filled, unversioned = labels.fill(records)
+    assert labels_of(records) == before
+    return labels_of(filled), unversioned
 
 
 def labels_of(records):

@@ -63,6 +63,7 @@ def test_a_region_or_tenant_always_settles():
 def test_labels_have_their_indexes_and_others_have_minus_one():
     assert label_indexes(["a", None, "b", "x", "a"], {"a": 0, "b": 4}).tolist() == [0, -1, 4, -1, 0]
     assert label_indexes(["a", "b"], {"a": 0, "b": 1}).tolist() == [0, 1]
+    assert label_indexes(["a", None], {"a": 0, "b": 1}).tolist() == [0, -1]
 
 
 def test_a_restored_state_is_the_same():
