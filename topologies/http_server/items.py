@@ -19,6 +19,7 @@ from pipeline.json_elements import BLANK, Element, read_elements
 from pipeline.lenient_json import dump_json
 from schemas.record import ELEMENTS_MAX
 from topologies.http_server.answers import JSON, HttpProblem, RequestContent
+from topologies.http_server.request_body import check_json
 
 LINES = ("application/x-ndjson", "application/jsonl")
 CLOUD_EVENT = "application/cloudevents+json"
@@ -61,6 +62,7 @@ def read_items(request: RequestContent) -> list[Item]:
         If any part of the body is not an object (400), or if there are too many objects (413).
     """
     content_type, body = request.content_type, request.body
+    check_json(body)
     if f"{_ATTRIBUTE_PREFIX}specversion" in request.headers and content_type not in (CLOUD_EVENT, CLOUD_EVENTS):
         _check_binary_mode(request.headers)
     must_be_events = content_type in (CLOUD_EVENT, CLOUD_EVENTS)

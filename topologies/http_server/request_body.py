@@ -20,6 +20,9 @@ PIECE_BYTES = 64 * 1024
 MEMBERS_MAX = 100
 """Maximum number of gzip members of a body."""
 
+CONTAINERS_MAX = 1_000_000
+"""Maximum number of arrays and objects of a JSON body. More of them would take seconds and much memory to decode."""
+
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
@@ -61,6 +64,18 @@ async def read_body(request: web.BaseRequest, reservation: Reservation, *, bytes
         request.writer.output_size = 0  # the answer itself has not begun
     body = await _read(request, reservation, bytes_max)
     return await _decompress(body, reservation, bytes_max) if encoding == "gzip" else body
+
+
+def check_json(body: bytes) -> None:
+    """Refuse a JSON body with so many arrays and objects that decoding it would block the server.
+
+    Raises
+    ------
+    HttpProblem
+        If there are more than :data:`CONTAINERS_MAX` opening brackets and braces, including those in texts.
+    """
+    if body.count(b"[") + body.count(b"{") > CONTAINERS_MAX:
+        raise HttpProblem(413, f"the body has more than {CONTAINERS_MAX:,} arrays and objects: send less at once")
 
 
 async def _read(request: web.BaseRequest, reservation: Reservation, bytes_max: int) -> bytes:

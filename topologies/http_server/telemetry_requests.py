@@ -21,6 +21,7 @@ from pipeline.lenient_json import dump_json
 from pipeline.step import OutputMessage, RawMessage
 from schemas.topics import RECORDS
 from topologies.http_server.answers import JSON, DecodedRequest, HttpProblem, HttpResponse, RequestContent
+from topologies.http_server.request_body import check_json
 from topologies.http_settings import TelemetrySettings
 
 PROTOBUF = "application/x-protobuf"
@@ -53,6 +54,8 @@ def read_telemetry(signal: Signal, mapping: TelemetryMapping, request: RequestCo
         raise HttpProblem(
             400, f"the body is not {'JSON' if is_json else 'protobuf'}, as its Content-Type says: correct one of them"
         )
+    if is_json:
+        check_json(body)
     outputs: list[OutputMessage] = []
     rejected: list[str] = []
     # A request has no offset. With a hash in its place, a request that is sent again has the same dead letters.

@@ -73,6 +73,9 @@ def test_a_bomb_and_an_endless_body_are_refused_early_in_bounded_memory(broker, 
         received = worker.send_raw(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[chunk] * 20)
         assert received.startswith(b"HTTP/1.1 413 ")
         assert worker.send_raw(HEAD + b"Content-Length: 99999999999\r\n\r\n", wait_s=5).startswith(b"HTTP/1.1 413 ")
+        many = b"[" + b"[]," * 5_000_000 + b"[]]"
+        assert worker.send("/v1/records", many).status == 413
+        assert worker.send("/v1/traces", b'{"resourceSpans":' + many + b"}").status == 413
         assert worker.peak_rss_mib() - before < 80
 
 
