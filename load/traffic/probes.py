@@ -31,7 +31,7 @@ def generate_probes(
 
     >>> [message] = generate_probes("bot", start_ms=1_795_489_920_000, every_ms=10_000, blocked=False, count=1)
     >>> Record.from_json(message.value).safety
-    Safety(filter_triggered=None, policy_violation=None, injection_score=None, jailbreak_suspected=None, pii_detected=None, probe_blocked=False)
+    Safety(filter_triggered=None, filter_skipped=None, policy_violation=None, injection_score=None, jailbreak_suspected=None, pii_detected=None, probe_blocked=False)
     """
     for number in count_from() if count is None else range(count):
         at_ms = start_ms + number * every_ms

@@ -11,7 +11,6 @@ from uuid import uuid4
 import click
 from pydantic import ValidationError
 
-from pipeline.deployment_check import find_problems
 from schemas.deployment import Deployment, DeploymentKind
 from schemas.timestamp import format_timestamp
 from schemas.topics import DEPLOYMENTS
@@ -19,7 +18,6 @@ from topologies.commands.options import author_option, now_ms, usage_error
 from topologies.commands.parameter_types import PastTime
 from topologies.commands.running_options import cluster_options
 from topologies.kafka import Cluster, write_message
-from topologies.status import find_unseen_subjects
 from topologies.terminal import echo
 
 
@@ -74,6 +72,8 @@ def command(
     Specify its scope with --subject, --environment or --provider. At least one of these options is required. Prints a
     warning if detect has read no records of the subject.
     """
+    from pipeline.deployment_check import find_problems  # noqa: PLC0415  slow to import and not needed for --help
+
     if not any(fields[scope] for scope in ("subject", "environment", "provider")):
         raise click.UsageError("the scope of the deployment is missing: add --subject, --environment or --provider")
     try:
@@ -95,6 +95,8 @@ def command(
         report.write_bytes(deployment.to_json() + b"\n")
     echo(_summary_line(deployment))
     if deployment.subject is not None:
+        from topologies.status import find_unseen_subjects  # noqa: PLC0415  slow to import and not needed for --help
+
         for warning in asyncio.run(find_unseen_subjects(cluster, [deployment.subject])):
             echo(f"WARNING: {warning}", err=True)
 
