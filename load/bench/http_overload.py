@@ -31,7 +31,7 @@ FACTOR = 3
 CLIENTS = 32
 """Number of clients that measure the capacity."""
 
-OPEN_MAX = 1_000
+OPEN_MAX = 600
 """Maximum number of open requests."""
 
 PEAK_MIB_MAX = 400

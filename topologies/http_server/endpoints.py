@@ -12,8 +12,8 @@ from pathlib import Path
 
 from aiohttp import web
 
+from pipeline.webhooks import PAYLOAD_BYTES_MAX
 from topologies.configuration import Configuration
-from topologies.http_server import telemetry_requests
 from topologies.http_server.answers import (
     DecodedRequest,
     HttpProblem,
@@ -28,6 +28,8 @@ from topologies.http_server.items import CONTENT_TYPES
 from topologies.http_server.message_writer import MessageTooLarge, MessageWriter, WriteFailed
 from topologies.http_server.record_requests import read_records
 from topologies.http_server.request_body import read_body
+from topologies.http_server.telemetry_requests import CONTENT_TYPES as OTLP_TYPES
+from topologies.http_server.telemetry_requests import read_telemetry, status_response, telemetry_mapping
 from topologies.http_server.webhook_requests import read_webhook_request
 from topologies.http_settings import PREFIX, HttpSettings
 from topologies.secret_files import SecurityError, read_secret_file
@@ -38,6 +40,9 @@ THREAD_ABOVE_BYTES = 32 * 1024
 RETRY_BUSY_S = 1
 RETRY_KAFKA_S = 5
 """Seconds after which a client should repeat a request: while too many are waiting, and while Kafka is away."""
+
+WEBHOOKS_WAITING_MAX = 32
+"""Maximum number of webhooks that are being read, checked or written to Kafka."""
 
 TOKEN_AGE_MAX_S = 5.0
 """Seconds after which the file of the token is read again."""
@@ -57,6 +62,8 @@ class Endpoint:
         Accepted content types. Empty if the sender of the request chooses it.
     read
         Function that decodes and checks a request.
+    backlog, bytes_max
+        Limits of the waiting requests, and maximum bytes of a body.
     has_own_proof
         Whether the sender proves itself by the request instead of a token.
     format_problem
@@ -65,6 +72,8 @@ class Endpoint:
 
     content_types: tuple[str, ...]
     read: Callable[[RequestContent], DecodedRequest]
+    backlog: Backlog
+    bytes_max: int
     has_own_proof: bool = False
     format_problem: Callable[[str, HttpProblem], HttpResponse] = lambda _, problem: problem.to_json()
 
@@ -90,17 +99,24 @@ class Endpoints:
         self._http = http
         self._writer = writer
         self._token = TokenReader(http.token_file) if http.token_file is not None else None
-        self._backlog = Backlog(http.waiting_requests_max, http.waiting_bytes_max)
+        limits = (Backlog(http.waiting_requests_max, http.waiting_bytes_max), http.request_bytes_max)
+        # Anyone can send to webhooks, so they have limits of their own.
+        webhook_limits = (Backlog(WEBHOOKS_WAITING_MAX, WEBHOOKS_WAITING_MAX * PAYLOAD_BYTES_MAX), PAYLOAD_BYTES_MAX)
         # One thread: large bodies are decoded one at a time, which bounds the memory.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="decode")
+        time_zone = configuration.detect.time_zone
+        traces = partial(read_telemetry, "traces", telemetry_mapping("traces", http.telemetry, time_zone))
+        logs = partial(read_telemetry, "logs", telemetry_mapping("logs", http.telemetry, time_zone))
         records = partial(read_records, configuration.detect, replay=replay)
         self._endpoints = {
-            "/v1/records": Endpoint(CONTENT_TYPES, records),
-            "/v1/deployments": Endpoint(CONTENT_TYPES, read_deployments),
-            "/v1/traces": _telemetry_endpoint("traces", configuration, http),
-            "/v1/logs": _telemetry_endpoint("logs", configuration, http),
+            "/v1/records": Endpoint(CONTENT_TYPES, records, *limits),
+            "/v1/deployments": Endpoint(CONTENT_TYPES, read_deployments, *limits),
+            "/v1/traces": Endpoint(OTLP_TYPES, traces, *limits, format_problem=status_response),
+            "/v1/logs": Endpoint(OTLP_TYPES, logs, *limits, format_problem=status_response),
         } | {
-            f"/v1/webhooks/{name}": Endpoint((), partial(read_webhook_request, name, settings), has_own_proof=True)
+            f"/v1/webhooks/{name}": Endpoint(
+                (), partial(read_webhook_request, name, settings), *webhook_limits, has_own_proof=True
+            )
             for name, settings in http.webhooks.items()
         }
 
@@ -140,8 +156,8 @@ class Endpoints:
             types = ", ".join(endpoint.content_types)
             raise HttpProblem(415, f"the Content-Type is not supported: send one of {types}")
         try:
-            with self._backlog.admit() as reservation:
-                body = await read_body(request, reservation, bytes_max=self._http.request_bytes_max)
+            with endpoint.backlog.admit() as reservation:
+                body = await read_body(request, reservation, bytes_max=endpoint.bytes_max)
                 headers = {name.lower(): value for name, value in request.headers.items()}
                 content = RequestContent(content_type, headers, body, int(time.time() * 1000))
                 decoded = await self._decode(endpoint, content)
@@ -175,8 +191,8 @@ class Endpoints:
     async def _health(self, request: web.BaseRequest) -> HttpResponse:
         if request.method not in ("GET", "HEAD"):
             raise HttpProblem(405, "the method is not allowed: use GET", headers={"Allow": "GET, HEAD"})
-        if problem := await self._writer.find_problem():
-            raise retry_later(503, problem, RETRY_KAFKA_S)
+        if not await self._writer.is_available():
+            raise retry_later(503, "Kafka does not answer", RETRY_KAFKA_S)
         return json_response({"status": "ok"})
 
     def _authenticate(self, request: web.BaseRequest) -> None:
@@ -198,17 +214,6 @@ class Endpoints:
                 "the token is missing or wrong: send Authorization: Bearer TOKEN with the token of the server",
                 headers={"WWW-Authenticate": "Bearer"},
             )
-
-
-def _telemetry_endpoint(
-    signal: telemetry_requests.Signal, configuration: Configuration, http: HttpSettings
-) -> Endpoint:
-    mapping = telemetry_requests.telemetry_mapping(signal, http.telemetry, configuration.detect.time_zone)
-    return Endpoint(
-        telemetry_requests.CONTENT_TYPES,
-        partial(telemetry_requests.read_telemetry, signal, mapping),
-        format_problem=telemetry_requests.status_response,
-    )
 
 
 class TokenReader:

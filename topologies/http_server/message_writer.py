@@ -25,6 +25,9 @@ BATCH_BYTES = 256 * 1024
 MESSAGES_PER_TURN = 200
 """Number of messages that are added without giving other requests a turn."""
 
+HEALTH_AGE_MAX_S = 1.0
+"""Seconds after which Kafka is asked again whether it answers."""
+
 STOP_TIMEOUT_S = 2.0
 """Maximum seconds to wait for the last messages when a producer stops."""
 
@@ -72,6 +75,9 @@ class MessageWriter:
         self._starting = asyncio.Lock()
         self._stopping: set[asyncio.Task[None]] = set()
         self._health_check = HealthCheck(cluster)
+        self._checking = asyncio.Lock()
+        self._checked_at = -HEALTH_AGE_MAX_S
+        self._answers = False
         self._problem = ""
 
     async def start(self) -> None:
@@ -116,15 +122,14 @@ class MessageWriter:
             raise WriteFailed from error
         self._report("")
 
-    async def find_problem(self) -> str:
-        """Return the reason why Kafka cannot be used, or nothing if it answers."""
-        try:
-            async with asyncio.timeout(WRITE_TIMEOUT_S):
-                producer = await self._connected()
-                await self._health_check.run(producer.client, [])
-        except (TimeoutError, KafkaError, OSError, DriftwireError):
-            return "Kafka does not answer"
-        return "Kafka does not answer" if self._health_check.problem else ""
+    async def is_available(self) -> bool:
+        """Return whether Kafka answers, at most a second ago."""
+        async with self._checking:
+            now = asyncio.get_running_loop().time()
+            if now - self._checked_at >= HEALTH_AGE_MAX_S:
+                self._answers = await self._ask_kafka()
+                self._checked_at = asyncio.get_running_loop().time()
+            return self._answers
 
     async def stop(self) -> None:
         """Write the last messages and disconnect."""
@@ -132,6 +137,15 @@ class MessageWriter:
             self._discard(self._producer)
         if self._stopping:
             await asyncio.wait(self._stopping)
+
+    async def _ask_kafka(self) -> bool:
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                producer = await self._connected()
+                await self._health_check.run(producer.client, [])
+        except (TimeoutError, KafkaError, OSError, DriftwireError):
+            return False
+        return not self._health_check.problem
 
     async def _connected(self) -> AIOKafkaProducer:
         """Return the producer. Start one if there is none."""

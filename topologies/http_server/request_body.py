@@ -131,5 +131,5 @@ def _too_large(bytes_max: int) -> HttpProblem:
     return HttpProblem(
         413,
         f"the body has more than {bytes_max:,} bytes, which is the limit before and after decompression: send less at "
-        "once, or raise http.request_bytes_max",
+        "once",
     )

@@ -3,8 +3,11 @@
 import asyncio
 import logging
 import signal
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from aiohttp import web
+from yarl import URL
 
 from topologies.configuration import Configuration
 from topologies.errors import DriftwireError
@@ -23,8 +26,8 @@ DISCARD_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 7.0
 """Maximum seconds to finish the requests in progress when the server stops."""
 
-CONNECTIONS_MAX = 2_000
-"""Maximum number of connections. Further connections are closed."""
+CONNECTIONS_MAX = 800
+"""Maximum number of connections, below the usual limit of open files. Further connections are closed."""
 
 logger = logging.getLogger("driftwire")
 
@@ -50,8 +53,24 @@ class Connection(web.RequestHandler):
         return response
 
 
+def _make_request(message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
+    """Return a request. aiohttp's parser passes some bytes that are not HTTP on as a request without an address."""
+    if message.url is None:
+        message = message._replace(url=URL("/"))
+    return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())
+
+
 class BoundedServer(web.Server):
-    """Server with a limit of connections."""
+    """Server with a limit of connections.
+
+    Parameters
+    ----------
+    respond
+        Coroutine function that answers a request.
+    """
+
+    def __init__(self, respond: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
+        super().__init__(respond, request_factory=_make_request)
 
     def __call__(self) -> web.RequestHandler:
         """Return the protocol of a new connection."""

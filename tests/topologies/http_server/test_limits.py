@@ -95,10 +95,11 @@ def test_bytes_that_are_not_http_and_clients_that_leave_log_nothing(worker, reco
         HEAD + b'Content-Length: 9\r\n\r\n{"s3cret": "s3cret"}\r\n\r\n',
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nZZ\r\ns3cret",
         HEAD + b"Content-Length: -1\r\n\r\n",
+        b"CONNECT \r\n\r\n",
         HEAD + b"X: " + b"a" * 20_000 + b"\r\n\r\n",
     ):
         received = worker.send_raw(sent, answers=2)
-        assert b" 400 " in received or received == b"", received
+        assert b" 400 " in received or b" 404 " in received or received == b"", received
         assert b"s3cret" not in received
         worker.send_raw(sent, answers=0)
     worker.send_raw(HEAD + b"Content-Length: 1000\r\n\r\nabc", answers=0)

@@ -9,6 +9,7 @@ import time
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from pipeline.webhooks import PAYLOAD_BYTES_MAX
 from schemas.topics import DEAD_LETTERS
 from tests.pipeline.intake.telemetry.builders import Log, Span, logs_message, spans_message
 from tests.topologies.http_server.http_worker import TopicReader
@@ -169,6 +170,7 @@ def test_a_webhook_is_checked_by_its_signature_and_becomes_a_deployment(secured,
     assert "ignored" in secured.send("/v1/webhooks/ci", ignored, **headers).json()
     wrong, headers = delivery(b"wrong")
     assert secured.send("/v1/webhooks/ci", wrong, **headers).status == 401
+    assert secured.send("/v1/webhooks/ci", bytes(PAYLOAD_BYTES_MAX + 1)).status == 413
     assert deployments.read_new() == []
 
 
