@@ -162,6 +162,7 @@ class TestState:
             "    detect adwin: kept for 1 subject",
             "    detect duplicates: kept for 2 subjects",
             "    detect monitor: kept for 1 subject",
+            "    detect outcomes: kept for 2 subjects",
             "    detect partition: kept for 1 partition",
             "    detect rows: kept for 2 subjects",
             "    detect statistics: kept for 2 subjects",
