@@ -41,6 +41,9 @@ CONFIGURATION = """
 [kafka]
 records_partitions = 2
 
+[correlate]
+announce_after_s = 0
+
 [http]
 listen = "127.0.0.1:{port}"
 
@@ -88,10 +91,10 @@ class System:
 
     def wait_for_incidents(self, subjects: Sequence[str]) -> dict[str, Any]:
         """Wait until each subject has an open incident with a suspect."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 85
         found: dict[str, Any] = {}
         while found.keys() != set(subjects):
-            assert time.monotonic() < deadline, (found, self.log)
+            assert time.monotonic() < deadline, f"{self.run('status')}\n{self.log}"
             incidents = [json.loads(line) for line in self.run("incidents", "--json").splitlines()]
             found = {incident["subject"]: incident for incident in incidents if incident["suspects"]}
         return found
