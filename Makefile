@@ -29,7 +29,7 @@ $(READY): pyproject.toml $(LOCKS)
 
 $(SERVICES)/.ready: $(READY) requirements/services.lock
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SERVICES)
-	$(BIN)/uv pip sync --quiet --python $(SERVICES)/bin/python --require-hashes requirements/services.lock
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(SERVICES)/bin/python --require-hashes requirements/services.lock
 	$(BIN)/uv pip install --quiet --python $(SERVICES)/bin/python --no-deps --no-build-isolation --editable client
 	@touch $@
 
