@@ -24,7 +24,11 @@ OPTIONAL_RATES = ("hallucinated", "corrected", "clicked", "converted", "jailbrea
 """Rates that are reported only if the columns contain them."""
 
 CATEGORIES = ("fingerprint", "finish_reason")
-ALL_SIGNALS = (*SIGNALS, *OPTIONAL_RATES, *CATEGORIES)
+AGENT_VALUES = ("cost", "retries", "tool_calls", "steps", "context_fraction")
+AGENT_SIGNALS = (*AGENT_VALUES, "tool_error")
+"""Signals of agents and budgets. They are reported only if the columns contain them."""
+
+ALL_SIGNALS = (*SIGNALS, *OPTIONAL_RATES, *AGENT_SIGNALS, *CATEGORIES)
 
 DECIMALS: dict[str, int] = {
     "latency_ms": 1,
@@ -37,6 +41,10 @@ DECIMALS: dict[str, int] = {
     "retrieved_documents": 0,
     "index_age_s": 1,
     "feature_age_s": 1,
+    "cost": 6,
+    "retries": 0,
+    "tool_calls": 0,
+    "steps": 0,
 }
 """Number of decimal places that a serving system would report, by signal."""
 
@@ -54,6 +62,8 @@ SECTION_FIELDS: dict[str, tuple[str, ...]] = {
         "gpu_utilization",
         "cpu_utilization",
         "error_type",
+        "cost",
+        "retries",
     ),
     "output": (
         "length",
@@ -68,6 +78,9 @@ SECTION_FIELDS: dict[str, tuple[str, ...]] = {
         "converted",
         "fingerprint",
         "finish_reason",
+        "tool_error",
+        "tool_calls",
+        "steps",
     ),
     "data": (
         "retrieval_score",
@@ -78,6 +91,7 @@ SECTION_FIELDS: dict[str, tuple[str, ...]] = {
         "schema_valid",
         "input_length",
         "schema_id",
+        "context_fraction",
     ),
     "safety": ("filter_triggered", "policy_violation", "injection_score", "pii_detected", "jailbreak_suspected"),
 }
@@ -185,7 +199,7 @@ def _value_texts(name: str, column: Floats) -> list[str]:
     """Return the values of a signal as JSON. NaN becomes null."""
     if not column.size:
         return []
-    if name in RATES or name in OPTIONAL_RATES:
+    if name in RATES or name in OPTIONAL_RATES or name == "tool_error":
         texts = np.where(column > 0, "true", "false").astype(object)
         texts[np.isnan(column)] = "null"
         return list(texts.tolist())

@@ -8,9 +8,9 @@ import numpy as np
 
 from load.score.simulation.design_world import DAY_RECORDS, DesignWorld
 from load.score.simulation.disturbances import probe_line
-from load.score.simulation.extra_signals import add_embeddings, add_extra_signals
+from load.score.simulation.extra_signals import add_agent_signals, add_embeddings, add_extra_signals
 from load.score.simulation.scenario import MONDAY_MS, Scenario
-from load.world import SUBJECT, World, json_lines
+from load.world import SUBJECT, RecordColumns, World, json_lines
 from pipeline.detect.offline import learn_history
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
@@ -42,6 +42,8 @@ class BaselineSource:
         minutes.
     days
         Number of days of records, ending with the Monday.
+    agent
+        Whether the records have the signals of an agent and of its budget.
     """
 
     seed: int
@@ -50,6 +52,7 @@ class BaselineSource:
     embeddings: bool = False
     every_record: bool = False
     days: int = 1
+    agent: bool = False
 
     @classmethod
     def from_scenario(cls, scenario: Scenario, seed: int) -> "BaselineSource":
@@ -61,6 +64,7 @@ class BaselineSource:
             embeddings=scenario.embeddings,
             every_record=scenario.whole_day,
             days=scenario.baseline_days,
+            agent=scenario.agent,
         )
 
     def learn(self, settings: DetectSettings) -> Baseline:
@@ -76,16 +80,20 @@ class BaselineSource:
         bot = World(self.seed, start_ms, self.per_second)
         if self.every_record:
             for columns in bot.generate(until_ms=BASELINE_END_MS):
-                yield from json_lines(add_extra_signals(columns, self.seed), seed=self.seed)
+                yield from json_lines(self._complete(columns), seed=self.seed)
             return
         unchanged = np.zeros(World.SAMPLE_RECORDS, dtype=bool)
         for at_ms, sampled in bot.sample(BASELINE_END_MS):
-            columns = add_extra_signals(sampled, self.seed)
+            columns = self._complete(sampled)
             lines = json_lines(columns, seed=self.seed)
             yield from add_embeddings(lines, columns, self.seed, model_changed=unchanged) if self.embeddings else lines
             next_ms = at_ms + World.SAMPLE_INTERVAL_MS
             for time_ms in range(at_ms + PROBE_INTERVAL_MS, next_ms, PROBE_INTERVAL_MS):
                 yield probe_line(time_ms, blocked=True)
+
+    def _complete(self, columns: RecordColumns) -> RecordColumns:
+        columns = add_extra_signals(columns, self.seed)
+        return add_agent_signals(columns, self.seed) if self.agent else columns
 
     def _design_lines(self) -> Iterator[bytes]:
         design = DesignWorld(self.seed, MONDAY_MS, self.per_second, self.seed)

@@ -48,7 +48,7 @@ def apply_effects(columns: RecordColumns, scenario: Scenario, at_ms: int, random
             ]
         else:
             _apply_touch(values, touch, rows, since_s, random)
-    for name in World.BOUNDED_SIGNALS:
+    for name in (*World.BOUNDED_SIGNALS, "context_fraction"):
         if name in values:
             values[name] = np.clip(values[name], 0.0, 1.0)
     return RecordColumns(columns.times_ms, columns.first_index, values, versions, labels)

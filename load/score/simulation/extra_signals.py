@@ -1,5 +1,7 @@
 """Extra signals and labels of the simulated bot: user actions, evaluations, tenants, regions and providers."""
 
+from dataclasses import replace
+
 import numpy as np
 import orjson
 from numpy.typing import NDArray
@@ -35,6 +37,15 @@ ERROR_TYPES = {"timeout": 0.6, "rate_limit": 0.3, "server_error": 0.1}
 FINISH_REASONS = {"stop": 0.965, "length": 0.03, "content_filter": 0.005}
 SCHEMA_ID = "orders-7"
 
+TOOL_ERROR, RETRY = 0.01, 0.03
+"""Probabilities that a tool call of a request fails, and that a request needs a retry."""
+
+INPUT_PRICE, OUTPUT_PRICE = 2e-6, 8e-6
+"""Price of one token."""
+
+CONTEXT_WINDOW = 16_384
+"""Number of tokens in the context window."""
+
 EMBEDDING_SIZE = 16
 EMBEDDING_SPREAD = 0.7
 """Standard deviation of the components of an embedding around their mean direction."""
@@ -67,6 +78,31 @@ def add_extra_signals(columns: RecordColumns, seed: int) -> RecordColumns:
         label if is_error else None for label, is_error in zip(labels["error_type"], failed, strict=True)
     ]
     return RecordColumns(columns.times_ms, columns.first_index, values, columns.versions, labels)
+
+
+def add_agent_signals(columns: RecordColumns, seed: int) -> RecordColumns:
+    """Return the records with the signals of an agent and of its budget. They depend only on the seed and the index.
+
+    Two requests in three need no tool. The others need more calls by day than by night, and each result of a tool fills
+    the context window further.
+    """
+    random = np.random.default_rng((seed, columns.first_index, len(TENANTS)))
+    values, count = columns.values, len(columns.times_ms)
+    needs_tool = random.random(count) < 0.33 * noise.daily_cycle(columns.times_ms, 0.1)
+    tool_calls = np.where(needs_tool, random.geometric(0.5, count), 0).astype(np.float64)
+    steps = tool_calls + 1.0
+    retries = (random.random(count) < RETRY * noise.daily_cycle(columns.times_ms, 0.3)) * random.geometric(0.8, count)
+    tokens = values["input_tokens"] * steps
+    cost = INPUT_PRICE * tokens + OUTPUT_PRICE * values["output_tokens"] * steps
+    agent_values = {
+        "cost": cost,
+        "retries": retries.astype(np.float64),
+        "tool_error": (random.random(count) < TOOL_ERROR).astype(np.float64),
+        "tool_calls": tool_calls,
+        "steps": steps,
+        "context_fraction": np.minimum(tokens / CONTEXT_WINDOW, 1.0),
+    }
+    return replace(columns, values=values | agent_values)
 
 
 def add_embeddings(

@@ -118,6 +118,7 @@ class Scenario(_ScenarioModel):
     hour: float = Field(default=10.0, ge=0, lt=24, description="Hour of the day of the change.")
     day: int = Field(default=1, ge=1, le=7, description="Days from the baseline's Monday to the change.")
     embeddings: bool = Field(default=False, description="Whether records have an embedding of sixteen numbers.")
+    agent: bool = Field(default=False, description="Whether records have the signals of an agent and of its budget.")
     baseline_days: int = Field(
         default=1, ge=1, le=14, description="Number of days in the baseline, ending with the Monday."
     )

@@ -8,7 +8,7 @@ import numpy as np
 from load.score.simulation.design_world import DesignWorld
 from load.score.simulation.disturbances import disturb, storm_lines, storm_times_ms
 from load.score.simulation.effects import EMBEDDING, apply_effects
-from load.score.simulation.extra_signals import add_embeddings, add_extra_signals
+from load.score.simulation.extra_signals import add_agent_signals, add_embeddings, add_extra_signals
 from load.score.simulation.scenario import Scenario
 from load.world import RecordColumns, World, json_lines
 from schemas.deployment import Deployment
@@ -118,6 +118,8 @@ def _generate_columns(
         count = int(np.searchsorted(columns.times_ms, end_ms))
         if isinstance(world, World):
             columns = add_extra_signals(columns, world.noise_seed or 0)
+            if scenario.agent:
+                columns = add_agent_signals(columns, world.noise_seed or 0)
         if count:
             yield _thin_out(columns.head(count), scenario, at_ms, random)
         if count < CHUNK_RECORDS:

@@ -34,6 +34,7 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "dead_letters": ("sends", "sent", "{} of records that cannot be used"),
     "cost": ("costs", "cost", "{} per request in the currency of its records"),
     "spend_ratio": ("spends", "spent", "{} times as much as in the hour before"),
+    "retried": ("repeats", "repeated", "calls to the model in {} of requests"),
     "retries": ("makes", "made", "{} per request"),
     "tool_error": ("gets", "got", "errors from tools in {} of requests"),
     "tool_calls": ("makes", "made", "{} to tools per request"),
@@ -133,6 +134,10 @@ def describe_drift(drift: Drift, *, past: bool = False, measured: str = "") -> s
         present_verb, past_verb, rest = phrase
         return f"{past_verb if past else present_verb} {rest.format(now)}{segment}{when}, normally {normal}"
     verb, change = "showed" if past else "shows", "a rise" if drift.side == "up" else "a fall"
+    if drift.effect_kind == "odds_ratio" and drift.now == drift.normal:
+        # The typical value of a tail can be normal, such as the number of steps if few requests loop.
+        aspect = f"{_ASPECTS.get(drift.channel, '')}{drift.signal}{segment}"
+        return f"{verb} {change} in {aspect}: {drift.effect:.3g} times the normal odds{when}, typically still {now}"
     return (
         f"{verb} {change} in {_ASPECTS.get(drift.channel, '')}{drift.signal}{segment}: {now}{when}, normally {normal}"
     )

@@ -33,6 +33,7 @@ class DerivedSignals:
     - ``finish_reason_usual`` and ``error_type_usual``: whether the label is the usual label. ``finish_reason_new`` and
       ``error_type_new``: whether the label is new. The first 200 records, or a baseline, determine the usual label and
       the known labels.
+    - ``retried``: whether a request needed a retry. Most requests need none, so the rank of ``retries`` hardly moves.
     - ``embedding_similarity``: see ``pipeline/detect/blocks/embeddings.py``.
     - ``throughput_ratio``: see ``pipeline/detect/blocks/throughput.py``.
     - ``spend_ratio``: see ``pipeline/detect/blocks/spend.py``.
@@ -74,6 +75,10 @@ class DerivedSignals:
             if unused:
                 faults = ((row, "data.embedding", reason) for row, reason in unused.items())
                 records.faults = sorted([*records.faults, *faults])
+        retries = values[:, catalogue.SIGNAL_INDEX["retries"]]
+        is_known = ~np.isnan(retries)
+        if is_known.any():
+            values[is_known, catalogue.SIGNAL_INDEX["retried"]] = retries[is_known] > 0.0
         weights = request_weights(records)
         self.throughput.fill(records, weights)
         self.spend.fill(records, weights)

@@ -109,6 +109,7 @@ SIGNALS: tuple[Signal, ...] = (
     _derived_row("error_type_usual", "infrastructure", "rate", "down", "", "outage", "cause"),
     _derived_row("error_type_new", "infrastructure", "rate", "up", "", "outage", "cause"),
     _derived_row("embedding_similarity", "data", "ratio", "down", "", "embedding_drift", "pages"),
+    _derived_row("retried", "infrastructure", "rate", "up", "", "retry_storm", "tickets"),
     _derived_row("throughput_ratio", "derived", "amount", "down", "", "throughput_loss", "tickets"),
     _derived_row("spend_ratio", "infrastructure", "amount", "up", "", "cost_increase", "pages"),
 )

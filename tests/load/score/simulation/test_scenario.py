@@ -23,7 +23,9 @@ from tests.load.score.scenarios import ALL, SEED, find_scenario
 
 KNOWN = {signal.name for signal in (*CATALOGUE, *CATEGORIES, *EVENTS)}
 FAILURES = [scenario for scenario in ALL if scenario.kind == "failure" and scenario.world == "bot"]
-USUAL_RATES = {name: rate for name, (rate, _) in (RATES | extra_signals.RATES).items()}
+USUAL_RATES = {name: rate for name, (rate, _) in (RATES | extra_signals.RATES).items()} | {
+    "tool_error": extra_signals.TOOL_ERROR
+}
 
 ODDS_MAX = (0.10 / 0.90) / (0.01 / 0.99) * 1.01
 """Refusals from 1 to 10 %: the largest step of a rate in the table, apart from very rare ones."""
@@ -42,7 +44,9 @@ def odds(probability: float) -> float:
 
 def generate_healthy(records: int = 20_000, start_ms: int = MONDAY_MS + 10 * 3_600_000) -> RecordColumns:
     parts = World(SEED, start_ms).generate(records=records)
-    return RecordColumns.concatenate([extra_signals.add_extra_signals(columns, SEED) for columns in parts])
+    return RecordColumns.concatenate(
+        [extra_signals.add_agent_signals(extra_signals.add_extra_signals(columns, SEED), SEED) for columns in parts]
+    )
 
 
 def generate_columns(scenario: Scenario) -> tuple[RecordColumns, np.ndarray]:

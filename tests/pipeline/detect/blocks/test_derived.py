@@ -108,6 +108,15 @@ class TestLabels:
         assert sizes[2] < 1.2 * sizes[0]
 
 
+def test_a_request_is_retried_if_it_has_retries():
+    records, _ = fill(
+        DerivedSignals(SETTINGS),
+        [{"infrastructure": infrastructure} for infrastructure in ({"retries": 0}, {"retries": 2}, {"latency_ms": 5})],
+        np.full(3, 1000),
+    )
+    np.testing.assert_array_equal(records.values[:, SIGNAL_INDEX["retried"]], [0, 1, np.nan])
+
+
 def with_shares(shares):
     signal = BASELINE.signals["refused"]
     category = signal.model_copy(update={"kind": "category", "shares": shares})
