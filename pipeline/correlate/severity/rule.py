@@ -24,6 +24,9 @@ class DriftConditions(BaseModel):
     failure_modes: tuple[str, ...] = Field(
         default=(), description="Failure modes, as named in docs/runbooks. An empty list matches any failure mode."
     )
+    signals: tuple[str, ...] = Field(
+        default=(), description="Signals, as named in docs/signals.md. An empty list matches any signal."
+    )
     layers: tuple[Layer, ...] = Field(default=(), description="Layers of the signal. An empty list matches any layer.")
     tier: RuleTier | None = Field(default=None, description="Tier of the drift, page or ticket. If absent, both match.")
     minimum_effect: dict[EffectKind, Annotated[float, Field(ge=0)]] = Field(

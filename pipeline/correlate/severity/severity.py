@@ -92,6 +92,8 @@ def matches_conditions(conditions: DriftConditions, drift: Drift, slas: SLAs) ->
     """Return whether one drift meets the conditions of a rule."""
     if conditions.failure_modes and failure_modes.failure_mode_of(drift).name not in conditions.failure_modes:
         return False
+    if conditions.signals and drift.signal not in conditions.signals:
+        return False
     if conditions.layers and drift.layer not in conditions.layers:
         return False
     if conditions.tier is not None and drift.tier != conditions.tier:
