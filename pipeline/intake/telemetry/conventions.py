@@ -49,6 +49,9 @@ OPENLLMETRY_PYTHON = Convention(
 VLLM = Convention("vLLM", "vllm-project/vllm, vllm/tracing.py", "03b8a674")
 LANGFUSE = Convention("Langfuse", "https://langfuse.com/integrations/native/opentelemetry, property mapping", "3")
 LITELLM = Convention("LiteLLM", "litellm, integrations/opentelemetry.py", "1.110.2")
+SEMANTIC_KERNEL = Convention(
+    "Semantic Kernel", "microsoft/semantic-kernel, model_diagnostics/decorators.py", "50669ac2"
+)
 OTEL = Convention("OpenTelemetry", "open-telemetry/semantic-conventions, docs/registry", "1.44.0")
 OPENAI = Convention("OpenAI", "openai, types/chat/chat_completion.py", "3.57.0")
 ANTHROPIC = Convention("Anthropic", "https://docs.anthropic.com/en/api/messages, stop_reason", "2023-06-01")
@@ -123,6 +126,18 @@ class KindRule:
     convention: Convention
 
 
+_LITELLM_INFERENCES = (
+    "completion",
+    "acompletion",
+    "atext_completion",
+    "responses",
+    "aresponses",
+    "anthropic_messages",
+    "agenerate_content",
+    "agenerate_content_stream",
+)
+"""Types of calls, which LiteLLM writes as the operation, and without content only as the type of the request."""
+
 KIND_RULES: tuple[KindRule, ...] = (
     KindRule("inference", "openinference.span.kind", ("LLM",), OPENINFERENCE),
     KindRule("retrieval", "openinference.span.kind", ("RETRIEVER",), OPENINFERENCE),
@@ -145,14 +160,21 @@ KIND_RULES: tuple[KindRule, ...] = (
         ("embeddings", "create_agent", "invoke_agent", "invoke_workflow", "plan", "search_memory"),
         GENAI,
     ),
+    KindRule("inference", "gen_ai.operation.name", _LITELLM_INFERENCES, LITELLM),
+    KindRule("other", "gen_ai.operation.name", ("embedding", "aembedding", "rerank", "arerank"), LITELLM),
     KindRule(
         "inference",
         "gen_ai.operation.name",
-        ("completion", "acompletion", "atext_completion", "responses", "aresponses", "anthropic_messages"),
+        ("chat.completions", "chat.streaming_completions", "text.completions", "text.streaming_completions"),
+        SEMANTIC_KERNEL,
+    ),
+    KindRule("inference", "llm.request.type", ("chat", "completion"), OPENLLMETRY),
+    KindRule(
+        "inference",
+        "llm.request.type",
+        ("text_completion", "generate_content", *_LITELLM_INFERENCES[1:]),
         LITELLM,
     ),
-    KindRule("other", "gen_ai.operation.name", ("embedding", "aembedding", "rerank", "arerank"), LITELLM),
-    KindRule("inference", "llm.request.type", ("chat", "completion"), OPENLLMETRY),
     KindRule("other", "llm.request.type", ("embedding", "rerank"), OPENLLMETRY),
     KindRule("tool", "traceloop.span.kind", ("tool",), OPENLLMETRY),
     KindRule("other", "traceloop.span.kind", ("workflow", "task", "agent"), OPENLLMETRY),
@@ -169,6 +191,9 @@ KIND_RULES: tuple[KindRule, ...] = (
 
 OLD_INFERENCE = ("gen_ai.system", "gen_ai.request.model")
 """Attributes that every inference span had before there was an operation name (GenAI conventions up to 1.26)."""
+
+OPERATIONS = ("gen_ai.operation.name", "llm.request.type")
+"""Attributes that name the operation. With an unknown one, such as an image or a transcription, a span is not read."""
 
 
 @dataclass(frozen=True, slots=True)

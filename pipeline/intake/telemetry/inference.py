@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from pipeline.conversion import convert_to_number
 from pipeline.intake.telemetry.answer import is_refusal, parse_attribute, read_answer, read_reasons
-from pipeline.intake.telemetry.conventions import KIND_RULES, OLD_INFERENCE, SYNONYMS, SpanKind
+from pipeline.intake.telemetry.conventions import KIND_RULES, OLD_INFERENCE, OPERATIONS, SYNONYMS, SpanKind
 from pipeline.intake.telemetry.otlp import EXCEPTION_EVENT, TOKEN_EVENTS, TelemetryItem
 from pipeline.intake.telemetry.outcomes import read_evaluations
 from pipeline.intake.telemetry.trace_state import read_sampling_probability
@@ -36,6 +36,8 @@ def find_kind(attributes: Mapping[str, Any]) -> SpanKind | None:
             kind = kind or kinds.get(None)
             if kind is not None:
                 return kind
+    if any(name in attributes for name in OPERATIONS):
+        return None
     return "inference" if all(name in attributes for name in OLD_INFERENCE) else None
 
 

@@ -176,11 +176,21 @@ def test_generations_of_langfuse_are_read(encoding):
         {"traceloop.span.kind": "workflow"},
         {"llm.request.type": "embedding", "gen_ai.system": "openai", "gen_ai.request.model": "embedder"},
         {"langfuse.observation.type": "agent"},
+        {"gen_ai.operation.name": "aimage_generation", "gen_ai.system": "openai", "gen_ai.request.model": "painter"},
+        {"llm.request.type": "aembedding", "gen_ai.system": "openai", "gen_ai.request.model": "embedder"},
     ],
 )
 def test_other_spans_are_skipped(attributes):
     (found,) = read_all(spans_message(Span(attributes)))
     assert (found.index, found.record, found.reason, bool(found.skipped)) == (0, None, None, True)
+
+
+@pytest.mark.parametrize(
+    "operation", [{"llm.request.type": "acompletion"}, {"gen_ai.operation.name": "chat.streaming_completions"}]
+)
+def test_operations_of_frameworks_are_requests(operation):
+    (record,) = read_spans(Span(operation | {"gen_ai.system": "openai", "gen_ai.request.model": "model-a"}))
+    assert record["versions"]["model"] == "model-a"
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
