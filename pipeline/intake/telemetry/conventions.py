@@ -230,6 +230,8 @@ class DerivedSource:
 DERIVED_SOURCES: tuple[DerivedSource, ...] = (
     DerivedSource("input_tokens, output_tokens", "langfuse.observation.usage_details", LANGFUSE),
     DerivedSource("cost", "langfuse.observation.cost_details", LANGFUSE),
+    DerivedSource("error", "langfuse.observation.level", LANGFUSE),
+    DerivedSource("time_to_first_token_ms", "langfuse.observation.completion_start_time", LANGFUSE),
     DerivedSource("length, empty, refused", "gen_ai.output.messages", GENAI),
     DerivedSource("length, empty", "gen_ai.completion.", OPENLLMETRY),
     DerivedSource("length, empty", "llm.output_messages.", OPENINFERENCE),

@@ -1,6 +1,7 @@
 """From a span to the fields of a record: what the table of synonyms names, and what is derived from the span."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pipeline.conversion import convert_to_number
@@ -10,7 +11,7 @@ from pipeline.intake.telemetry.otlp import EXCEPTION_EVENT, TOKEN_EVENTS, Teleme
 from pipeline.intake.telemetry.outcomes import read_evaluations
 from pipeline.intake.telemetry.trace_state import read_sampling_probability
 from schemas.record_fields import RecordField, find_record_field
-from schemas.timestamp import LATEST_MS, format_timestamp
+from schemas.timestamp import LATEST_MS, format_timestamp, parse_timestamp
 
 _NS_PER_MS = 1_000_000
 _NO_TRACE = "0" * 32
@@ -78,14 +79,15 @@ def read_inference(item: TelemetryItem, attributes: Mapping[str, Any]) -> dict[s
     for path, value in _copied_values(attributes):
         _store(fields, path, value)
     infrastructure = fields.setdefault("infrastructure", {})
-    infrastructure["error"] = item.is_error or "error_type" in infrastructure
+    is_error = item.is_error or attributes.get("langfuse.observation.level") == "ERROR"
+    infrastructure["error"] = is_error or "error_type" in infrastructure
     if "error_type" not in infrastructure and item.is_error:
         infrastructure["error_type"] = _find_exception(item)
     if 0 < item.start_ns <= item.end_ns:
         infrastructure["latency_ms"] = (item.end_ns - item.start_ns) / _NS_PER_MS
     for name, value in _read_details(attributes):
         infrastructure.setdefault(name, value)
-    if "time_to_first_token_ms" not in infrastructure and (first_ns := _find_first_token(item)):
+    if "time_to_first_token_ms" not in infrastructure and (first_ns := _find_first_token(item, attributes)):
         infrastructure["time_to_first_token_ms"] = (first_ns - item.start_ns) / _NS_PER_MS
     probability = read_sampling_probability(item.trace_state)
     if probability is not None:
@@ -130,13 +132,15 @@ def _read_details(attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the tokens and the cost that Langfuse writes as JSON."""
     usage = parse_attribute(attributes.get("langfuse.observation.usage_details"))
     cost = parse_attribute(attributes.get("langfuse.observation.cost_details"))
-    for field, details, key in (
-        ("input_tokens", usage, "input"),
-        ("output_tokens", usage, "output"),
-        ("cost", cost, "total"),
+    for field, details, keys in (
+        ("input_tokens", usage, ("input", "prompt_tokens", "input_tokens")),
+        ("output_tokens", usage, ("output", "completion_tokens", "output_tokens")),
+        ("cost", cost, ("total",)),
     ):
-        if isinstance(details, dict) and isinstance(details.get(key), (int, float)):
-            yield field, details[key]
+        for key in keys if isinstance(details, dict) else ():
+            if isinstance(details.get(key), (int, float)):
+                yield field, details[key]
+                break
 
 
 def _find_exception(item: TelemetryItem) -> Any:
@@ -144,14 +148,19 @@ def _find_exception(item: TelemetryItem) -> Any:
     return types[-1] if types else None
 
 
-def _find_first_token(item: TelemetryItem) -> int:
-    """Return the time of the first event that marks a token, or 0 if there is none during the span.
+def _find_first_token(item: TelemetryItem, attributes: Mapping[str, Any]) -> int:
+    """Return the time of the first token, or 0 if it is unknown or not during the span.
 
-    SDKs keep the latest events of a span. If some were dropped, the first token is unknown.
+    SDKs keep the latest events of a span. If some were dropped, the first event that marks a token may be missing.
     """
-    if item.dropped_events:
-        return 0
-    first_ns = next((event.time_ns for event in item.events if event.name in TOKEN_EVENTS), 0)
+    first_ns = 0
+    started = attributes.get("langfuse.observation.completion_start_time")
+    if isinstance(started, str):
+        with suppress(ValueError):
+            # Langfuse writes the time as JSON: in quotes.
+            first_ns = parse_timestamp(started.strip('"')) * _NS_PER_MS
+    elif not item.dropped_events:
+        first_ns = next((event.time_ns for event in item.events if event.name in TOKEN_EVENTS), 0)
     return first_ns if 0 < item.start_ns <= first_ns <= item.end_ns else 0
 
 

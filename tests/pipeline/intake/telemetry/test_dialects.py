@@ -138,31 +138,6 @@ def test_spans_of_vllm_are_read(encoding):
     }
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_generations_of_langfuse_are_read(encoding):
-    attributes = {
-        "langfuse.observation.type": "generation",
-        "langfuse.observation.model.name": "model-a",
-        "langfuse.observation.prompt.name": "support",
-        "langfuse.observation.prompt.version": 41,
-        "langfuse.observation.usage_details": '{"input": 812, "output": 120, "total": 932}',
-        "langfuse.observation.cost_details": '{"total": 0.002}',
-    }
-    (record,) = read_spans(Span(attributes), encoding=encoding)
-    assert record["versions"] == {"model": "model-a", "prompt": 41, "code": "2.1.0"}
-    assert record["infrastructure"] == {
-        "latency_ms": 1000.0,
-        "error": False,
-        "input_tokens": 812,
-        "output_tokens": 120,
-        "cost": 0.002,
-    }
-    for broken in ("[1]", "{", '{"input": "many", "total": null}'):
-        details = {f"langfuse.observation.{name}_details": broken for name in ("usage", "cost")}
-        (record,) = read_spans(Span(attributes | details), encoding=encoding)
-        assert record["infrastructure"] == {"latency_ms": 1000.0, "error": False}
-
-
 @pytest.mark.parametrize(
     "attributes",
     [
@@ -183,14 +158,6 @@ def test_generations_of_langfuse_are_read(encoding):
 def test_other_spans_are_skipped(attributes):
     (found,) = read_all(spans_message(Span(attributes)))
     assert (found.index, found.record, found.reason, bool(found.skipped)) == (0, None, None, True)
-
-
-@pytest.mark.parametrize(
-    "operation", [{"llm.request.type": "acompletion"}, {"gen_ai.operation.name": "chat.streaming_completions"}]
-)
-def test_operations_of_frameworks_are_requests(operation):
-    (record,) = read_spans(Span(operation | {"gen_ai.system": "openai", "gen_ai.request.model": "model-a"}))
-    assert record["versions"]["model"] == "model-a"
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

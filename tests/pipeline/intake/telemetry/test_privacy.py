@@ -20,6 +20,8 @@ MESSAGES = [
 CONTENT = {
     "langfuse.observation.usage_details": json.dumps({"input": TEXT, "output": TEXT}),
     "langfuse.observation.cost_details": json.dumps({"total": TEXT}),
+    "langfuse.observation.level": TEXT,
+    "langfuse.observation.completion_start_time": TEXT,
     "langfuse.observation.input": TEXT,
     "langfuse.observation.output": TEXT,
     "gen_ai.input.messages": json.dumps(MESSAGES),
