@@ -8,7 +8,7 @@ from pipeline.conversion import convert_to_number
 from pipeline.intake.telemetry.answer import is_refusal, parse_attribute, read_answer, read_reasons
 from pipeline.intake.telemetry.conventions import KIND_RULES, OLD_INFERENCE, OPERATIONS, SYNONYMS, SpanKind
 from pipeline.intake.telemetry.otlp import EXCEPTION_EVENT, TOKEN_EVENTS, TelemetryItem
-from pipeline.intake.telemetry.outcomes import read_evaluations
+from pipeline.intake.telemetry.outcomes import is_failed, read_evaluations
 from pipeline.intake.telemetry.trace_state import read_sampling_probability
 from schemas.record_fields import RecordField, find_record_field
 from schemas.timestamp import LATEST_MS, format_timestamp, parse_timestamp
@@ -79,9 +79,10 @@ def read_inference(item: TelemetryItem, attributes: Mapping[str, Any]) -> dict[s
     for path, value in _copied_values(attributes):
         _store(fields, path, value)
     infrastructure = fields.setdefault("infrastructure", {})
-    is_error = item.is_error or attributes.get("langfuse.observation.level") == "ERROR"
-    infrastructure["error"] = is_error or "error_type" in infrastructure
-    if "error_type" not in infrastructure and item.is_error:
+    infrastructure["error"] = is_failed(item)
+    if not infrastructure["error"]:
+        infrastructure.pop("error_type", None)
+    elif "error_type" not in infrastructure:
         infrastructure["error_type"] = _find_exception(item)
     if 0 < item.start_ns <= item.end_ns:
         infrastructure["latency_ms"] = (item.end_ns - item.start_ns) / _NS_PER_MS

@@ -26,6 +26,7 @@ from pipeline.intake.telemetry.otlp import (
 from pipeline.json_elements import describe_json_error
 from pipeline.lenient_json import NOT_FINITE, parse_json
 
+_STATUS_OK = (1, "1", "STATUS_CODE_OK")
 _STATUS_ERROR = (2, "2", "STATUS_CODE_ERROR")
 _TRACE_ID = re.compile(r"[0-9a-fA-F]{32}")
 _SPAN_ID = re.compile(r"[0-9a-fA-F]{16}")
@@ -102,6 +103,7 @@ def _read_span(span: dict[str, Any], resource: dict[str, Any], selection: Attrib
         _read_time(span.get("startTimeUnixNano")),
         _read_time(span.get("endTimeUnixNano")),
         isinstance(code, (int, str)) and code in _STATUS_ERROR,
+        isinstance(code, (int, str)) and code in _STATUS_OK,
         _read_text(span.get("traceState")),
         list(_read_events(span, selection)),
         _read_integer(span.get("droppedEventsCount")) or 0,

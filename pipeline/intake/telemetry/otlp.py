@@ -47,8 +47,8 @@ class TelemetryItem:
         in which it was written.
     start_ns, end_ns
         Unix time in nanoseconds; 0 if absent. A log record has only an end.
-    is_error
-        Whether the status of the span is an error.
+    is_error, is_ok
+        Whether the status of the span is an error, and whether it is OK. Most SDKs leave it unset if nothing failed.
     trace_state
         The W3C trace state.
     events, dropped_events
@@ -65,6 +65,7 @@ class TelemetryItem:
     start_ns: int = 0
     end_ns: int = 0
     is_error: bool = False
+    is_ok: bool = False
     trace_state: str = ""
     events: list[TelemetryEvent] = field(default_factory=list)
     dropped_events: int = 0

@@ -62,7 +62,14 @@ def read_guardrail(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_tool(item: TelemetryItem) -> dict[str, Any]:
     """Return whether a tool failed, as fields of a record."""
-    return {"output": {"tool_error": item.is_error or "error.type" in item.attributes}}
+    return {"output": {"tool_error": is_failed(item)}}
+
+
+def is_failed(item: TelemetryItem) -> bool:
+    """Return whether a span failed. The status OK is final: a retry can succeed after an error, as in LiteLLM."""
+    attributes = item.attributes
+    has_error = bool(attributes.get("error.type")) or attributes.get("langfuse.observation.level") == "ERROR"
+    return item.is_error or (has_error and not item.is_ok)
 
 
 def read_evaluation(attributes: Mapping[str, Any]) -> dict[str, Any]:

@@ -87,6 +87,7 @@ def _read_span(span: Span, resource: dict[str, Any], selection: AttributeSelecti
         span.start_time_unix_nano,
         span.end_time_unix_nano,
         span.status.code == Status.STATUS_CODE_ERROR,
+        span.status.code == Status.STATUS_CODE_OK,
         span.trace_state,
         list(_read_events(span, selection)) if span.events else [],
         span.dropped_events_count,

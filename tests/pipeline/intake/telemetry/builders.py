@@ -33,6 +33,7 @@ class Span:
     start_ns: int = START_NS
     end_ns: int = START_NS + SECOND_NS
     is_error: bool = False
+    is_ok: bool = False
     message: str = ""
     trace_state: str = ""
     name: str = "chat model"
@@ -69,7 +70,7 @@ def spans_message(*spans, encoding="protobuf", resource=RESOURCE):
             trace_state=span.trace_state,
             attributes=key_values(span.attributes),
         )
-        target.status.code = 2 if span.is_error else 0
+        target.status.code = 2 if span.is_error else int(span.is_ok)
         target.status.message = span.message
         target.dropped_events_count = span.dropped_events
         for event in span.events:
@@ -133,7 +134,7 @@ def json_span(span):
         "startTimeUnixNano": str(span.start_ns),
         "endTimeUnixNano": str(span.end_ns),
         "traceState": span.trace_state,
-        "status": {"code": 2 if span.is_error else 0, "message": span.message},
+        "status": {"code": 2 if span.is_error else int(span.is_ok), "message": span.message},
         "attributes": json_attributes(span.attributes),
         "events": [
             {"name": event.name, "timeUnixNano": str(event.time_ns), "attributes": json_attributes(event.attributes)}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.pipeline.intake.telemetry.builders import ENCODINGS, Span, read_spans
+from tests.pipeline.intake.telemetry.builders import ENCODINGS, Event, Span, read_spans
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -56,3 +56,14 @@ def test_the_wrapper_of_langfuse_for_openai_is_read():
 def test_operations_of_frameworks_are_requests(operation):
     (record,) = read_spans(Span(operation | {"gen_ai.system": "openai", "gen_ai.request.model": "model-a"}))
     assert record["versions"]["model"] == "model-a"
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_request_that_succeeds_after_a_retry_has_no_error(encoding):
+    # LiteLLM writes the error of each attempt to the span of the request, and the status OK if a later one succeeds.
+    chat = {"gen_ai.operation.name": "acompletion", "error.type": "RateLimitError"}
+    exception = Event("exception", {"exception.type": "RateLimitError"})
+    (record,) = read_spans(Span(chat, is_ok=True, events=[exception]), encoding=encoding)
+    assert record["infrastructure"] == {"error": False, "latency_ms": 1000.0}
+    (record,) = read_spans(Span(chat), encoding=encoding)
+    assert record["infrastructure"] == {"error": True, "error_type": "RateLimitError", "latency_ms": 1000.0}
