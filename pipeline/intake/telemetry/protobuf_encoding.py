@@ -22,7 +22,7 @@ from pipeline.intake.telemetry.otlp import (
     UnreadableExportError,
     check_count,
 )
-from pipeline.intake.telemetry.text_repair import empty_bad_texts
+from pipeline.intake.telemetry.text_repair import clear_bad_texts
 from pipeline.lenient_json import NOT_FINITE
 
 _Request = TypeVar("_Request", ExportTraceServiceRequest, ExportLogsServiceRequest)
@@ -70,7 +70,7 @@ def _decode(kind: type[_Request], value: bytes) -> _Request:
         try:
             request = kind.FromString(value)
         except DecodeError:
-            request = kind.FromString(empty_bad_texts(kind, value))
+            request = kind.FromString(clear_bad_texts(kind, value))
     except DecodeError:
         name = kind.DESCRIPTOR.name
         raise UnreadableExportError("not_otlp", f"the message is not a complete {name} in Protobuf") from None

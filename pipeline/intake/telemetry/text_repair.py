@@ -14,8 +14,8 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 
-def empty_bad_texts(kind: type[Message], value: bytes) -> bytes:
-    """Return an encoded message in which each text that is not UTF-8 is empty.
+def clear_bad_texts(kind: type[Message], value: bytes) -> bytes:
+    """Return an encoded message in which each text that is not UTF-8 is empty, and absent as a value of an attribute.
 
     Raises
     ------
@@ -31,14 +31,15 @@ def empty_bad_texts(kind: type[Message], value: bytes) -> bytes:
             if field.type == FieldDescriptor.TYPE_MESSAGE:
                 remaining.extend(content if field.is_repeated else [content])
             elif field.full_name in texts:
-                _empty(found, field.name, content)
+                _clear(found, field.name, content)
     return bytes(message.SerializeToString())
 
 
-def _empty(message: Any, name: str, content: Any) -> None:
+def _clear(message: Any, name: str, content: Any) -> None:
     if isinstance(content, bytes):
         if not _is_text(content):
-            setattr(message, name, b"")
+            # Without a value, an answer has an unknown length. With an empty text, it would be an empty answer.
+            message.ClearField(name)
     else:
         content[:] = [text if _is_text(text) else b"" for text in content]
 

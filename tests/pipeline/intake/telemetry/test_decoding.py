@@ -123,6 +123,12 @@ def test_text_that_is_not_utf_8_does_not_affect_the_others(text):
     assert (first["infrastructure"], first["versions"]) == (second["infrastructure"], second["versions"])
 
 
+def test_an_answer_that_was_cut_within_a_character_is_not_empty():
+    message = spans_message(Span(CHAT | {"gen_ai.completion.0.content": "Hello xyz"}))
+    (found,) = read_all(message.replace(b"xyz", b"\xe2\x82\xe2"))
+    assert "output" not in found.record
+
+
 def test_a_deep_value_is_absent():
     value = 1
     for _ in range(40):
