@@ -199,10 +199,14 @@ class FieldMapping:
         for constant, value in self._constants:
             constant.store(record, value)
         if self._subject_rule is not None:
-            record["subject"] = self._subject_rule.build(source)
+            record["subject"] = self.build_subject(source)
         self._check_time(mapped_record, default_time_ms)
         self._check_subject(mapped_record)
         return mapped_record
+
+    def build_subject(self, source: Mapping[str, Any]) -> str | None:
+        """Return the subject that the rule builds; None without a rule, or if a source of the rule is missing."""
+        return self._subject_rule.build(source) if self._subject_rule is not None else None
 
     def _values_of_section(self, section: str, content: dict[str, Any]) -> Iterator[MappedValue]:
         """Yield the values of an object that is a section of a record."""

@@ -1,7 +1,7 @@
 """Mapping of export requests of the OpenTelemetry protocol to records and late outcomes."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,9 @@ from schemas.dead_letter import DeadLetterReason
 
 DEFAULT_SUBJECT = "{service.name}"
 """Rule for the subject if the settings have none."""
+
+SubjectBuilder = Callable[[Mapping[str, Any]], str | None]
+"""A function from the attributes of a span to its subject."""
 
 ANCESTORS_MAX = 32
 """Maximum number of ancestors of a span among which an inference span is searched."""
@@ -154,7 +157,7 @@ class TelemetryMapping:
             for index, item in enumerate(items):
                 yield _unreadable(index) if item is None else _read_log(index, item)
         else:
-            yield from _read_spans(items)
+            yield from _read_spans(items, self.fields.build_subject)
 
     def _decode(self, value: bytes | None, bytes_max: int) -> Sequence[TelemetryItem | None]:
         if value is None:
@@ -205,12 +208,12 @@ def _without_trace(index: int) -> TelemetryCandidate:
     return TelemetryCandidate(index, result=TelemetryRecord(index, reason="not_otlp", detail=detail))
 
 
-def _read_spans(items: Sequence[TelemetryItem | None]) -> Iterator[TelemetryCandidate]:
+def _read_spans(items: Sequence[TelemetryItem | None], build_subject: SubjectBuilder) -> Iterator[TelemetryCandidate]:
     """Yield the inference spans of a message, and then everything else."""
     spans = {index: item for index, item in enumerate(items) if item is not None and item.trace_id.strip("0")}
     attributes = {index: span.resource | span.attributes for index, span in spans.items()}
     kinds = {index: find_kind(merged) for index, merged in attributes.items()}
-    nested = _find_nested(spans, kinds)
+    nested = _find_nested(spans, kinds, lambda index: build_subject(attributes[index]))
     requests = [index for index in spans if kinds[index] == "inference" and index not in nested]
     per_trace = Counter(spans[index].trace_id for index in requests)
     only_request = {trace_id: index for index in requests if per_trace[trace_id := spans[index].trace_id] == 1}
@@ -229,11 +232,15 @@ def _read_spans(items: Sequence[TelemetryItem | None]) -> Iterator[TelemetryCand
         yield from _read_events(index, span, attributes[index], request)
 
 
-def _find_nested(spans: Mapping[int, TelemetryItem], kinds: Mapping[int, SpanKind | None]) -> set[int]:
+def _find_nested(
+    spans: Mapping[int, TelemetryItem],
+    kinds: Mapping[int, SpanKind | None],
+    build_subject: Callable[[int], str | None],
+) -> set[int]:
     """Return the inference spans that lie within another one, so two instrumentations describe one request.
 
     Spans of an unknown kind can lie between them, such as those of HTTP. If a tool or an agent lies between them, they
-    are two requests.
+    are two requests. If they have two subjects, such as a service and its gateway, each of the two has the request.
     """
     inferences = [index for index, kind in kinds.items() if kind == "inference"]
     if len(inferences) <= 1:
@@ -247,7 +254,9 @@ def _find_nested(spans: Mapping[int, TelemetryItem], kinds: Mapping[int, SpanKin
             if ancestor is None or kinds[ancestor] is not None:
                 break
             ancestor = parents.get(ancestor)
-        if ancestor is not None and ancestor != index and kinds[ancestor] == "inference":
+        if ancestor is None or ancestor == index or kinds[ancestor] != "inference":
+            continue
+        if build_subject(index) in (None, build_subject(ancestor)):
             nested.add(index)
     return nested
 

@@ -340,6 +340,13 @@ def test_two_instrumentations_of_one_call_are_one_record():
     assert request_ids(inference("a"), inference("b", "a"), inference("c", "b")) == ["a"]
 
 
+def test_a_service_and_its_gateway_each_have_the_request():
+    gateway = spans_message(inference("b", "a"), resource={"service.name": "gateway"})
+    message = spans_message(inference("a")) + gateway
+    assert [found.record["subject"] for found in read_all(message)] == ["shop-chat", "gateway"]
+    assert [found.skipped != "" for found in read_all(message, subject="shop")] == [False, True]
+
+
 def test_a_request_within_a_tool_or_an_agent_is_a_request():
     tool = Span({"gen_ai.operation.name": "execute_tool"}, span_id="b" * 16, parent_id="a" * 16)
     agent = Span({"gen_ai.operation.name": "invoke_agent"}, span_id="a" * 16)
