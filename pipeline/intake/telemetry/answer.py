@@ -169,7 +169,8 @@ def _read_flat(attributes: Mapping[str, Any]) -> Answer:
         if found["call"]:
             calls.add(name[: found.end("call")])
         elif found["text"]:
-            answer.add_text(value)
+            if attributes.get(name.removesuffix("text") + "type") != "reasoning":
+                answer.add_text(value)
         elif found["type"]:
             answer.is_other |= value not in ("text", "reasoning", "tool_use")
     if is_message and answer.text_length is None and not answer.is_hidden:
