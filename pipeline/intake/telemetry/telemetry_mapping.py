@@ -204,7 +204,7 @@ def _unreadable(index: int) -> TelemetryCandidate:
 
 
 def _without_trace(index: int) -> TelemetryCandidate:
-    detail = f"span {index} has no valid trace id"
+    detail = f"span {index} has no valid trace id: send 16 bytes that are not all 0, in JSON as 32 hexadecimal digits"
     return TelemetryCandidate(index, result=TelemetryRecord(index, reason="not_otlp", detail=detail))
 
 
