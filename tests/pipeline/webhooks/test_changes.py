@@ -232,6 +232,12 @@ def test_a_deleted_version_has_a_from_version_only():
     assert "to_version" not in deployment
 
 
+def test_the_deletion_of_a_version_is_another_change_than_its_move():
+    deleted = payload("langfuse") | {"action": "deleted", "timestamp": "2024-07-10T12:00:00Z"}
+    moved, gone = in_any_order(send("langfuse"), send("langfuse", deleted))
+    assert (moved["to_version"], gone["from_version"]) == ("3", "3")
+
+
 # CDEvents
 
 
