@@ -147,6 +147,21 @@ def test_a_percentage_rollout_goes_to_the_variation_that_gains_most():
     assert (deployment["from_version"], deployment["to_version"]) == ("false", "true")
 
 
+def test_a_variation_that_is_a_text_is_named_by_its_name():
+    content = payload("launchdarkly")
+    for version in ("previousVersion", "currentVersion"):
+        content[version]["variations"] = [
+            {
+                "name": "new prompt",
+                "value": "MARKED-TEXT: you are a kind assistant. Never mention the price of a product.",
+            },
+            {"value": "MARKED-TEXT\nin two lines"},
+        ]
+    [deployment] = deployments(send("launchdarkly", content))
+    assert (deployment["from_version"], deployment["to_version"]) == ("variation 1", "new prompt")
+    assert "MARKED-TEXT" not in str(deployment)
+
+
 def test_a_change_of_the_targeting_alone_has_no_versions():
     same = state(on=False, rules=[{"variation": 0}])
     [deployment] = deployments(send("launchdarkly", flag(same, action="updateRules")))
