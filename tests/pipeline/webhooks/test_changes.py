@@ -82,7 +82,7 @@ def test_deployments_of_github_are_stored_in_order_of_their_time_in_any_order_of
 
 def test_a_sync_of_argocd_is_a_release_with_its_previous_revision():
     [deployment] = deployments(send("argocd"))
-    assert deployment["deployment_id"] == "argocd:argocd/support-bot:7"
+    assert deployment["deployment_id"] == "argocd:argocd/support-bot:7:2026-11-24T03:11:38Z"
     assert (deployment["from_version"][:7], deployment["to_version"][:7]) == ("6f1c9d4", "c4b5f1a")
     assert (deployment["name"], deployment["author"]) == ("support-bot", "ariel")
 
@@ -108,6 +108,11 @@ def test_a_rollback_of_argocd_is_another_deployment_in_any_order():
     }
     first, second = in_any_order(send("argocd"), send("argocd", back))
     assert second["to_version"] == first["from_version"]
+
+
+def test_an_application_of_argocd_that_was_created_again_counts_its_syncs_from_the_start():
+    again = payload("argocd") | {"revision": "9b7c1d2", "previous_revision": "", "deployed_at": "2026-11-24T03:12:20Z"}
+    assert len(in_any_order(send("argocd"), send("argocd", again))) == 2
 
 
 # LaunchDarkly
