@@ -34,7 +34,7 @@ def read_secrets(name: str, settings: WebhookSettings) -> list[bytes]:
     if settings.secrets is not None:
         secrets = [read_secret(value, None, key).strip().encode() for value in settings.secrets]
         if not all(secrets):
-            raise SecretUnavailable(f"cannot use {key}: a secret is blank")
+            raise SecretUnavailable(f"cannot use {key}: a secret is blank: set it, or remove it")
         return secrets
     lines = read_secret(None, settings.secrets_file, key).splitlines()
     return [line.strip().encode() for line in lines if line.strip()]

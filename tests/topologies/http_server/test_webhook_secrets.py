@@ -13,7 +13,7 @@ def test_a_blank_secret_is_a_problem_before_and_during_a_request(secret, monkeyp
     monkeypatch.setenv("BLANK_SECRET", "  ")
     settings = WebhookSettings(kind="github", secrets=["right", secret])
     [problem] = missing_webhook_secrets({"ci": settings})
-    assert problem == "http.webhooks.ci: cannot use http.webhooks.ci.secrets: a secret is blank"
+    assert problem == "http.webhooks.ci: cannot use http.webhooks.ci.secrets: a secret is blank: set it, or remove it"
     with pytest.raises(SecretUnavailable):
         read_secrets("ci", settings)
 
