@@ -95,6 +95,7 @@ def test_a_change_far_ahead_of_its_arrival_is_refused():
     ("constants", "problem"),
     [
         ({"expect_shift": "lenght"}, 'expect_shift: unknown signal "lenght"; did you mean "length"'),
+        ({"rollback_of": "812"}, 'rollback_of is the id of the deployment itself: "812"'),
         ({"from_version": "v42"}, 'from_version and to_version are the same: "v42"'),
     ],
 )
