@@ -48,6 +48,13 @@ def test_a_deployment_of_github_is_a_release():
     }
 
 
+def test_the_author_is_the_person_who_started_the_run_that_a_bot_deploys():
+    content = merged(payload("github"), "deployment", creator={"login": "github-actions[bot]", "type": "Bot"})
+    assert deployments(send("github", content | {"workflow_run": None}))[0]["author"] == "github-actions[bot]"
+    run = {"actor": {"login": "ana"}, "triggering_actor": {"login": "ben"}, "run_attempt": 2}
+    assert deployments(send("github", content | {"workflow_run": run}))[0]["author"] == "ben"
+
+
 @pytest.mark.parametrize("state", ["queued", "in_progress", "pending", "waiting", "failure", "error", "inactive"])
 def test_only_a_deployment_of_github_that_succeeded_is_used(state):
     result = send("github", merged(payload("github"), "deployment_status", state=state))
