@@ -59,6 +59,8 @@ def decode_object(value: bytes | None, source: str, *, bytes_max: int) -> dict[s
         return Unreadable("empty", f"{source} is empty")
     try:
         content = json.loads(value.decode(), parse_constant=_null, parse_float=_finite)
+        if _ESCAPED_SURROGATE.search(value):
+            content = _replace_surrogates(content)
     except UnicodeDecodeError as problem:
         return Unreadable("not_utf8", f"not UTF-8: {problem.reason} at byte {problem.start}")
     except ValueError as problem:
@@ -67,8 +69,6 @@ def decode_object(value: bytes | None, source: str, *, bytes_max: int) -> dict[s
         return Unreadable("not_json", "not JSON: nested too deeply")
     if not isinstance(content, dict):
         return Unreadable("not_an_object", f"{source} must be a JSON object, but this is a {type(content).__name__}")
-    if _ESCAPED_SURROGATE.search(value):
-        content = dict(_replace_surrogates(content))
     try:
         return unwrap_cloud_event(content)
     except ValueError as problem:

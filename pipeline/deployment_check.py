@@ -46,4 +46,6 @@ def find_problems(deployment: Deployment) -> list[str]:
     problems = [f"expect_shift: {describe_unknown_signal(name)}" for name in unknown[:PROBLEMS_MAX]]
     if deployment.to_version is not None and deployment.from_version == deployment.to_version:
         problems.append(f'from_version and to_version are the same: "{deployment.to_version}"')
+    if deployment.rollback_of == deployment.deployment_id:
+        problems.append(f'rollback_of is the id of the deployment itself: "{deployment.deployment_id}"')
     return problems

@@ -27,11 +27,15 @@ def read_secrets(name: str, settings: WebhookSettings) -> list[bytes]:
     Raises
     ------
     SecretUnavailable
-        If a file cannot be read or is empty, or if an environment variable is not set. The message names it.
+        If a file cannot be read or is empty, if an environment variable is not set, or if a secret is blank. The message
+        names it.
     """
     key = f"http.webhooks.{name}.secrets"
     if settings.secrets is not None:
-        return [read_secret(value, None, key).encode() for value in settings.secrets]
+        secrets = [read_secret(value, None, key).strip().encode() for value in settings.secrets]
+        if not all(secrets):
+            raise SecretUnavailable(f"cannot use {key}: a secret is blank: set it, or remove it")
+        return secrets
     lines = read_secret(None, settings.secrets_file, key).splitlines()
     return [line.strip().encode() for line in lines if line.strip()]
 

@@ -3,7 +3,7 @@
 from pipeline.correlate.decode import Content
 from pipeline.correlate.deployments import ServedTraffic, relearn_output
 from pipeline.correlate.incidents import IncidentStanding, IncidentState, refusal_reason
-from pipeline.correlate.phases.commands import apply_command
+from pipeline.correlate.phases.commands import apply_command, store_early_reopening
 from pipeline.correlate.phases.drift_reports import join_incident, open_incident, update_incident
 from pipeline.correlate.phases.incident_table import ClockReading, IncidentTable, Touched
 from pipeline.correlate.phases.joining import find_incident
@@ -101,7 +101,10 @@ def _apply_command(table: IncidentTable, command: Command, message: InputMessage
         return Touched()  # A command that is sent twice is applied once.
     problem = refusal_reason(command, _standings(table, command))
     if problem is not None or incident is None:
-        return Touched(outputs=[dead_letter("correlate", message, "contract", problem or "")])
+        refused = Touched(outputs=[dead_letter("correlate", message, "contract", problem or "")])
+        if incident is not None and store_early_reopening(command, incident):
+            refused.add([incident])
+        return refused
     former_targets = list(table.merges.targets(incident))
     detected_at = table.merges.merged_view(incident).detected_at
     apply_command(command, incident, detected_at, entries_max=table.settings.log_entries_max)

@@ -54,6 +54,17 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
     incident.add_log_entry(command.at, command.action, f"{text} by {command.author}{note}", entries_max=entries_max)
 
 
+def store_early_reopening(command: Command, incident: IncidentState) -> bool:
+    """Store the time of a refused reopening of an open incident, because the resolution before it may arrive later.
+
+    Return whether the command is such a reopening.
+    """
+    if command.action != "reopen" or incident.status not in ("open", "acknowledged"):
+        return False
+    incident.last_logged_at["reopen"] = max(command.at, incident.last_logged_at.get("reopen", command.at))
+    return True
+
+
 def _apply(command: Command, incident: IncidentState, detected_at: int) -> str:
     """Apply the action, and return a description to which the name of the author can be added."""
     match command.action:

@@ -22,6 +22,8 @@ def read_github(settings: WebhookSettings, request: WebhookRequest) -> WebhookRe
     if state != "success":
         return WebhookResult(ignored="the deployment has not succeeded, or a later one has replaced it")
     deployment = find_object(payload, "deployment")
+    # A bot can create the deployment. The person who started the run, or started it again, caused it.
+    person = find_object(payload, "workflow_run", "triggering_actor") or find_object(deployment, "creator")
     return report_change(
         settings,
         request,
@@ -33,6 +35,6 @@ def read_github(settings: WebhookSettings, request: WebhookRequest) -> WebhookRe
             "environment": deployment.get("environment"),
             "to_version": require_text(deployment, "sha"),
             "summary": deployment.get("description"),
-            "author": find_object(deployment, "creator").get("login"),
+            "author": person.get("login"),
         },
     )

@@ -34,7 +34,7 @@ def read_langfuse(settings: WebhookSettings, request: WebhookRequest) -> Webhook
         settings,
         request,
         {
-            "deployment_id": f"langfuse:{require_text(prompt, 'id')}:{label}:{changed_at}",
+            "deployment_id": f"langfuse:{require_text(prompt, 'id')}:{label}:{'deleted' if is_removed else changed_at}",
             "timestamp": payload.get("timestamp") if is_removed else changed_at,
             "kind": "prompt",
             "name": name,

@@ -13,9 +13,11 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.subject_rule import is_subject
 from pipeline.webhooks.publishers.changes import find_object, report_change, require_text
 from pipeline.webhooks.request import WebhookRequest, WebhookResult
 from pipeline.webhooks.settings import WebhookSettings
+from schemas.deployment import read_text
 
 SERVING_ACTIONS = frozenset(
     {
@@ -28,6 +30,9 @@ SERVING_ACTIONS = frozenset(
 
 WHOLE = 100_000
 """The weight of a variation that everybody gets, in thousandths of a percent."""
+
+VALUE_LENGTH_MAX = 64
+"""Maximum number of characters of a variation that is named by its value. A longer value can be a prompt."""
 
 _RESOURCE = re.compile(r"proj/([^:;]+)(?:;[^:]*)?:env/([^:;]+)(?:;[^:]*)?:flag/([^:;]+)(?:;.*)?")
 _SWITCHED = {"turned on the flag": ("off", "on"), "turned off the flag": ("on", "off")}
@@ -112,12 +117,10 @@ def _name_at(index: Any, names: list[str]) -> str:
 
 
 def _name_of(variation: Mapping[str, Any], index: int) -> str:
-    """Return the value of a variation if it is a label, or else its name or number."""
-    value, name = variation.get("value"), variation.get("name")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (str, int, float)) and value != "":
-        return str(value)
+    """Return the value of a variation if it is short and on one line, or else its name or number."""
+    value, name = read_text(variation.get("value")), variation.get("name")
+    if isinstance(value, str) and len(value) <= VALUE_LENGTH_MAX and is_subject(value):
+        return value
     return name if isinstance(name, str) and name else f"variation {index}"
 
 

@@ -48,6 +48,13 @@ def test_a_deployment_of_github_is_a_release():
     }
 
 
+def test_the_author_is_the_person_who_started_the_run_that_a_bot_deploys():
+    content = merged(payload("github"), "deployment", creator={"login": "github-actions[bot]", "type": "Bot"})
+    assert deployments(send("github", content | {"workflow_run": None}))[0]["author"] == "github-actions[bot]"
+    run = {"actor": {"login": "ana"}, "triggering_actor": {"login": "ben"}, "run_attempt": 2}
+    assert deployments(send("github", content | {"workflow_run": run}))[0]["author"] == "ben"
+
+
 @pytest.mark.parametrize("state", ["queued", "in_progress", "pending", "waiting", "failure", "error", "inactive"])
 def test_only_a_deployment_of_github_that_succeeded_is_used(state):
     result = send("github", merged(payload("github"), "deployment_status", state=state))
@@ -82,7 +89,7 @@ def test_deployments_of_github_are_stored_in_order_of_their_time_in_any_order_of
 
 def test_a_sync_of_argocd_is_a_release_with_its_previous_revision():
     [deployment] = deployments(send("argocd"))
-    assert deployment["deployment_id"] == "argocd:argocd/support-bot:7"
+    assert deployment["deployment_id"] == "argocd:argocd/support-bot:7:2026-11-24T03:11:38Z"
     assert (deployment["from_version"][:7], deployment["to_version"][:7]) == ("6f1c9d4", "c4b5f1a")
     assert (deployment["name"], deployment["author"]) == ("support-bot", "ariel")
 
@@ -108,6 +115,11 @@ def test_a_rollback_of_argocd_is_another_deployment_in_any_order():
     }
     first, second = in_any_order(send("argocd"), send("argocd", back))
     assert second["to_version"] == first["from_version"]
+
+
+def test_an_application_of_argocd_that_was_created_again_counts_its_syncs_from_the_start():
+    again = payload("argocd") | {"revision": "9b7c1d2", "previous_revision": "", "deployed_at": "2026-11-24T03:12:20Z"}
+    assert len(in_any_order(send("argocd"), send("argocd", again))) == 2
 
 
 # LaunchDarkly
@@ -145,6 +157,21 @@ def test_a_percentage_rollout_goes_to_the_variation_that_gains_most():
     rollout = state(fallthrough={"rollout": {"variations": shares}})
     [deployment] = deployments(send("launchdarkly", flag(rollout, action="updateFallthrough")))
     assert (deployment["from_version"], deployment["to_version"]) == ("false", "true")
+
+
+def test_a_variation_that_is_a_text_is_named_by_its_name():
+    content = payload("launchdarkly")
+    for version in ("previousVersion", "currentVersion"):
+        content[version]["variations"] = [
+            {
+                "name": "new prompt",
+                "value": "MARKED-TEXT: you are a kind assistant. Never mention the price of a product.",
+            },
+            {"value": "MARKED-TEXT\nin two lines"},
+        ]
+    [deployment] = deployments(send("launchdarkly", content))
+    assert (deployment["from_version"], deployment["to_version"]) == ("variation 1", "new prompt")
+    assert "MARKED-TEXT" not in str(deployment)
 
 
 def test_a_change_of_the_targeting_alone_has_no_versions():
@@ -230,6 +257,12 @@ def test_a_deleted_version_has_a_from_version_only():
     [deployment] = deployments(send("langfuse", payload("langfuse") | {"action": "deleted"}))
     assert deployment["from_version"] == "3"
     assert "to_version" not in deployment
+
+
+def test_the_deletion_of_a_version_is_another_change_than_its_move():
+    deleted = payload("langfuse") | {"action": "deleted", "timestamp": "2024-07-10T12:00:00Z"}
+    moved, gone = in_any_order(send("langfuse"), send("langfuse", deleted))
+    assert (moved["to_version"], gone["from_version"]) == ("3", "3")
 
 
 # CDEvents

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.webhooks import WebhookSettings
-from tests.pipeline.webhooks.requests import FILES, payload
+from tests.pipeline.webhooks.requests import FILES, payload, send
 
 PAGE = (Path(__file__).parents[3] / "docs" / "connect.md").read_text()
 [SECTION] = re.findall(r"^## Changes from webhooks$(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)
@@ -30,11 +30,26 @@ def test_every_key_on_the_page_is_valid(name, value):
     WebhookSettings(kind="github", secrets=["s"], subjects=["{repository.name}"], **keys)
 
 
+@pytest.mark.parametrize("kind", ["github", "cdevents"])
+def test_the_page_ignores_other_environments_of_a_subject(kind):
+    tables = [tomllib.loads(block)["http"]["webhooks"] for block in blocks("toml")]
+    [webhook] = [webhook for table in tables for webhook in table.values() if webhook["kind"] == kind]
+    content = payload(kind)
+    environment = content["deployment"] if kind == "github" else content["subject"]["content"]["environment"]
+    name = "environment" if kind == "github" else "id"
+    environment[name] = "production"
+    keys = {key: webhook[key] for key in ("subjects", "when")}
+    assert send(kind, content, **keys).outputs
+    environment[name] = "preview"
+    assert send(kind, content, **keys).ignored
+
+
 def test_the_template_of_argocd_sends_the_fields_of_the_payload():
     [block] = blocks("yaml")
     data = yaml.safe_load(block)["data"]
     body = yaml.safe_load(data["template.driftwire-deployed"])["webhook"]["driftwire"]["body"]
     assert re.findall(r'^  "(\w+)": \{\{', body, re.MULTILINE) == list(payload("argocd"))
+    assert "range .app.status.history" in body, "the last sync can repeat the sync that changed the revision"
     [trigger] = yaml.safe_load(data["trigger.driftwire-deployed"])
     assert trigger["send"] == ["driftwire-deployed"]
     service = yaml.safe_load(data["service.webhook.driftwire"])

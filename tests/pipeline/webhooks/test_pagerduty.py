@@ -302,6 +302,11 @@ def test_events_in_any_order_lead_to_the_same_status(order):
     assert (incident.status, incident.acknowledged_by, incident.commander) == ("open", None, "Ben Brandt")
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations([("resolved", "e1", 14), ("reopened", "e2", 16)])))
+def test_a_reopened_incident_is_open_even_if_its_resolution_arrives_last(order):
+    assert live(*order).status == "open"
+
+
 def test_a_resolution_that_arrives_after_the_incident_was_reopened_changes_nothing():
     incident = live(("resolved", "e1", 14), ("reopened", "e3", 16), ("resolved", "e2", 15))
     assert incident.status == "open"

@@ -69,6 +69,13 @@ def test_deep_nesting_is_refused(kind):
     assert isinstance(read(kind, b'{"a":' * 100_000 + b"1" + b"}" * 100_000), WebhookRefused)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("depth", [400, 600, 900])
+def test_deep_nesting_with_half_a_character_is_refused(kind, depth):
+    body = b'{"a": "\\ud800", "b": ' + b"[" * depth + b"]" * depth + b"}"
+    assert isinstance(read(kind, body), (WebhookRefused, WebhookResult))
+
+
 def test_a_body_over_the_limit_is_refused():
     refused = read("github", b" " * (PAYLOAD_BYTES_MAX + 1))
     assert refused.status == 413
@@ -88,6 +95,7 @@ def test_a_change_far_ahead_of_its_arrival_is_refused():
     ("constants", "problem"),
     [
         ({"expect_shift": "lenght"}, 'expect_shift: unknown signal "lenght"; did you mean "length"'),
+        ({"rollback_of": "812"}, 'rollback_of is the id of the deployment itself: "812"'),
         ({"from_version": "v42"}, 'from_version and to_version are the same: "v42"'),
     ],
 )
