@@ -89,14 +89,26 @@ class System:
         assert ended.exit_code == 0, f"{arguments}\n{ended.output}"
         return ended.stdout
 
-    def wait_for_incidents(self, subjects: Sequence[str]) -> dict[str, Any]:
-        """Wait until each subject has an open incident with a suspect."""
+    def deploy_over_http(self, subject: str) -> None:
+        deployment = {"deployment_id": "d-1", "timestamp": int(time.time() * 1000), "kind": "code", "subject": subject}
+        request = urllib.request.Request(
+            f"{self.http}/v1/deployments", json.dumps(deployment).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            assert answer.status == 200
+
+    def wait_for_refusals(self, subjects: Sequence[str]) -> dict[str, Any]:
+        """Wait until each subject has an open incident of refusals with a suspect. A new finish reason may be found first."""
         deadline = time.monotonic() + 85
         found: dict[str, Any] = {}
         while found.keys() != set(subjects):
             assert time.monotonic() < deadline, f"{self.run('status')}\n{self.log}"
             incidents = [json.loads(line) for line in self.run("incidents", "--json").splitlines()]
-            found = {incident["subject"]: incident for incident in incidents if incident["suspects"]}
+            found = {
+                incident["subject"]: incident
+                for incident in incidents
+                if incident["suspects"] and incident["failure_mode"] == "refusal_spike"
+            }
         return found
 
     def close(self) -> None:
@@ -192,9 +204,10 @@ def test_spans_over_http_and_over_kafka_lead_to_an_incident_with_the_prompt_as_t
             system.run("baseline", "learn", *learning, "--ready-after", "10s", "--ready-records", "100", "--publish")
         for subject in SUBJECTS:
             system.run("deployed", "--subject", subject, "--kind", "prompt", "--from", "7", "--to", "8")
+        system.deploy_over_http("http-suport-bot")
         services = serve("8", 0.5, 90)
         try:
-            incidents = system.wait_for_incidents(SUBJECTS)
+            incidents = system.wait_for_refusals(SUBJECTS)
         finally:
             for service in services:
                 service.terminate()
@@ -202,7 +215,6 @@ def test_spans_over_http_and_over_kafka_lead_to_an_incident_with_the_prompt_as_t
         requests = len(model.requests)
 
     for subject in SUBJECTS:
-        assert incidents[subject]["failure_mode"] == "refusal_spike"
         suspect = incidents[subject]["suspects"][0]
         assert (suspect["kind"], suspect["from_version"], suspect["to_version"]) == ("prompt", "7", "8")
     wait_for_records(system.bootstrap, requests)
@@ -211,3 +223,5 @@ def test_spans_over_http_and_over_kafka_lead_to_an_incident_with_the_prompt_as_t
     for topic, values in messages.items():
         assert not [value for value in values if MARK.encode() in value], topic
     assert MARK not in system.log
+    unseen = 'detect has read no records of "http-suport-bot" yet; did you mean "http-support-bot"?'
+    assert f"a deployment was written, but {unseen}" in system.log

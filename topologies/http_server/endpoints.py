@@ -30,6 +30,7 @@ from topologies.http_server.record_requests import read_records
 from topologies.http_server.request_body import read_body
 from topologies.http_server.telemetry_requests import CONTENT_TYPES as OTLP_TYPES
 from topologies.http_server.telemetry_requests import read_telemetry, status_response, telemetry_mapping
+from topologies.http_server.unseen_subjects import UnseenSubjects
 from topologies.http_server.webhook_requests import read_webhook_request
 from topologies.http_settings import PREFIX, HttpSettings
 from topologies.secret_files import SecurityError, read_secret_file
@@ -98,6 +99,7 @@ class Endpoints:
     ) -> None:
         self._http = http
         self._writer = writer
+        self._unseen_subjects = UnseenSubjects(configuration.kafka.cluster)
         self._token = TokenReader(http.token_file) if http.token_file is not None else None
         limits = (Backlog(http.waiting_requests_max, http.waiting_bytes_max), http.request_bytes_max)
         # Anyone can send to webhooks, so they have limits of their own.
@@ -139,8 +141,9 @@ class Endpoints:
             headers={"Content-Type": response.content_type, **response.headers},
         )
 
-    def close(self) -> None:
-        """Stop decoding."""
+    async def close(self) -> None:
+        """Stop decoding, and the check of subjects."""
+        await self._unseen_subjects.stop()
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def _answer(self, request: web.BaseRequest, endpoint: Endpoint | None, content_type: str) -> HttpResponse:
@@ -186,6 +189,7 @@ class Endpoints:
             raise retry_later(
                 503, "Kafka did not confirm the messages: send the request again later", RETRY_KAFKA_S
             ) from None
+        self._unseen_subjects.check(decoded.outputs)
         return decoded.response
 
     async def _health(self, request: web.BaseRequest) -> HttpResponse:

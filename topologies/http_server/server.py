@@ -112,7 +112,7 @@ async def run_http_server(configuration: Configuration, *, replay: bool) -> None
         await stopped.wait()
     finally:
         await runner.cleanup()
-        endpoints.close()
+        await endpoints.close()
         await writer.stop()
 
 
