@@ -185,6 +185,10 @@ def _finish_outcome(
             mapped.record["request_id"] = request.record["request_id"]
     if mapped.reason is not None:
         return TelemetryRecord(candidate.index, skipped=f"no late outcome: {mapped.problem}")
+    if not mapped.record.get("request_id"):
+        # Without an id, it would count as one more request.
+        why = "no late outcome: it has neither a response id nor a trace id; map an attribute to request_id"
+        return TelemetryRecord(candidate.index, skipped=why)
     return TelemetryRecord(candidate.index, mapped.record)
 
 
