@@ -224,3 +224,12 @@ def test_a_response_id_that_is_too_long_for_a_label_is_not_used():
         Span({"gen_ai.operation.name": name, "gen_ai.response.id": "x" * 201}) for name in ("chat", "execute_tool")
     )
     assert [record["request_id"] for record in read_spans(*spans)] == [TRACE, TRACE]
+
+
+def test_a_refusal_without_text_in_the_logs_is_not_called_empty():
+    messages = json.dumps([{"role": "assistant", "parts": [], "finish_reason": "content_filter"}])
+    details = {"gen_ai.output.messages": messages, "gen_ai.response.finish_reasons": ["content_filter"]}
+    (record,) = read_logs(Log(details, "gen_ai.client.inference.operation.details"))
+    assert record["output"] == {"tool_calls": 0}
+    choice = {"finish_reason": "content_filter", "message": {"content": ""}}
+    assert read_logs(Log({}, "gen_ai.choice", choice)) == []
