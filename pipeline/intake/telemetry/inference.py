@@ -10,6 +10,7 @@ from pipeline.intake.telemetry.conventions import KIND_RULES, OLD_INFERENCE, OPE
 from pipeline.intake.telemetry.otlp import EXCEPTION_EVENT, TOKEN_EVENTS, TelemetryItem
 from pipeline.intake.telemetry.outcomes import is_failed, read_evaluations
 from pipeline.intake.telemetry.trace_state import read_sampling_probability
+from schemas.record import SUBJECT_LENGTH_MAX
 from schemas.record_fields import RecordField, find_record_field
 from schemas.timestamp import LATEST_MS, format_timestamp, parse_timestamp
 
@@ -43,10 +44,10 @@ def find_kind(attributes: Mapping[str, Any]) -> SpanKind | None:
 
 
 def find_request_id(item: TelemetryItem) -> str | None:
-    """Return the response id, or else the trace id; None if an item has neither."""
+    """Return the response id, or else the trace id; None if an item has neither. Longer texts are no ids."""
     for name in _REQUEST_IDS:
         response_id = item.attributes.get(name)
-        if isinstance(response_id, str) and response_id:
+        if isinstance(response_id, str) and 0 < len(response_id) <= SUBJECT_LENGTH_MAX:
             return response_id
     return item.trace_id if item.trace_id not in ("", _NO_TRACE) else None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.intake.mapping import FieldMapping, MappedRecord
 from pipeline.intake.settings import TopicSettings
-from pipeline.intake.telemetry.answer import read_answer, read_choice
+from pipeline.intake.telemetry.answer import is_refusal, read_answer, read_choice, read_reasons
 from pipeline.intake.telemetry.conventions import READ_ATTRIBUTES, READ_PREFIXES, SpanKind
 from pipeline.intake.telemetry.inference import find_kind, find_request_id, format_time, read_inference
 from pipeline.intake.telemetry.json_encoding import decode_logs_json, decode_spans_json
@@ -185,6 +185,10 @@ def _finish_outcome(
             mapped.record["request_id"] = request.record["request_id"]
     if mapped.reason is not None:
         return TelemetryRecord(candidate.index, skipped=f"no late outcome: {mapped.problem}")
+    if not mapped.record.get("request_id"):
+        # Without an id, it would count as one more request.
+        why = "no late outcome: it has neither a response id nor a trace id; map an attribute to request_id"
+        return TelemetryRecord(candidate.index, skipped=why)
     return TelemetryRecord(candidate.index, mapped.record)
 
 
@@ -296,10 +300,12 @@ def _read_log(index: int, log: TelemetryItem) -> TelemetryCandidate:
         fields = read_evaluation(log.attributes)
     elif log.name == DETAILS_EVENT:
         answer = read_answer(log.attributes)
-        output = answer.output(is_refused=answer.is_refusal) | ({"refused": True} if answer.is_refusal else {})
+        is_refused = answer.is_refusal or is_refusal(read_reasons(log.attributes.get("gen_ai.response.finish_reasons")))
+        output = answer.output(is_refused=is_refused) | ({"refused": True} if answer.is_refusal else {})
         fields = {"output": output} if output else {}
     elif log.name == CHOICE_EVENT:
-        output = read_choice(log.body).output(is_refused=False)
+        reason = log.body.get("finish_reason") if isinstance(log.body, dict) else None
+        output = read_choice(log.body).output(is_refused=is_refusal(read_reasons(reason)))
         fields = {"output": output} if output else {}
     else:
         return _skipped(index, "it is no event of a request")

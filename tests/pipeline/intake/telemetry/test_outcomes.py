@@ -205,3 +205,31 @@ def test_an_evaluation_that_is_an_attribute_of_a_request_is_part_of_its_record()
     attributes = {"evaluations.0.evaluation.name": "relevance", "evaluations.0.evaluation.score": 0.5}
     (record,) = read_spans(Span(CHAT | attributes), resource=RESOURCE)
     assert record["custom"] == {"relevance": 0.5}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("trace_id", ["", "00" * 16])
+def test_an_evaluation_without_any_id_does_not_count_as_a_request(trace_id, encoding):
+    evaluation = {"gen_ai.evaluation.name": "relevance", "gen_ai.evaluation.score.value": 0.5, "job": "e-7"}
+    log = Log(evaluation, "gen_ai.evaluation.result", trace_id=trace_id)
+    (found,) = read_all(logs_message(log, encoding=encoding), format="otlp_logs")
+    assert found.record is None
+    assert "request_id" in found.skipped
+    (record,) = read_logs(log, encoding=encoding, map=["job=request_id"])
+    assert (record["request_id"], record["custom"]) == ("e-7", {"relevance": 0.5})
+
+
+def test_a_response_id_that_is_too_long_for_a_label_is_not_used():
+    spans = (
+        Span({"gen_ai.operation.name": name, "gen_ai.response.id": "x" * 201}) for name in ("chat", "execute_tool")
+    )
+    assert [record["request_id"] for record in read_spans(*spans)] == [TRACE, TRACE]
+
+
+def test_a_refusal_without_text_in_the_logs_is_not_called_empty():
+    messages = json.dumps([{"role": "assistant", "parts": [], "finish_reason": "content_filter"}])
+    details = {"gen_ai.output.messages": messages, "gen_ai.response.finish_reasons": ["content_filter"]}
+    (record,) = read_logs(Log(details, "gen_ai.client.inference.operation.details"))
+    assert record["output"] == {"tool_calls": 0}
+    choice = {"finish_reason": "content_filter", "message": {"content": ""}}
+    assert read_logs(Log({}, "gen_ai.choice", choice)) == []
