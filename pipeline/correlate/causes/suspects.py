@@ -104,11 +104,20 @@ def rank_suspects(
 
 
 def clear_suspect(suspects: Sequence[Suspect]) -> Suspect | None:
-    """Return the first suspect if it is clear enough to be named as the most likely cause, or None."""
+    """Return the first suspect if it is clear enough to be named as the most likely cause, or None.
+
+    Several jobs or tools can report one release. Reports of the same version are no rivals of each other.
+    """
     if not suspects or suspects[0].score < CLEAR_SCORE:
         return None
     first = suspects[0]
-    rivals = [suspect for suspect in suspects[1:] if suspect.deployment_id is not None and suspect.split != "bad"]
+    rivals = [
+        suspect
+        for suspect in suspects[1:]
+        if suspect.deployment_id is not None
+        and suspect.split != "bad"
+        and (first.to_version is None or suspect.name != first.name)
+    ]
     if first.split != "bad" and any(rival.score >= RIVAL_SHARE * first.score for rival in rivals):
         return None
     return first

@@ -28,6 +28,9 @@ SERVING_ACTIONS = frozenset(
 )
 """Actions that can change which variation is served, even if the default variation stays the same."""
 
+SERVING_WHILE_OFF = frozenset({"deleteFlag", "updateFlagVariations", "updateGlobalArchived"})
+"""Those of these actions that matter for a flag that is off before and after, which ignores its targeting."""
+
 WHOLE = 100_000
 """The weight of a variation that everybody gets, in thousandths of a percent."""
 
@@ -47,7 +50,8 @@ def read_launchdarkly(settings: WebhookSettings, request: WebhookRequest) -> Web
     environment = None if flag is None or flag[2] == "*" else flag[2]
     from_version, to_version = _find_move(payload, environment)
     actions = {str(access.get("action")) for access in _objects(payload.get("accesses"))}
-    if to_version is None and not actions & SERVING_ACTIONS:
+    serving = SERVING_WHILE_OFF if _is_off(payload, environment) else SERVING_ACTIONS
+    if to_version is None and not actions & serving:
         return WebhookResult(ignored="the entry does not change which variation a flag serves")
     member, verb = find_object(payload, "member"), payload.get("titleVerb")
     return report_change(
@@ -75,6 +79,12 @@ def _find_flag(payload: Mapping[str, Any]) -> re.Match[str] | None:
         *(access.get("resource") for access in _objects(payload.get("accesses"))),
     ]
     return next((match for name in named if isinstance(name, str) and (match := _RESOURCE.fullmatch(name))), None)
+
+
+def _is_off(payload: Mapping[str, Any], environment: str | None) -> bool:
+    """Return whether a flag is off before and after."""
+    versions = (find_object(payload, name) for name in ("previousVersion", "currentVersion"))
+    return all(find_object(version, "environments", environment or "").get("on") is False for version in versions)
 
 
 def _find_move(payload: Mapping[str, Any], environment: str | None) -> tuple[str | None, str | None]:

@@ -175,9 +175,16 @@ def test_a_variation_that_is_a_text_is_named_by_its_name():
 
 
 def test_a_change_of_the_targeting_alone_has_no_versions():
-    same = state(on=False, rules=[{"variation": 0}])
-    [deployment] = deployments(send("launchdarkly", flag(same, action="updateRules")))
+    content = flag(state(rules=[{"variation": 0}]), action="updateRules")
+    content["previousVersion"] = merged(content["currentVersion"], "environments", production=state())
+    [deployment] = deployments(send("launchdarkly", content))
     assert not {"from_version", "to_version"} & set(deployment)
+
+
+def test_a_change_of_the_targeting_of_a_flag_that_is_off_is_ignored():
+    same = state(on=False, rules=[{"variation": 0}])
+    assert send("launchdarkly", flag(same, action="updateRules")).ignored
+    assert deployments(send("launchdarkly", flag(same, action="updateFlagVariations")))
 
 
 def test_a_flag_whose_versions_are_not_sent_was_turned_on_or_off():

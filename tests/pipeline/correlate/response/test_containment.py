@@ -12,6 +12,13 @@ def test_the_rollback_of_a_clear_suspect_comes_first_with_its_versions():
     assert (first.action, first.target, first.rank) == ("rollback", "prompt to v41", 1)
 
 
+def test_one_release_that_is_reported_twice_is_no_rival_of_itself():
+    twice = [deployment("job-1", before_s=30), deployment("job-2", before_s=20)]
+    assert only(*twice, drift()).containment[0].to_version == "v41"
+    other = deployment("job-1", before_s=30, to_version="v43")
+    assert "No deployment clearly explains it" in only(other, twice[1], drift()).summary
+
+
 def test_without_a_clear_suspect_there_is_no_rollback():
     assert "rollback" not in actions(drift("refused"))
     assert "rollback" not in actions(deployment(before_s=1_800), drift("refused"))
