@@ -180,7 +180,9 @@ _ROWS: tuple[FailureMode, ...] = (
     FailureMode("hallucination_spike", "Hallucination spike", "output", "output", _CHANGE,
          ("model", "prompt", "index"), ("data", "config", "provider_status", "input_shift", "flag", "code")),
     FailureMode("refusal_spike", "Refusal spike", "output", "output", _CHANGE,
-         ("prompt", "model"), ("config", "flag", "provider_status", "input_shift", "code")),
+         ("prompt", "model"), ("config", "flag", "provider_status", "input_shift", "code"),
+         # A refusal often has a finish reason of its own, such as content_filter.
+         (Signature(("refusal_spike", "finish_reason_usual")), Signature(("refusal_spike", "finish_reason_new")))),
     FailureMode("semantic_drift", "Semantic drift", "output", "output", _CHANGE,
          ("model", "prompt"), ("index", "config", "provider_status", "input_shift", "flag", "code")),
     FailureMode("confidence_drift", "Confidence drift", "output", "output", _MILD,

@@ -122,6 +122,12 @@ def test_cut_off_answers_that_are_longer_are_one_too():
     assert mode(cut_off(), drift("length", side="down")) == "verbosity_drift"
 
 
+def test_refusals_with_a_finish_reason_of_their_own_are_refusals():
+    refused = drift("refused", tier="ticket", normal=0.02, now=0.05)
+    assert mode(cut_off(), refused) == "refusal_spike"
+    assert mode(drift("finish_reason_new", normal=0.0, now=0.3), refused) == "refusal_spike"
+
+
 def test_longer_inputs_that_fill_more_of_the_window_exhaust_nothing():
     fuller = drift("context_fraction", normal=0.3, now=0.5)
     assert mode(fuller, longer()) == "context_window_misuse"
