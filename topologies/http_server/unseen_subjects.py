@@ -37,11 +37,12 @@ class UnseenSubjects:
     def check(self, outputs: Iterable[OutputMessage]) -> None:
         """Check the subjects of deployments among the messages of a request, soon."""
         for output in outputs:
-            if output.topic == DEPLOYMENTS and len(self._waiting) < WAITING_MAX:
-                subject = orjson.loads(output.value)["subject"]
+            if output.topic == DEPLOYMENTS and output.value is not None and len(self._waiting) < WAITING_MAX:
+                # A deployment of an environment or a provider has no subject.
+                subject = orjson.loads(output.value).get("subject")
                 if subject is not None:
                     self._waiting.add(subject)
-        if self._waiting and self._task is None:
+        if self._waiting and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -56,4 +57,3 @@ class UnseenSubjects:
             for warning in await find_unseen_subjects(self._cluster, sorted(subjects)):
                 logger.warning("http: a deployment was written, but %s", warning)
             await asyncio.sleep(PAUSE_S)
-        self._task = None
