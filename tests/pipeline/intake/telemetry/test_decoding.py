@@ -41,6 +41,11 @@ def run(value, form="otlp_spans"):
         (b"{", "not_json"),
         (b'{"resourceSpans": "\xff', "not_utf8"),
         (b'{"resourceLogs": []}', "not_otlp"),
+        (b'{"resourceSpans": 7}', "not_otlp"),
+        (b'{"resourceSpans": [7]}', "not_otlp"),
+        (b'{"resourceSpans": [{"scopeSpans": {}}]}', "not_otlp"),
+        (b'{"resourceSpans": [{"scopeSpans": [[]]}]}', "not_otlp"),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": ""}]}]}', "not_otlp"),
         (b'{"a":' * 2000 + b"1" + b"}" * 2000, "not_json"),
     ],
 )
