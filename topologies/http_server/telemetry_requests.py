@@ -47,7 +47,7 @@ def read_telemetry(signal: Signal, mapping: TelemetryMapping, request: RequestCo
     Raises
     ------
     HttpProblem
-        If the body is not an export request (400). Nothing is written.
+        If the body is not an export request (400), or has too many spans or log records (413). Nothing is written.
     """
     body, is_json = request.body, request.content_type == JSON
     if body and body.startswith(b"{") != is_json:
@@ -66,7 +66,8 @@ def read_telemetry(signal: Signal, mapping: TelemetryMapping, request: RequestCo
             outputs.append(OutputMessage(RECORDS, found.record["subject"].encode(), dump_json(found.record)))
         elif found.reason is not None:
             if found.index is None:
-                raise HttpProblem(400, f"{found.detail}; nothing of this request was written")
+                status = 413 if found.reason == "too_large" else 400
+                raise HttpProblem(status, f"{found.detail}; nothing of this request was written")
             outputs.append(dead_letter("intake", source, found.reason, found.detail, index=found.index))
             rejected.append(found.detail)
     return DecodedRequest(outputs, _export_response(signal, request.content_type, rejected))

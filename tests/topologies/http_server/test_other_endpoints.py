@@ -128,6 +128,8 @@ def test_a_span_that_cannot_be_read_is_a_dead_letter_and_rejected_and_the_same_w
         (b"\x0a\x00", "application/json", 400),
         (b"{", "application/json", 400),
         (b"\x0a" * 200_000, PROTOBUF, 413),
+        (b'{"resourceSpans":[{"scopeSpans":[{"spans":[%b]}]}]}' % (b"{}," * 17_000 + b"{}"), "application/json", 413),
+        (b'{"resourceSpans": 7}', "application/json", 400),
         (b"{}", "text/plain", 415),
     ],
 )
