@@ -15,12 +15,14 @@ from pathlib import Path
 from subprocess import PIPE
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from load.bench import run_http_overload
 from load.bench.http_overload import UNSENT
 from pipeline.detect.record_check import RecordChecker
 from pipeline.detect.settings import DetectSettings
-from schemas.topics import RECORDS
+from schemas.topics import RECORDS, topic
 from tests.topologies.http_server.http_worker import TopicReader, http_worker
 from tests.topologies.http_server.test_records_over_http import record
 
@@ -131,6 +133,27 @@ async def send_through_kills(worker, generator):
     stop.set()
     await asyncio.gather(*clients)
     return accepted
+
+
+def test_a_topic_that_allows_only_small_messages_is_a_problem_in_the_log(broker, worker):
+    bytes_max = topic(RECORDS).message_bytes_max
+    asyncio.run(set_message_bytes_max(broker.bootstrap, 10_000))
+    try:
+        assert worker.send("/v1/records", record(note="x" * 20_000)).status == 503
+    finally:
+        asyncio.run(set_message_bytes_max(broker.bootstrap, bytes_max))
+    assert f"set its max.message.bytes to at least {bytes_max}" in worker.output
+    assert worker.send("/v1/records", record(note="x" * 20_000)).status == 200
+
+
+async def set_message_bytes_max(bootstrap, count):
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        configs = {"max.message.bytes": str(count)}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, RECORDS, configs=configs)])
+    finally:
+        await admin.close()
 
 
 async def test_three_times_what_the_server_can_take_is_refused_in_part_and_nothing_accepted_is_lost():
