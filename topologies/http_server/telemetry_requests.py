@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from pipeline.dead_letters import dead_letter
 from pipeline.intake import TelemetryMapping, TopicSettings
+from pipeline.json_elements import BLANK
 from pipeline.lenient_json import dump_json
 from pipeline.step import OutputMessage, RawMessage
 from schemas.topics import RECORDS
@@ -49,7 +50,8 @@ def read_telemetry(signal: Signal, mapping: TelemetryMapping, request: RequestCo
     HttpProblem
         If the body is not an export request (400), or has too many spans or log records (413). Nothing is written.
     """
-    body, is_json = request.body, request.content_type == JSON
+    is_json = request.content_type == JSON
+    body = request.body.lstrip(BLANK) if is_json else request.body
     if body and body.startswith(b"{") != is_json:
         raise HttpProblem(
             400, f"the body is not {'JSON' if is_json else 'protobuf'}, as its Content-Type says: correct one of them"

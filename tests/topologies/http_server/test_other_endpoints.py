@@ -147,6 +147,7 @@ def test_an_error_has_the_form_of_the_protocol(worker, records, body, content_ty
 
 def test_an_empty_export_is_a_success(worker):
     assert worker.send("/v1/traces", b"", Content_Type=PROTOBUF).status == 200
+    assert worker.send("/v1/traces", b'\r\n {"resourceSpans": []}').status == 200
 
 
 def delivery(secret, **changes):
