@@ -15,6 +15,7 @@ from aiohttp import web
 from pipeline.webhooks import PAYLOAD_BYTES_MAX
 from topologies.configuration import Configuration
 from topologies.http_server.answers import (
+    SERVER,
     DecodedRequest,
     HttpProblem,
     HttpResponse,
@@ -138,7 +139,7 @@ class Endpoints:
         return web.Response(
             status=response.status,
             body=response.content,
-            headers={"Content-Type": response.content_type, **response.headers},
+            headers={"Content-Type": response.content_type, "Server": SERVER, **response.headers},
         )
 
     async def close(self) -> None:
