@@ -38,7 +38,7 @@ class UnseenSubjects:
         """Check the subjects of deployments among the messages of a request, soon."""
         for output in outputs:
             if output.topic == DEPLOYMENTS and len(self._waiting) < WAITING_MAX:
-                subject = orjson.loads(output.value)["subject"]
+                subject = orjson.loads(output.value or b"{}").get("subject")
                 if subject is not None:
                     self._waiting.add(subject)
         if self._waiting and self._task is None:
