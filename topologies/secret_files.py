@@ -30,7 +30,7 @@ def read_secret_file(key: str, path: Path) -> str:
         raise SecurityError(f"{key}: {path} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise SecurityError(f"{key}: {path} is not UTF-8") from error
-    if not secret:
+    if not secret.strip():
         raise SecurityError(f"{key}: {path} is empty")
     return secret
 

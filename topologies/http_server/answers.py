@@ -11,6 +11,9 @@ from pipeline.step import OutputMessage
 
 JSON = "application/json"
 
+SERVER = "driftwire"
+"""Name of the server in its answers. Without it, aiohttp would add its version and that of Python."""
+
 PLACES_MAX = 10
 """Maximum number of problems or warnings in an answer."""
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from pipeline.webhooks import PAYLOAD_BYTES_MAX
 from topologies.configuration import Configuration
 from topologies.http_server.answers import (
+    SERVER,
     DecodedRequest,
     HttpProblem,
     HttpResponse,
@@ -38,9 +39,9 @@ from topologies.secret_files import SecurityError, read_secret_file
 THREAD_ABOVE_BYTES = 32 * 1024
 """Maximum size of a body that is decoded without a thread. A thread costs more than it saves for a small body."""
 
-RETRY_BUSY_S = 1
-RETRY_KAFKA_S = 5
-"""Seconds after which a client should repeat a request: while too many are waiting, and while Kafka is away."""
+RETRY_S = 1
+"""Seconds after which a client should repeat a request. An exporter of OpenTelemetry gives up after 10 s in all, of which
+an attempt takes 5 s while Kafka is away, so a longer time would be its end."""
 
 WEBHOOKS_WAITING_MAX = 32
 """Maximum number of webhooks that are being read, checked or written to Kafka."""
@@ -138,7 +139,7 @@ class Endpoints:
         return web.Response(
             status=response.status,
             body=response.content,
-            headers={"Content-Type": response.content_type, **response.headers},
+            headers={"Content-Type": response.content_type, "Server": SERVER, **response.headers},
         )
 
     async def close(self) -> None:
@@ -167,7 +168,7 @@ class Endpoints:
                 del body, content  # the messages are all that waits for Kafka
                 return await self._write(decoded)
         except BacklogFull:
-            raise retry_later(429, "too many requests are waiting: send it again later", RETRY_BUSY_S) from None
+            raise retry_later(429, "too many requests are waiting: send it again later", RETRY_S) from None
 
     async def _decode(self, endpoint: Endpoint, content: RequestContent) -> DecodedRequest:
         if len(content.body) <= THREAD_ABOVE_BYTES:
@@ -187,7 +188,7 @@ class Endpoints:
             ) from None
         except WriteFailed:
             raise retry_later(
-                503, "Kafka did not confirm the messages: send the request again later", RETRY_KAFKA_S
+                503, "Kafka did not confirm the messages: send the request again later", RETRY_S
             ) from None
         self._unseen_subjects.check(decoded.outputs)
         return decoded.response
@@ -196,7 +197,7 @@ class Endpoints:
         if request.method not in ("GET", "HEAD"):
             raise HttpProblem(405, "the method is not allowed: use GET", headers={"Allow": "GET, HEAD"})
         if not await self._writer.is_available():
-            raise retry_later(503, "Kafka does not answer", RETRY_KAFKA_S)
+            raise retry_later(503, "Kafka does not answer", RETRY_S)
         return json_response({"status": "ok"})
 
     def _authenticate(self, request: web.BaseRequest) -> None:

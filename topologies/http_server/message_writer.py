@@ -6,10 +6,16 @@ import logging
 from collections.abc import Sequence
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError, ProducerClosed, TopicAuthorizationFailedError
+from aiokafka.errors import (
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    ProducerClosed,
+    TopicAuthorizationFailedError,
+)
 
 from pipeline.step import OutputMessage
-from schemas.topics import MEBIBYTE, topic
+from schemas.topics import MEBIBYTE, RECORDS, topic
 from topologies.errors import BrokerUnreachable, DriftwireError
 from topologies.kafka import Cluster, HealthCheck
 
@@ -178,6 +184,11 @@ class MessageWriter:
     def _describe(self, error: Exception) -> str:
         if isinstance(error, TopicAuthorizationFailedError):
             return self._cluster.describe_missing_right(error, "Write")
+        if isinstance(error, MessageSizeTooLargeError):
+            return (
+                f"Kafka at {self._cluster} did not accept messages: a topic of driftwire allows only smaller ones; set its "
+                f"max.message.bytes to at least {topic(RECORDS).message_bytes_max}"
+            )
         if isinstance(error, (BrokerUnreachable, OSError)):
             return f"Kafka at {self._cluster} does not answer"
         return f"Kafka at {self._cluster} did not accept messages: {str(error) or type(error).__name__}"

@@ -11,7 +11,7 @@ from yarl import URL
 
 from topologies.configuration import Configuration
 from topologies.errors import DriftwireError
-from topologies.http_server.answers import HttpProblem
+from topologies.http_server.answers import SERVER, HttpProblem
 from topologies.http_server.endpoints import Endpoints
 from topologies.http_server.message_writer import MessageWriter
 from topologies.http_settings import HttpSettings
@@ -48,7 +48,8 @@ class Connection(web.RequestHandler):
             logger.error("http: internal error in a connection", exc_info=exc)
             text = "internal error: see the log of the server"
         problem = HttpProblem(status, text).to_json()
-        response = web.Response(status=status, body=problem.content, content_type=problem.content_type)
+        headers = {"Content-Type": problem.content_type, "Server": SERVER}
+        response = web.Response(status=status, body=problem.content, headers=headers)
         response.force_close()
         return response
 

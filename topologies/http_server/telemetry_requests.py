@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 from pipeline.dead_letters import dead_letter
 from pipeline.intake import TelemetryMapping, TopicSettings
+from pipeline.json_elements import BLANK
 from pipeline.lenient_json import dump_json
 from pipeline.step import OutputMessage, RawMessage
 from schemas.topics import RECORDS
@@ -47,9 +48,10 @@ def read_telemetry(signal: Signal, mapping: TelemetryMapping, request: RequestCo
     Raises
     ------
     HttpProblem
-        If the body is not an export request (400). Nothing is written.
+        If the body is not an export request (400), or has too many spans or log records (413). Nothing is written.
     """
-    body, is_json = request.body, request.content_type == JSON
+    is_json = request.content_type == JSON
+    body = request.body.lstrip(BLANK) if is_json else request.body
     if body and body.startswith(b"{") != is_json:
         raise HttpProblem(
             400, f"the body is not {'JSON' if is_json else 'protobuf'}, as its Content-Type says: correct one of them"
@@ -66,7 +68,8 @@ def read_telemetry(signal: Signal, mapping: TelemetryMapping, request: RequestCo
             outputs.append(OutputMessage(RECORDS, found.record["subject"].encode(), dump_json(found.record)))
         elif found.reason is not None:
             if found.index is None:
-                raise HttpProblem(400, f"{found.detail}; nothing of this request was written")
+                status = 413 if found.reason == "too_large" else 400
+                raise HttpProblem(status, f"{found.detail}; nothing of this request was written")
             outputs.append(dead_letter("intake", source, found.reason, found.detail, index=found.index))
             rejected.append(found.detail)
     return DecodedRequest(outputs, _export_response(signal, request.content_type, rejected))

@@ -10,7 +10,7 @@ OpenTelemetry Protocol Specification 1.10, JSON Protobuf Encoding.
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from pipeline.intake.telemetry.otlp import (
     LEVELS_MAX,
@@ -40,7 +40,7 @@ def decode_spans_json(value: bytes, selection: AttributeSelection) -> list[Telem
     Raises
     ------
     UnreadableExportError
-        If the bytes are not a JSON object, or if it has too many spans.
+        If the bytes are not a JSON object with lists of resources, scopes and spans, or if it has too many spans.
     """
     scopes = list(_read_scopes(value, "resourceSpans", "scopeSpans", "spans"))
     check_count(sum(len(spans) for _, spans in scopes), "spans")
@@ -57,7 +57,8 @@ def decode_logs_json(value: bytes, selection: AttributeSelection) -> list[Teleme
     Raises
     ------
     UnreadableExportError
-        If the bytes are not a JSON object, or if it has too many log records.
+        If the bytes are not a JSON object with lists of resources, scopes and log records, or if it has too many log
+        records.
     """
     scopes = list(_read_scopes(value, "resourceLogs", "scopeLogs", "logRecords"))
     check_count(sum(len(logs) for _, logs in scopes), "log records")
@@ -79,11 +80,20 @@ def _read_scopes(value: bytes, *path: str) -> Iterator[tuple[dict[str, Any], lis
     resources_name, scopes_name, items_name = path
     if resources_name not in request and request:
         raise UnreadableExportError("not_otlp", f"the message has no {resources_name}")
-    for found in _objects(request, resources_name):
-        resource = found.get("resource")
-        for scope in _objects(found, scopes_name):
-            items = scope.get(items_name)
-            yield (resource if isinstance(resource, dict) else {}), (items if isinstance(items, list) else [])
+    for found in _read_list(request, resources_name):
+        resource = found.get("resource") if isinstance(found, dict) else _refuse(resources_name)
+        for scope in _read_list(found, scopes_name):
+            items = _read_list(scope, items_name) if isinstance(scope, dict) else _refuse(scopes_name)
+            yield (resource if isinstance(resource, dict) else {}), items
+
+
+def _read_list(container: dict[str, Any], name: str) -> list[Any]:
+    found = container.get(name)
+    return found if isinstance(found, list) else [] if found is None else _refuse(name)
+
+
+def _refuse(name: str) -> NoReturn:
+    raise UnreadableExportError("not_otlp", f"{name} must be a list of objects")
 
 
 def _objects(container: dict[str, Any], name: str) -> list[dict[str, Any]]:

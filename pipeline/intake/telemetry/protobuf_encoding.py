@@ -22,6 +22,7 @@ from pipeline.intake.telemetry.otlp import (
     UnreadableExportError,
     check_count,
 )
+from pipeline.intake.telemetry.protobuf_size import check_size
 from pipeline.intake.telemetry.text_repair import clear_bad_texts
 from pipeline.lenient_json import NOT_FINITE
 
@@ -66,6 +67,7 @@ def decode_logs(value: bytes, selection: AttributeSelection) -> list[TelemetryIt
 
 def _decode(kind: type[_Request], value: bytes) -> _Request:
     request: _Request
+    check_size(value)
     try:
         try:
             request = kind.FromString(value)

@@ -54,6 +54,7 @@ def certificates(tmp_path_factory):
         ('client_ca_file = "authority.pem"', "http.client_ca_file: needs certificate_file"),
         ('token_file = "absent"', "http.token_file: absent cannot be read"),
         ('token_file = "empty"', "http.token_file: empty is empty"),
+        ('token_file = "blank"', "http.token_file: blank is empty"),
         ('certificate_file = "server.pem"\nkey_file = "client.key"', "cannot be used (key values mismatch)"),
         (
             'certificate_file = "server.pem"\nkey_file = "server.key"\nclient_ca_file = "empty"',
@@ -67,6 +68,7 @@ def test_settings_that_are_unsafe_or_unusable_are_refused_with_what_to_do(
     tmp_path, monkeypatch, certificates, text, expected
 ):
     (certificates / "empty").touch()
+    (certificates / "blank").write_text(" \n")
     monkeypatch.chdir(certificates)
     assert expected in problems(tmp_path, text)
 

@@ -5,52 +5,82 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 import urllib.error
 from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import PIPE
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from load.bench import run_http_overload
 from load.bench.http_overload import UNSENT
 from pipeline.detect.record_check import RecordChecker
 from pipeline.detect.settings import DetectSettings
-from schemas.topics import RECORDS
+from schemas.topics import RECORDS, topic
 from tests.topologies.http_server.http_worker import TopicReader, http_worker
 from tests.topologies.http_server.test_records_over_http import record
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
+ROOT = Path(__file__).parents[3]
+SERVICES_PYTHON = Path(sys.prefix) / "services" / "bin" / "python"
 
-def test_while_kafka_is_away_requests_are_answered_soon_and_later_they_are_accepted(empty_broker, tmp_path):
-    with http_worker(tmp_path, empty_broker.bootstrap) as worker:
-        assert worker.send("/v1/records", record()).status == 200
-        os.kill(empty_broker.pid, signal.SIGSTOP)
+
+async def test_while_kafka_is_away_requests_are_answered_soon_and_later_they_are_accepted(broker, tmp_path):
+    reader = await asyncio.to_thread(TopicReader, broker.bootstrap, RECORDS)
+    with http_worker(tmp_path, broker.bootstrap) as worker, exporter(worker.url) as service:
+        assert (await send(worker, record())).status == 200
+        os.kill(broker.pid, signal.SIGSTOP)
         try:
             started = time.monotonic()
-            answer = worker.send("/v1/records", record(1))
-            health = worker.send("/healthz")
-            assert time.monotonic() - started < 14
+            service.stdin.write(b"\n")
+            answer, health = await asyncio.gather(send(worker, record(1)), asyncio.to_thread(worker.send, "/healthz"))
+            assert time.monotonic() - started < 8
         finally:
-            os.kill(empty_broker.pid, signal.SIGCONT)
-        assert (answer.status, answer.headers["Retry-After"]) == (503, "5")
+            os.kill(broker.pid, signal.SIGCONT)
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
         assert (health.status, health.json()) == (503, {"error": "Kafka does not answer"})
         assert worker.output.count("did not confirm messages within 5 s; clients are asked") == 1
         deadline = time.monotonic() + 30
-        while {worker.send("/v1/records", record(1)).status, worker.send("/healthz").status} != {200}:
+        while {(await send(worker, record(1))).status, worker.send("/healthz").status} != {200}:
             assert time.monotonic() < deadline
-            time.sleep(0.2)
+            await asyncio.sleep(0.2)
         assert worker.output.count("accepts messages again") == 1
-        assert asyncio.run(send_while_it_stops(worker, empty_broker)).status == 200
+        assert await asyncio.to_thread(service.stdout.readline) == b"SUCCESS\n"
+        assert (await send_while_it_stops(worker, broker)).status == 200
         assert worker.wait_for_exit(10) == 0
-        written = TopicReader.read_all(empty_broker.bootstrap, RECORDS)
-        assert {json.loads(message.value)["request_id"] for message in written} == {"r-0", "r-1", "r-2"}
+    written = [json.loads(message.value) for message in await asyncio.to_thread(reader.read_new)]
+    assert {one["request_id"] for one in written if one["subject"] != "one-span"} == {"r-0", "r-1", "r-2"}
+    assert "one-span" in {one["subject"] for one in written}
+
+
+async def send(worker, content):
+    return await asyncio.to_thread(worker.send, "/v1/records", content)
+
+
+@contextmanager
+def exporter(url):
+    """Run a service that exports a span when it reads a line."""
+    environment = os.environ | {"OTEL_EXPORTER_OTLP_ENDPOINT": url}
+    program = [SERVICES_PYTHON, ROOT / "tests" / "services" / "one_span.py"]
+    with subprocess.Popen(program, stdin=PIPE, stdout=PIPE, env=environment, bufsize=0) as service:
+        try:
+            assert service.stdout.readline() == b"ready\n"
+            yield service
+        finally:
+            service.kill()
 
 
 async def send_while_it_stops(worker, broker):
     """Return the answer to a request that waits for Kafka when the worker is stopped."""
     os.kill(broker.pid, signal.SIGSTOP)
-    sending = asyncio.create_task(asyncio.to_thread(worker.send, "/v1/records", record(2)))
+    sending = asyncio.create_task(send(worker, record(2)))
     await asyncio.sleep(1)
     worker.signal(signal.SIGTERM)
     await asyncio.sleep(0.5)
@@ -105,8 +135,29 @@ async def send_through_kills(worker, generator):
     return accepted
 
 
+def test_a_topic_that_allows_only_small_messages_is_a_problem_in_the_log(broker, worker):
+    bytes_max = topic(RECORDS).message_bytes_max
+    asyncio.run(set_message_bytes_max(broker.bootstrap, 10_000))
+    try:
+        assert worker.send("/v1/records", record(note="x" * 20_000)).status == 503
+    finally:
+        asyncio.run(set_message_bytes_max(broker.bootstrap, bytes_max))
+    assert f"set its max.message.bytes to at least {bytes_max}" in worker.output
+    assert worker.send("/v1/records", record(note="x" * 20_000)).status == 200
+
+
+async def set_message_bytes_max(bootstrap, count):
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        configs = {"max.message.bytes": str(count)}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, RECORDS, configs=configs)])
+    finally:
+        await admin.close()
+
+
 async def test_three_times_what_the_server_can_take_is_refused_in_part_and_nothing_accepted_is_lost():
-    result = await run_http_overload(seed=1, seconds=3, records_per_request=20, calibration_s=1)
+    result = await run_http_overload(seed=1, seconds=2, records_per_request=20, calibration_s=0.5)
     print(result)
     assert result.problems == []
     assert result.statuses[200] > 0

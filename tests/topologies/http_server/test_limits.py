@@ -54,6 +54,7 @@ def test_a_request_that_cannot_be_used_is_answered_with_a_sentence(
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.json()["error"]
     assert (answer.headers["Allow"] is not None) == (status == 405)
+    assert answer.headers["Server"] == "driftwire"
     assert records.read_new() == []
 
 
@@ -100,6 +101,7 @@ def test_bytes_that_are_not_http_and_clients_that_leave_log_nothing(worker, reco
     ):
         received = worker.send_raw(sent, answers=2)
         assert b" 400 " in received or b" 404 " in received or received == b"", received
+        assert b"aiohttp" not in received
         assert b"s3cret" not in received
         worker.send_raw(sent, answers=0)
     worker.send_raw(HEAD + b"Content-Length: 1000\r\n\r\nabc", answers=0)

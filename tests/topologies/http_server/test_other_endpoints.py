@@ -128,6 +128,8 @@ def test_a_span_that_cannot_be_read_is_a_dead_letter_and_rejected_and_the_same_w
         (b"\x0a\x00", "application/json", 400),
         (b"{", "application/json", 400),
         (b"\x0a" * 200_000, PROTOBUF, 413),
+        (b'{"resourceSpans":[{"scopeSpans":[{"spans":[%b]}]}]}' % (b"{}," * 17_000 + b"{}"), "application/json", 413),
+        (b'{"resourceSpans": 7}', "application/json", 400),
         (b"{}", "text/plain", 415),
     ],
 )
@@ -145,6 +147,7 @@ def test_an_error_has_the_form_of_the_protocol(worker, records, body, content_ty
 
 def test_an_empty_export_is_a_success(worker):
     assert worker.send("/v1/traces", b"", Content_Type=PROTOBUF).status == 200
+    assert worker.send("/v1/traces", b'\r\n {"resourceSpans": []}').status == 200
 
 
 def delivery(secret, **changes):

@@ -6,6 +6,8 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from pipeline.intake import IntakeSettings, IntakeStep
 from pipeline.step import RawMessage
@@ -41,6 +43,11 @@ def run(value, form="otlp_spans"):
         (b"{", "not_json"),
         (b'{"resourceSpans": "\xff', "not_utf8"),
         (b'{"resourceLogs": []}', "not_otlp"),
+        (b'{"resourceSpans": 7}', "not_otlp"),
+        (b'{"resourceSpans": [7]}', "not_otlp"),
+        (b'{"resourceSpans": [{"scopeSpans": {}}]}', "not_otlp"),
+        (b'{"resourceSpans": [{"scopeSpans": [[]]}]}', "not_otlp"),
+        (b'{"resourceSpans": [{"scopeSpans": [{"spans": ""}]}]}', "not_otlp"),
         (b'{"a":' * 2000 + b"1" + b"}" * 2000, "not_json"),
     ],
 )
@@ -74,6 +81,31 @@ def test_logs_on_the_topic_of_spans_are_noticed():
 def test_too_many_spans_are_one_dead_letter():
     (output,) = run(b'{"resourceSpans":[{"scopeSpans":[{"spans":[%b]}]}]}' % b",".join([b"{}"] * 16_385))
     assert json.loads(output.value)["reason"] == "too_large"
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("form", "kind", "names"),
+    [
+        ("otlp_spans", ExportTraceServiceRequest, ("resource_spans", "scope_spans", "spans")),
+        ("otlp_logs", ExportLogsServiceRequest, ("resource_logs", "scope_logs", "log_records")),
+    ],
+)
+def test_protobuf_with_very_many_resources_scopes_or_spans_is_not_decoded(form, kind, names, level):
+    request = kind()
+    container = request
+    for name in names[:level]:
+        container = getattr(container, name).add()
+    for _ in range(120_000):
+        getattr(container, names[level]).add()
+    (output,) = run(request.SerializeToString(), form)
+    letter = json.loads(output.value)
+    assert (letter["reason"], "too many parts" in letter["detail"]) == ("too_large", True)
+
+
+def test_a_resource_and_a_scope_per_span_are_not_too_many():
+    spans = b"".join(spans_message(Span(CHAT), resource={}) for _ in range(16_384))
+    assert len(run(spans)) == 16_384
 
 
 def test_the_first_byte_tells_json_from_protobuf():
