@@ -35,7 +35,7 @@ def decode_spans(value: bytes, selection: AttributeSelection) -> list[TelemetryI
     Raises
     ------
     UnreadableExportError
-        If the bytes are no such request, or if it has too many spans.
+        If the bytes are not such a request, or if it has too many spans.
     """
     request = _decode(ExportTraceServiceRequest, value)
     scopes = [(found.resource, scope.spans) for found in request.resource_spans for scope in found.scope_spans]
@@ -53,7 +53,7 @@ def decode_logs(value: bytes, selection: AttributeSelection) -> list[TelemetryIt
     Raises
     ------
     UnreadableExportError
-        If the bytes are no such request, or if it has too many log records.
+        If the bytes are not such a request, or if it has too many log records.
     """
     request = _decode(ExportLogsServiceRequest, value)
     scopes = [(found.resource, scope.log_records) for found in request.resource_logs for scope in found.scope_logs]

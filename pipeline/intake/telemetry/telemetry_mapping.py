@@ -277,7 +277,7 @@ def _read_outcome(
     elif kind == "evaluation":
         fields = read_evaluations(attributes)
     else:
-        return _skipped(index, "it is no inference span")
+        return _skipped(index, "it is not an inference span")
     if not fields:
         return _skipped(index, f"its attributes say nothing about the {kind}")
     return _outcome(index, span, attributes, fields, span.end_ns, request)
@@ -308,7 +308,7 @@ def _read_log(index: int, log: TelemetryItem) -> TelemetryCandidate:
         output = read_choice(log.body).output(is_refused=is_refusal(read_reasons(reason)))
         fields = {"output": output} if output else {}
     else:
-        return _skipped(index, "it is no event of a request")
+        return _skipped(index, "it is not an event of a request")
     if not fields:
         return _skipped(index, "its attributes say nothing about the request")
     return _outcome(index, log, log.resource | log.attributes, fields, log.end_ns, None)

@@ -1,4 +1,4 @@
-"""Messages that are no export requests, or are damaged, become dead letters, whatever they contain."""
+"""Messages that are not export requests, or are damaged, become dead letters, whatever they contain."""
 
 import json
 import struct

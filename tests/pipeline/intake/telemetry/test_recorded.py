@@ -35,8 +35,8 @@ CALLS = {"empty": False, "tool_calls": 2}
 PROMPT_7 = {"model": MODEL, "prompt": "7"}
 REPORTED_7 = {"model": REPORTED_MODEL, "prompt": "7"}
 
-NO_INFERENCE = "it is no inference span"
-NO_EVENT = "it is no event of a request"
+NO_INFERENCE = "it is not an inference span"
+NO_EVENT = "it is not an event of a request"
 NO_DETAILS = "its attributes say nothing about the request"
 
 
