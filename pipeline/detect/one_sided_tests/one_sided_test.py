@@ -35,22 +35,24 @@ NONSTATIONARY = "its mean was still moving while the baseline was learned"
 
 NEVER_DEMOTED = frozenset(
     {
-        "pii_exposure",
-        "filter_disabled",
-        "policy_violations",
-        "jailbreak_wave",
-        "prompt_injection_wave",
-        "outage",
+        "cost_increase",
         "empty_output",
+        "filter_disabled",
+        "filter_over_blocking",
+        "hallucination_spike",
         "identical_output",
-        "silence",
+        "jailbreak_wave",
+        "latency_degradation",
+        "null_values",
+        "outage",
+        "pii_exposure",
+        "policy_violations",
+        "prompt_injection_wave",
+        "refusal_spike",
         "retrieval_quality",
         "schema_change",
-        "latency_degradation",
-        "filter_over_blocking",
-        "refusal_spike",
-        "hallucination_spike",
-        "null_values",
+        "silence",
+        "tool_failures",
     }
 )
 """Failure modes that can be a P1 or P2, and are therefore never demoted to tickets. The set includes

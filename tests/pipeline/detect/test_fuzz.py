@@ -121,7 +121,7 @@ def test_any_input_gives_the_same_output_in_any_batches(seed, replay):
         assert counts["records"] == sum(counts[name] for name in ("used", "duplicates", "held", "dead_letters"))
         assert counts["used"] > 300
         assert counts["bad_fields"] > 50
-        assert counts["converted_fields"] > 20
+        assert counts["converted_fields"] > 10
         results.append((outputs, full_state(step), counts))
     assert results[0] == results[1] == results[2]
 
