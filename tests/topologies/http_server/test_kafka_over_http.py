@@ -25,6 +25,7 @@ from pipeline.detect.settings import DetectSettings
 from schemas.topics import RECORDS, topic
 from tests.topologies.http_server.http_worker import TopicReader, http_worker
 from tests.topologies.http_server.test_records_over_http import record
+from topologies.broker.broker_topics import topic_settings
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -150,7 +151,8 @@ async def set_message_bytes_max(bootstrap, count):
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        configs = {"max.message.bytes": str(count)}
+        # The request replaces all settings of the topic.
+        configs = topic_settings(topic(RECORDS)) | {"max.message.bytes": str(count)}
         await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, RECORDS, configs=configs)])
     finally:
         await admin.close()
