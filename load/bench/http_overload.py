@@ -31,8 +31,8 @@ FACTOR = 3
 CLIENTS = 32
 """Number of clients that measure the capacity."""
 
-OPEN_MAX = 600
-"""Maximum number of open requests."""
+OPEN_MAX = 780
+"""Maximum number of open requests, below the worker's maximum number of connections."""
 
 PEAK_MIB_MAX = 400
 """Maximum resident memory of the worker, in MiB."""
