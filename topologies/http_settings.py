@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.intake import MappingSettings
 from pipeline.webhooks import WebhookSettings
+from schemas.topics import MEBIBYTE
 from topologies.secret_files import (
     SecurityError,
     is_world_readable,
@@ -23,8 +24,6 @@ from topologies.secret_files import (
 
 PREFIX = "http."
 """Path of the settings in the configuration."""
-
-MEBIBYTE = 1024 * 1024
 
 _ADDRESS = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")

@@ -9,7 +9,7 @@ OpenTelemetry Protocol Specification 1.10, JSON Protobuf Encoding.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NoReturn
 
 from pipeline.intake.telemetry.otlp import (
@@ -44,11 +44,7 @@ def decode_spans_json(value: bytes, selection: AttributeSelection) -> list[Telem
     """
     scopes = list(_read_scopes(value, "resourceSpans", "scopeSpans", "spans"))
     check_count(sum(len(spans) for _, spans in scopes), "spans")
-    items: list[TelemetryItem | None] = []
-    for resource, spans in scopes:
-        shared = _read_attributes(resource, selection)
-        items += [_read_span(span, shared, selection) if isinstance(span, dict) else None for span in spans]
-    return items
+    return _read_items(scopes, _read_span, selection)
 
 
 def decode_logs_json(value: bytes, selection: AttributeSelection) -> list[TelemetryItem | None]:
@@ -62,10 +58,19 @@ def decode_logs_json(value: bytes, selection: AttributeSelection) -> list[Teleme
     """
     scopes = list(_read_scopes(value, "resourceLogs", "scopeLogs", "logRecords"))
     check_count(sum(len(logs) for _, logs in scopes), "log records")
+    return _read_items(scopes, _read_log, selection)
+
+
+def _read_items(
+    scopes: Iterable[tuple[dict[str, Any], list[Any]]],
+    read: Callable[[dict[str, Any], dict[str, Any], AttributeSelection], TelemetryItem],
+    selection: AttributeSelection,
+) -> list[TelemetryItem | None]:
+    """Read the items of all scopes, each with the attributes of its resource. An item that is not an object is None."""
     items: list[TelemetryItem | None] = []
-    for resource, logs in scopes:
+    for resource, found in scopes:
         shared = _read_attributes(resource, selection)
-        items += [_read_log(log, shared, selection) if isinstance(log, dict) else None for log in logs]
+        items += [read(item, shared, selection) if isinstance(item, dict) else None for item in found]
     return items
 
 

@@ -1,7 +1,7 @@
 """Decoding of export requests in Protobuf, the default encoding of the Kafka exporter of the OpenTelemetry Collector."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from pipeline.intake.telemetry.otlp import (
@@ -26,6 +27,7 @@ from pipeline.intake.telemetry.protobuf_size import check_size
 from pipeline.intake.telemetry.text_repair import clear_bad_texts
 from pipeline.lenient_json import NOT_FINITE
 
+_Item = TypeVar("_Item", Span, LogRecord)
 _Request = TypeVar("_Request", ExportTraceServiceRequest, ExportLogsServiceRequest)
 
 
@@ -40,11 +42,7 @@ def decode_spans(value: bytes, selection: AttributeSelection) -> list[TelemetryI
     request = _decode(ExportTraceServiceRequest, value)
     scopes = [(found.resource, scope.spans) for found in request.resource_spans for scope in found.scope_spans]
     check_count(sum(len(spans) for _, spans in scopes), "spans")
-    items = []
-    for resource, spans in scopes:
-        shared = _read_attributes(resource.attributes, selection)
-        items += [_read_span(span, shared, selection) for span in spans]
-    return items
+    return _read_items(scopes, _read_span, selection)
 
 
 def decode_logs(value: bytes, selection: AttributeSelection) -> list[TelemetryItem]:
@@ -58,10 +56,19 @@ def decode_logs(value: bytes, selection: AttributeSelection) -> list[TelemetryIt
     request = _decode(ExportLogsServiceRequest, value)
     scopes = [(found.resource, scope.log_records) for found in request.resource_logs for scope in found.scope_logs]
     check_count(sum(len(logs) for _, logs in scopes), "log records")
+    return _read_items(scopes, _read_log, selection)
+
+
+def _read_items(
+    scopes: Iterable[tuple[Resource, Iterable[_Item]]],
+    read: Callable[[_Item, dict[str, Any], AttributeSelection], TelemetryItem],
+    selection: AttributeSelection,
+) -> list[TelemetryItem]:
+    """Read the items of all scopes, each with the attributes of its resource."""
     items = []
-    for resource, logs in scopes:
+    for resource, found in scopes:
         shared = _read_attributes(resource.attributes, selection)
-        items += [_read_log(log, shared, selection) for log in logs]
+        items += [read(item, shared, selection) for item in found]
     return items
 
 
