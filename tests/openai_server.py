@@ -1,13 +1,13 @@
 """A local server that speaks the OpenAI protocol: chat completions, streams, tool calls, embeddings and errors."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+from tests.loopback_server import LoopbackServer, OwnedServer
 
 ERROR_TYPES = {
     400: "invalid_request_error",
@@ -60,7 +60,7 @@ Choose = Callable[[dict[str, Any]], Answer]
 """Chooses the answer from the body of a request. It is called in the thread of the connection."""
 
 
-class OpenAIServer:
+class OpenAIServer(LoopbackServer):
     """Server on a free port of the loopback interface, in threads of this process.
 
     Parameters
@@ -79,21 +79,8 @@ class OpenAIServer:
     def __init__(self, choose: Choose = lambda _body: Answer()) -> None:
         self.requests: list[dict[str, Any]] = []
         self._choose = choose
-        self._server = _Server(("127.0.0.1", 0), _Connection)
-        self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(_Connection, _Server)
+        self.url = f"{self.address}/v1"
 
     def choose_answer(self, body: dict[str, Any]) -> Answer:
         """Note the request and return its answer."""
@@ -101,8 +88,7 @@ class OpenAIServer:
         return self._choose(body)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class _Server(OwnedServer):
     owner: OpenAIServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:

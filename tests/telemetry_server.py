@@ -1,11 +1,10 @@
 """A local server that receives OTLP over HTTP and keeps what it receives."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Self
+from http.server import BaseHTTPRequestHandler
+
+from tests.loopback_server import LoopbackServer, OwnedServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +16,7 @@ class Export:
     body: bytes
 
 
-class TelemetryServer:
+class TelemetryServer(LoopbackServer):
     """Server on a free port of the loopback interface, in threads of this process.
 
     Parameters
@@ -36,21 +35,8 @@ class TelemetryServer:
     def __init__(self, respond: Callable[[Export], int] = lambda _export: 200) -> None:
         self.exports: list[Export] = []
         self._respond = respond
-        self._server = _Server(("127.0.0.1", 0), _Connection)
-        self._server.owner = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(_Connection, _Server)
+        self.url = self.address
 
     def receive(self, export: Export) -> int:
         """Note an export request and return the HTTP status of the answer."""
@@ -58,8 +44,7 @@ class TelemetryServer:
         return self._respond(export)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
+class _Server(OwnedServer):
     owner: TelemetryServer
 
 
