@@ -1,6 +1,7 @@
 """Every command that uses Kafka, under every kind of Kafka failure: one clear line, status 1, limited time."""
 
 import asyncio
+import os
 import random
 import signal
 import time
@@ -14,6 +15,7 @@ from schemas.topics import ALERTS, BASELINES
 from tests.command_processes import Ended, start_command, wait_for_commands
 from tests.pipeline.review.worlds import MONITORED, baseline
 from tests.pipeline.route.samples import incident
+from tests.process_signals import suspend
 from topologies.broker import EmbeddedBroker, create_topics
 from topologies.kafka import Cluster, client, read_topic, write_message
 
@@ -84,8 +86,10 @@ def kafka(tmp_path: Path) -> Iterator[EmbeddedBroker]:
 
 def send_signal(broker: EmbeddedBroker, number: signal.Signals) -> None:
     if broker.is_running:
-        assert broker._java is not None
-        broker._java.send_signal(number)
+        if number == signal.SIGSTOP:
+            suspend(broker.pid)
+        else:
+            os.kill(broker.pid or 0, number)
 
 
 def start(names, cluster: Cluster, folder: Path):

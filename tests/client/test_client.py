@@ -20,6 +20,7 @@ from driftwire_client import Client, Counts
 from load.wire import ApiKey, FaultKind, FaultPlan, WireProxy
 from schemas.record import Record
 from schemas.topics import DEPLOYMENTS, RECORDS
+from tests.process_signals import suspend
 from topologies.broker import EmbeddedBroker
 from topologies.kafka import read_topic
 
@@ -68,7 +69,7 @@ async def test_records_survive_a_hung_kafka(
     client = Client(empty_broker.bootstrap, subject="hung", queue_records=500)
     client.record(request_id="first")
     await wait_until(lambda: client.counts().sent == 1)
-    os.kill(empty_broker.pid or 0, signal.SIGSTOP)
+    suspend(empty_broker.pid)
     try:
         for number in range(2000):
             client.record(request_id=f"r-{number:04}")
@@ -130,7 +131,7 @@ async def test_what_kafka_did_not_confirm_is_dropped_at_the_end(
     client = Client(empty_broker.bootstrap, subject="closed", close_timeout_s=0.5)
     client.record(request_id="first")
     await wait_until(lambda: client.counts().sent == 1)
-    os.kill(empty_broker.pid or 0, signal.SIGSTOP)
+    suspend(empty_broker.pid)
     try:
         for number in range(100):
             client.record(request_id=f"r-{number:04}")

@@ -17,15 +17,18 @@ from subprocess import PIPE
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from click.testing import CliRunner
 
 from load.bench import run_http_overload
 from load.bench.http_overload import UNSENT
-from pipeline.detect.record_check import RecordChecker
-from pipeline.detect.settings import DetectSettings
 from schemas.topics import RECORDS, topic
+from tests.process_signals import suspend
 from tests.topologies.http_server.http_worker import TopicReader, http_worker
 from tests.topologies.http_server.test_records_over_http import record
+from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.broker.broker_topics import topic_settings
+from topologies.commands.status import command as status
+from topologies.configuration import Configuration, write_configuration
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -37,7 +40,7 @@ async def test_while_kafka_is_away_requests_are_answered_soon_and_later_they_are
     reader = await asyncio.to_thread(TopicReader, broker.bootstrap, RECORDS)
     with http_worker(tmp_path, broker.bootstrap) as worker, exporter(worker.url) as service:
         assert (await send(worker, record())).status == 200
-        os.kill(broker.pid, signal.SIGSTOP)
+        suspend(broker.pid)
         try:
             started = time.monotonic()
             service.stdin.write(b"\n")
@@ -80,7 +83,7 @@ def exporter(url):
 
 async def send_while_it_stops(worker, broker):
     """Return the answer to a request that waits for Kafka when the worker is stopped."""
-    os.kill(broker.pid, signal.SIGSTOP)
+    suspend(broker.pid)
     sending = asyncio.create_task(send(worker, record(2)))
     await asyncio.sleep(1)
     worker.signal(signal.SIGTERM)
@@ -89,32 +92,37 @@ async def send_while_it_stops(worker, broker):
     return await sending
 
 
-def test_everything_that_was_accepted_is_in_kafka_although_the_worker_is_killed(broker, tmp_path):
+def test_everything_accepted_is_in_kafka_and_used_once_although_workers_are_killed(empty_broker, tmp_path):
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     generator = random.Random(seed)
-    with http_worker(tmp_path, broker.bootstrap, listen="127.0.0.1:0") as worker:
-        reader = TopicReader(broker.bootstrap, RECORDS)
-        accepted = asyncio.run(send_through_kills(worker, generator))
+    detect = detect_worker(tmp_path, empty_broker.bootstrap)
+    with detect, http_worker(tmp_path, empty_broker.bootstrap, listen="127.0.0.1:0") as worker:
+        detect.start()
+        reader = TopicReader(empty_broker.bootstrap, RECORDS)
+        accepted = asyncio.run(send_through_kills(worker, detect, generator))
         messages = reader.read_new()
-    counts = Counter(json.loads(message.value)["request_id"] for message in messages)
-    assert len(accepted) > 200
-    assert [name for name in accepted if not counts[name]] == []
-    # Detect uses each of them once.
-    checker = RecordChecker(DetectSettings(), live=True)
-    assert checker.check(messages) == []
-    assert (checker.counts.used, checker.counts.duplicates) == (len(counts), len(messages) - len(counts))
+        counts = Counter(json.loads(message.value)["request_id"] for message in messages)
+        assert [name for name in accepted if not counts[name]] == []
+        wait_until_used(empty_broker.bootstrap, records=len(counts), duplicates=len(messages) - len(counts))
 
 
-async def send_through_kills(worker, generator):
-    """Send each record again until it is accepted, while the worker is killed and started. Return the accepted ids."""
+def detect_worker(folder, bootstrap):
+    kafka = {"bootstrap": bootstrap, "checkpoint_interval_s": 0.3, "session_timeout_s": 3}
+    write_configuration(Configuration.model_validate({"kafka": kafka}), folder / "detect.json")
+    arguments = ["-m", "topologies.cli", "worker", "detect", "--config", str(folder / "detect.json")]
+    return WorkerUnderTest(arguments, folder / "detect.log")
+
+
+async def send_through_kills(worker, detect, generator):
+    """Send each record again until it is accepted, while the workers are killed and started. Return the accepted ids."""
     accepted, stop = [], asyncio.Event()
 
     async def client(name):
         for number in range(10**6):
             if stop.is_set():
                 return
-            content = record(request_id=f"{name}-{number}")
+            content = record(request_id=f"{name}-{number}", subject="used-once")
             while True:
                 try:
                     answer = await asyncio.to_thread(worker.send, "/v1/records", content)
@@ -125,15 +133,33 @@ async def send_through_kills(worker, generator):
                 accepted.append(content["request_id"])
                 break
 
+    async def wait_for_more():
+        wanted, deadline = len(accepted) + 50, time.monotonic() + 60
+        while len(accepted) < wanted:
+            assert time.monotonic() < deadline, worker.output
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(generator.uniform(0, 0.3))
+
     clients = [asyncio.create_task(client(name)) for name in "abcd"]
-    for _ in range(2):
-        await asyncio.sleep(generator.uniform(0.5, 1.0))
-        worker.kill()
-        await asyncio.to_thread(worker.start)
-    await asyncio.sleep(0.5)
+    for killed in (worker, detect, worker):
+        await wait_for_more()
+        killed.kill()
+        await asyncio.to_thread(killed.start)
+    await wait_for_more()
     stop.set()
     await asyncio.gather(*clients)
     return accepted
+
+
+def wait_until_used(bootstrap, **expected):
+    deadline = time.monotonic() + 60
+    while True:
+        result = CliRunner().invoke(status, ["--json", "--bootstrap", bootstrap], catch_exceptions=False)
+        found = [{name: subject[name] for name in expected} for subject in json.loads(result.stdout)["subjects"]]
+        if found == [expected]:
+            return
+        assert time.monotonic() < deadline, (found, expected)
+        time.sleep(0.3)
 
 
 def test_a_topic_that_allows_only_small_messages_is_a_problem_in_the_log(broker, worker):
