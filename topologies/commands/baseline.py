@@ -225,6 +225,8 @@ def _print_learned(baseline: "Baseline", target: str, unusable: Counter[str]) ->
 def _print_caveats(baseline: "Baseline", settings: "DetectSettings", topic: str | None) -> None:
     """Print what the baseline cannot know. ``settings`` are those of the configuration, without the options."""
     from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415  slow to import, as above
+    from pipeline.detect.offline import smallest_changes  # noqa: PLC0415
+    from pipeline.detect.one_sided_tests import NotTestable  # noqa: PLC0415
     from pipeline.detect.settings import DAY_S  # noqa: PLC0415
 
     if baseline.sampled:
@@ -238,6 +240,11 @@ def _print_caveats(baseline: "Baseline", settings: "DetectSettings", topic: str 
             f"not monitored, because the second half of the records differs from the first: {', '.join(moving)}; "
             "choose a steadier period with --from and --to, or learn from more days"
         )
+    changes = smallest_changes(baseline, settings)
+    told = {change.signal for change in changes if change.size is not None}.union(moving)
+    for signal, reason in {change.signal: change.reason for change in changes if change.signal not in told}.items():
+        if reason != NotTestable.SAMPLED_BY_OUTCOME:
+            echo(f"{signal} is not monitored, because {reason}; learn from more records")
     span_s = _span_s(baseline)
     if span_s >= DAY_S:
         return

@@ -278,6 +278,18 @@ def test_learn_and_show_name_a_signal_that_was_still_moving(tmp_path):
     assert "still moving" in output
 
 
+def test_learn_says_that_a_rate_with_bunches_of_events_is_not_monitored(tmp_path):
+    path = tmp_path / "records.ndjson"
+    objects = list(records())
+    for number, content in enumerate(objects):
+        content["output"]["refused"] = number // 100 % 12 == 0 and number % 4 == 0
+    path.write_text("\n".join(map(json.dumps, objects)))
+    _, printed = learn(path, tmp_path)
+    [line] = [line for line in printed.splitlines() if "is not monitored" in line]
+    assert line.startswith("refused is not monitored, because its odds can change ")
+    assert line.endswith("-fold without a failure; the limit is 4-fold; learn from more records")
+
+
 def test_learn_prints_the_fields_that_could_not_be_used_and_look_alikes(tmp_path):
     path = tmp_path / "records.ndjson"
     objects = list(records())
