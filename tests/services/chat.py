@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import random
 import signal
 import threading
 import time
@@ -139,11 +138,13 @@ def run(options: Options, service: Service) -> None:
 
 
 def send_traffic(client: openai.OpenAI, service: Service, options: Options) -> None:
-    """Send requests, some of which are refused."""
-    randomness = random.Random(options.prompt_version)
+    """Send requests. Refusals are evenly spaced: a baseline of seconds with bunches of them would not be testable."""
+    refused = 0.0
     is_stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda _number, _frame: is_stopped.set())
     until = time.monotonic() + options.seconds
     while time.monotonic() < until and not is_stopped.wait(PAUSE_S):
+        refused += options.refusal_rate
         with service.prompt():
-            ask(client, REFUSE if randomness.random() < options.refusal_rate else ANSWER)
+            ask(client, REFUSE if refused >= 1 else ANSWER)
+        refused %= 1
