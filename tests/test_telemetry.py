@@ -209,7 +209,8 @@ def test_spans_over_http_and_over_kafka_lead_to_an_incident_with_the_prompt_as_t
         finally:
             for service in services:
                 service.terminate()
-            assert [service.wait(30) for service in services] == [0, 0, 0]
+            # A service that had not begun to send yet is ended by the signal.
+            assert {service.wait(30) for service in services} <= {0, -signal.SIGTERM}
         requests = len(model.requests)
 
     for subject in SUBJECTS:
