@@ -9,7 +9,7 @@ COMMANDS = {
     "worker": "Run one step against an existing Kafka.",
     "broker": "Run the embedded Kafka alone until Ctrl-C.",
     "status": "Show which records arrive, and what detect does with them.",
-    "incidents": "Show open incidents and follow their changes.",
+    "incidents": "List open incidents, show them, and follow their changes.",
     "incident": "Show or update an incident.",
     "silence": "Silence incidents for a time.",
     "route": "Show and test the routes of incidents.",

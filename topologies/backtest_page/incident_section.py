@@ -9,7 +9,7 @@ from schemas.incident import SignalEvidence
 from schemas.timestamp import date_time, time_on_day
 from topologies.backtest_page.chart import Chart, ChartLine, ChartMark, draw_chart
 from topologies.backtest_page.elements import element, escape, table
-from topologies.console import card_rows, evidence_cells, order_evidence
+from topologies.console import card_rows, evidence_rows
 
 CHARTS_MAX = 4
 """Maximum number of charts of an incident, page tier first."""
@@ -41,8 +41,8 @@ def write_incident(number: int, incident: BacktestIncident, result: BacktestResu
     )
     parts = [head, element("p", escape(shown.summary), class_="summary"), _write_charts(incident, result)]
     parts.append(_write_card(incident))
-    ordered = order_evidence(shown)
-    rows = [tuple(map(escape, evidence_cells(drift, shown.started_at))) for drift in ordered[:EVIDENCE_MAX]]
+    ordered = evidence_rows(shown)
+    rows = [tuple(map(escape, row.cells)) for row in ordered[:EVIDENCE_MAX]]
     parts.append(table(_EVIDENCE_HEAD, rows, class_="evidence"))
     if len(ordered) > EVIDENCE_MAX:
         parts.append(element("p", escape(f"and {len(ordered) - EVIDENCE_MAX} more"), class_="note"))

@@ -1,4 +1,4 @@
-"""``driftwire incidents``: show the open incidents and, with ``--follow``, every later revision."""
+"""``driftwire incidents``: list the open incidents, or show some, and with ``--follow`` every later revision."""
 
 import asyncio
 import sys
@@ -10,17 +10,18 @@ import click
 
 from schemas.incident import CLOSED, Incident, Severity
 from schemas.topics import ALERTS
-from topologies.commands.options import find_id
+from topologies.commands.options import find_id, now_ms
 from topologies.commands.running_options import cluster_options
-from topologies.console import print_card
+from topologies.console import print_card, print_incidents
 from topologies.incident_history import parse_incidents
 from topologies.interrupt import run_until_interrupted
 from topologies.kafka import Cluster, follow_topic, read_topic
 from topologies.terminal import echo, echo_json
 
 
-@click.command("incidents", short_help="Show open incidents and follow their changes.")
-@click.option("--follow", "is_following", is_flag=True, help="Show each new revision until Ctrl-C.")
+@click.command("incidents", short_help="List open incidents, show them, and follow their changes.")
+@click.argument("incident_ids", metavar="[ID]...", nargs=-1)
+@click.option("--follow", "is_following", is_flag=True, help="Show the card of each new revision until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option(
     "--severity",
@@ -34,6 +35,7 @@ from topologies.terminal import echo, echo_json
 @cluster_options
 def command(
     *,
+    incident_ids: tuple[str, ...],
     is_following: bool,
     as_json: bool,
     severities: tuple[str, ...],
@@ -41,25 +43,31 @@ def command(
     show_all: bool,
     cluster: Cluster,
 ) -> None:
-    """Show the newest revision of every open incident.
+    """List the open incidents, or show the card of each ID.
 
-    Incidents are sorted by severity, P1 first, then by start time, oldest first.
+    Incidents are sorted by severity, P1 first, then by start time, oldest first. ID is the id of an incident, open or
+    not, or a prefix that matches no other incident.
     """
+    chosen: set[str] = set()
 
     def matches(incident: Incident) -> bool:
-        return (not severities or incident.severity in severities) and (not subjects or incident.subject in subjects)
+        return (
+            (not severities or incident.severity in severities)
+            and (not subjects or incident.subject in subjects)
+            and (not chosen or incident.incident_id in chosen)
+        )
 
     async def run() -> None:
         newest = await read_newest_revisions(cluster)
-        shown = [
-            incident
-            for incident in newest.values()
-            if matches(incident) and (show_all or incident.status not in CLOSED)
-        ]
-        for incident in sorted(shown, key=_severity_and_start):
-            _print(incident, as_json=as_json)
+        chosen.update(find_incident_id(newest, incident_id) for incident_id in incident_ids)
+        shown = [one for one in newest.values() if matches(one) and (show_all or chosen or one.status not in CLOSED)]
+        shown.sort(key=_severity_and_start)
         if not shown:
-            echo("no incidents" if show_all else "no open incidents", err=True)
+            echo("no incidents" if show_all or chosen else "no open incidents", err=True)
+        elif as_json or chosen:
+            _print(*shown, as_json=as_json)
+        else:
+            print_incidents(shown, now_ms(), sys.stdout)
         if is_following:
             async for incident in follow_revisions(cluster, newest):
                 if matches(incident):
@@ -100,8 +108,9 @@ def _severity_and_start(incident: Incident) -> tuple[str, int, str]:
     return incident.severity, incident.started_at, incident.incident_id
 
 
-def _print(incident: Incident, *, as_json: bool) -> None:
-    if as_json:
-        echo_json(incident.to_json())
-    else:
-        print_card(incident, sys.stdout)
+def _print(*incidents: Incident, as_json: bool) -> None:
+    for incident in incidents:
+        if as_json:
+            echo_json(incident.to_json())
+        else:
+            print_card(incident, sys.stdout)

@@ -6,9 +6,9 @@ shown as plain text, without colours, links or terminal control characters.
 
 from collections.abc import Iterable, Iterator
 from io import StringIO
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +23,9 @@ WIDTH = 80
 
 EVIDENCE_ROWS_MAX = 6
 """Maximum number of signals on a card. The card shows how many more there are."""
+
+SIGNAL_WIDTH_MIN = 12
+"""Minimum number of columns for the names of signals in the table of evidence."""
 
 SUSPECTS_MAX = 3
 """Maximum number of suspects on a card."""
@@ -39,7 +42,7 @@ _TARGETS_AFTER_CLOSING = ("review",)
 
 
 def render_card(incident: Incident) -> RenderableType:
-    """Return the card for a ``rich.console.Console`` with 80 columns or more."""
+    """Return the card for a ``rich.console.Console`` with 40 columns or more."""
     return Group(*_parts(incident))
 
 
@@ -94,7 +97,7 @@ def _parts(incident: Incident) -> Iterator[RenderableType]:
     yield table
     if incident.evidence:
         yield Text()
-        yield _evidence_table(incident)
+        yield _Evidence(incident)
     yield Text()
     footer = _grid()
     footer.add_row(Text("runbook", style="dim"), plain_line(incident.runbook))
@@ -183,32 +186,74 @@ def _suspect_text(suspect: Suspect) -> tuple[str, str]:
     return name, f", score {suspect.score:.2f}: {suspect.reason}"
 
 
-def _evidence_table(incident: Incident) -> Table:
-    """Return a table with the state of each drift and the time of its value, firing drifts first."""
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim", expand=False)
-    table.add_column("signal", overflow="fold", max_width=24)
-    for column in ("normal", "value", "effect"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("since", no_wrap=True)
-    table.add_column("measured", no_wrap=True)
-    ordered = order_evidence(incident)
-    for drift in ordered[:EVIDENCE_ROWS_MAX]:
-        style = "" if drift.state == "firing" else "dim"
-        table.add_row(*(plain_line(cell, style=style) for cell in evidence_cells(drift, incident.started_at)))
-    more = len(ordered) - EVIDENCE_ROWS_MAX
-    if more > 0:
-        table.add_row(Text(f"and {more} more", style="dim"))
-    return table
+class _Evidence:
+    """The state of each drift and the time of its value: a table, or a list if the table is too wide."""
+
+    def __init__(self, incident: Incident) -> None:
+        rows = evidence_rows(incident)
+        self._rows = rows[:EVIDENCE_ROWS_MAX]
+        self._more = Text(f"and {len(rows) - EVIDENCE_ROWS_MAX} more", style="dim")
+        self._has_more = len(rows) > EVIDENCE_ROWS_MAX
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._table() if self._table_width() <= options.max_width else self._list()
+        if self._has_more:
+            yield self._more
+
+    def _table_width(self) -> int:
+        """Return the number of columns that the table needs to show all of its numbers and times."""
+        _, *columns = zip(*(row.cells for row in self._rows), strict=True)
+        return SIGNAL_WIDTH_MIN + sum(2 + max(map(len, column)) for column in columns)
+
+    def _table(self) -> Table:
+        table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim", expand=False)
+        table.add_column("signal", overflow="fold", max_width=24)
+        for column in ("normal", "value", "effect"):
+            table.add_column(column, justify="right", no_wrap=True)
+        table.add_column("since", no_wrap=True)
+        table.add_column("measured", no_wrap=True)
+        for row in self._rows:
+            table.add_row(*(plain_line(cell, style=row.style) for cell in row.cells))
+        return table
+
+    def _list(self) -> Table:
+        grid = Table.grid()
+        grid.add_column(overflow="fold")
+        for row in self._rows:
+            signal, normal, value, effect, since, measured = row.cells
+            text = f"{signal}: {value}, normally {normal} ({effect}), since {since}, measured {measured}"
+            grid.add_row(plain_line(text, style=row.style))
+        return grid
 
 
-def order_evidence(incident: Incident) -> list[SignalEvidence]:
+class EvidenceRow(NamedTuple):
+    """One drift on a card.
+
+    Attributes
+    ----------
+    cells
+        Signal, normal, value, effect, start and time of measurement.
+    is_firing
+        Whether the drift is firing.
+    """
+
+    cells: tuple[str, str, str, str, str, str]
+    is_firing: bool
+
+    @property
+    def style(self) -> str:
+        """Style of the row on a terminal."""
+        return "" if self.is_firing else "dim"
+
+
+def evidence_rows(incident: Incident) -> list[EvidenceRow]:
     """Return the evidence in the order of a card: firing drifts first, and then by tier."""
     # The sort is stable: equal rows keep the order of the incident.
-    return sorted(incident.evidence, key=lambda drift: (drift.state != "firing", _TIERS.index(drift.tier)))
+    ordered = sorted(incident.evidence, key=lambda drift: (drift.state != "firing", _TIERS.index(drift.tier)))
+    return [EvidenceRow(_evidence_cells(drift, incident.started_at), drift.state == "firing") for drift in ordered]
 
 
-def evidence_cells(drift: SignalEvidence, day: int) -> tuple[str, str, str, str, str, str]:
-    """Return the cells of one drift: signal, normal, value, effect, start and time of measurement."""
+def _evidence_cells(drift: SignalEvidence, day: int) -> tuple[str, str, str, str, str, str]:
     # The table has room for the units of durations only.
     unit = drift.unit if drift.unit in _DURATION_UNITS else ""
     normal, now = (quantity(value, unit, drift.channel) for value in (drift.normal, drift.now))

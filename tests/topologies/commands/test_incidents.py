@@ -72,12 +72,31 @@ def test_open_incidents_are_shown_in_their_newest_revision_by_severity(broker, s
 
 
 @pytest.mark.kafka
-def test_incidents_are_printed_as_cards(broker, subject):
-    publish(broker.cluster, incident(subject=subject, incident_id=f"{subject}-a", title="it refuses"))
+def test_incidents_are_listed_and_each_is_shown_as_a_card_by_its_id(broker, subject):
+    publish(
+        broker.cluster,
+        incident(subject=subject, incident_id=f"{subject}-a", title="it refuses", commander="ben"),
+        incident(subject=subject, incident_id=f"{subject}-b", title="it is slow", severity="P2"),
+        incident(subject=subject, incident_id=f"{subject}-c", title="it was slow", status="resolved"),
+    )
     result = run("--subject", subject, "--bootstrap", broker.bootstrap)
+    assert result.exit_code == 0
+    head, slow, refusals = (line.split() for line in result.stdout.splitlines())
+    assert head == ["severity", "status", "age", "owner", "incident", "subject", "title"]
+    assert (slow[:2], slow[-6:]) == (["P2", "open"], ["nobody", f"{subject}-b", subject, "it", "is", "slow"])
+    assert (refusals[:2], refusals[-5:]) == (["P3", "open"], ["ben", f"{subject}-a", subject, "it", "refuses"])
+
+    result = run(f"{subject}-a", f"{subject}-c", "--bootstrap", broker.bootstrap)
     assert result.exit_code == 0
     assert result.stdout.startswith(" P3 OPEN ")
     assert "it refuses" in result.stdout
+    assert "P3 RESOLVED" in result.stdout
+    assert "it is slow" not in result.stdout
+    assert shown(f"{subject}-c", "--bootstrap", broker.bootstrap) == [(f"{subject}-c", 1)]
+
+    result = run(f"{subject}-d", "--bootstrap", broker.bootstrap)
+    assert result.exit_code == 2
+    assert f"there is no incident '{subject}-d': list the ids with driftwire incidents --all" in result.stderr
 
 
 @pytest.mark.kafka
@@ -196,6 +215,6 @@ def test_a_missing_broker_is_one_line():
     assert (result.stdout, result.stderr) == ("", "")
 
 
-@pytest.mark.parametrize("arguments", [("--severity", "P5"), ("--bootstrap", "nowhere"), ("extra",)])
+@pytest.mark.parametrize("arguments", [("--severity", "P5"), ("--bootstrap", "nowhere"), ("--unknown",)])
 def test_wrong_use_is_status_2(arguments):
     assert run(*arguments).exit_code == 2

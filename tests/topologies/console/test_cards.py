@@ -63,9 +63,25 @@ def test_the_card_of_a_refusal_spike():
     assert plain_card(incident()) == EXPECTED_CARD
 
 
-@pytest.mark.parametrize("width", [80, 100, 200])
+@pytest.mark.parametrize("width", [40, 57, 80, 100, 200])
 def test_no_line_of_a_card_is_wider_than_the_width(width):
     assert max(len(line) for line in plain_card(longest_incident(), width=width).splitlines()) <= width
+
+
+def test_no_number_of_a_card_is_cut_at_any_width():
+    rows = [
+        evidence("latency_ms", unit="ms", channel="high_tail", normal=812_345.0, now=2_412_345.0, effect=15.0),
+        evidence("index_age_s", unit="s", channel="location", normal=3600.0, now=90_000.0, effect=-0.49),
+        evidence("throughput", channel="location", effect_kind="ratio", effect=0.00123, normal=50_000, now=61.5),
+    ]
+    widest = " ".join(plain_card(incident(evidence=rows, started_at=STARTED - 86_400_000), width=200).split())
+    numbers = set(re.findall(r"[\d,.]*\d", widest[widest.index("signal normal") : widest.index("runbook")]))
+    assert {"0.00123", "61.5"} <= numbers
+    assert len(numbers) > 10
+    for width in range(40, 121):
+        text = plain_card(incident(evidence=rows, started_at=STARTED - 86_400_000), width=width)
+        assert "…" not in text
+        assert numbers <= set(re.findall(r"[\d,.]*\d", " ".join(text.split()))), (width, text)
 
 
 def test_the_card_of_the_longest_incident_fits_one_screen():
