@@ -88,6 +88,25 @@ def test_bytes_that_do_not_fit_are_refused_in_one_line(value, complaint):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("damage", [lambda value: value[:-9], lambda value: value[:60], lambda value: value + b"\n{}"])
+def test_a_damaged_frame_is_refused_in_one_line(damage):
+    value = encode({"array": np.arange(9.0)}, kind="monitor")
+    with pytest.raises(ValueError, match="damaged") as refusal:
+        decode(damage(value), kind="monitor")
+    assert "\n" not in str(refusal.value)
+
+
+def test_arrays_of_formats_before_8_are_read():
+    value = (
+        b'{"format":7,"kind":"rows","settings":{},"state":{"x":{"$array":["<i8",[1,2],"AwAAAAAAAAAEAAAAAAAAAA=="]}}}'
+    )
+    assert decode(value, kind="rows")["x"].tolist() == [[3, 4]]
+
+
+def test_an_array_that_repeats_values_takes_a_fraction_of_its_size():
+    assert len(encode({"statistics": np.zeros((8, 84)), "sums": np.full(2000, 0.1)}, kind="evidence")) < 300
+
+
 def test_the_format_comes_first_so_that_every_version_can_read_it():
     assert encode({}, kind="monitor").startswith(f'{{"format":{FORMAT},'.encode())
     assert read_format(b'{"format":12,"anything":') == 12
