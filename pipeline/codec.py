@@ -36,6 +36,10 @@ _NULL = re.compile(rb"[\[:,]null")
 _LEVEL = 3
 """Level of Zstandard. Higher levels take much longer and save little."""
 
+_OTHER_TYPES_ARE_CONVERTED = (
+    orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+
 _LENGTH_BYTES = 4
 """Bytes of the length of the JSON in a frame, which is little-endian."""
 
@@ -176,7 +180,7 @@ def _dump(state: dict[str, Any]) -> tuple[bytes, bytes]:
 
     # orjson is much faster than the conversion of every value, but writes non-finite floats as null.
     try:
-        content = orjson.dumps(state, default=convert)
+        content = orjson.dumps(state, default=convert, option=_OTHER_TYPES_ARE_CONVERTED)
     except TypeError:
         content = b":null"
     if _NULL.search(content) or content.count(b'"$') != markers:

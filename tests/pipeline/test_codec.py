@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import numpy as np
 import pytest
 
@@ -59,7 +61,9 @@ def test_an_array_that_is_not_contiguous_or_of_another_byte_order_is_decoded():
     assert np.array_equal(state["big"], array)
 
 
-@pytest.mark.parametrize("value", [object(), {1, 2}, np.array(["text"]), np.array([object()]), {1: 2}])
+@pytest.mark.parametrize(
+    "value", [object(), {1, 2}, np.array(["text"]), np.array([object()]), {1: 2}, datetime.now(UTC)]
+)
 def test_a_value_that_a_state_cannot_contain_is_refused(value):
     with pytest.raises(TypeError, match="state"):
         encode({"value": value}, kind="monitor")
