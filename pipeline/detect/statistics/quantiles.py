@@ -19,8 +19,8 @@ _SPAN = 48 << _FRACTION_BITS
 """Bins per sign, up to 2**34, about 17 billion. Larger numbers are counted in the last bin."""
 
 _BINS_PER_VALUE_MAX = 8
-"""Maximum ratio of bins to new values at which all bins are updated in one pass. Fewer values are counted one by
-one."""
+"""Maximum ratio of bins to new values at which the values are counted in one pass over all bins. Fewer values are
+sorted."""
 
 BINS = 2 * _SPAN + 1
 RELATIVE_ERROR = 2.0 ** -(_FRACTION_BITS + 1)
@@ -34,7 +34,9 @@ def _bin_values() -> NDArray[np.float64]:
 
 
 class Quantiles:
-    """Quantiles of a fixed number of columns over all added values, in constant memory.
+    """Quantiles of a fixed number of columns over all added values, in bounded memory.
+
+    Only the bins that are not empty are stored, because the values of a signal are in a few hundred bins at most.
 
     >>> sketch = Quantiles(1)
     >>> sketch.add(np.arange(1.0, 1001.0)[:, None])
@@ -43,7 +45,9 @@ class Quantiles:
     """
 
     def __init__(self, columns: int) -> None:
-        self._counts = np.zeros((columns, BINS), dtype=np.int64)
+        self._columns = columns
+        self._bins: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
+        self._counts: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
         self._values = _BIN_VALUES
 
     def add(self, values: NDArray[np.float64]) -> None:
@@ -53,37 +57,51 @@ class Quantiles:
         np.negative(bins, out=bins, where=values < 0)
         bins += _SPAN + np.arange(values.shape[1]) * BINS
         present = bins[~np.isnan(values)]
-        flat = self._counts.ravel()
-        if present.size < flat.size // _BINS_PER_VALUE_MAX:
-            np.add.at(flat, present, 1)
+        if not present.size:
+            return
+        if present.size < self._columns * BINS // _BINS_PER_VALUE_MAX:
+            added, counts = np.unique(present, return_counts=True)
         else:
-            flat += np.bincount(present, minlength=flat.size)
+            all_counts = np.bincount(present)
+            added = np.flatnonzero(all_counts)
+            counts = all_counts[added]
+        self._add_counts(added.astype(np.int32), counts)
 
     def widen(self, columns: int) -> None:
         """Add empty columns until there are at least this many."""
-        missing = columns - self._counts.shape[0]
-        if missing > 0:
-            self._counts = np.vstack([self._counts, np.zeros((missing, BINS), dtype=np.int64)])
+        self._columns = max(self._columns, columns)
 
     def estimate(self, column: int, shares: tuple[float, ...]) -> list[float | None]:
         """Estimate the quantiles of a column at shares from 0 to 1. They are None if the column is empty."""
-        totals = np.cumsum(self._counts[column])
-        if totals[-1] == 0:
+        start, end = self._bins.searchsorted([column * BINS, (column + 1) * BINS])
+        if start == end:
             return [None] * len(shares)
-        bins = np.searchsorted(totals, np.ceil(np.array(shares) * totals[-1]).clip(1), side="left")
-        quantiles: list[float | None] = self._values[bins].tolist()
+        totals = np.cumsum(self._counts[start:end])
+        found = np.searchsorted(totals, np.ceil(np.array(shares) * totals[-1]).clip(1), side="left")
+        quantiles: list[float | None] = self._values[self._bins[start + found] - column * BINS].tolist()
         return quantiles
 
     def dump(self) -> dict[str, Any]:
-        """Return the state, which contains only non-empty bins."""
-        flat = self._counts.ravel()
-        filled = np.flatnonzero(flat)
-        return {"columns": self._counts.shape[0], "bins": filled, "counts": flat[filled]}
+        """Return the state."""
+        return {"columns": self._columns, "bins": self._bins.copy(), "counts": self._counts.copy()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore the state that :meth:`dump` returned."""
-        self._counts = np.zeros((int(state["columns"]), BINS), dtype=np.int64)
-        self._counts.ravel()[np.asarray(state["bins"])] = np.asarray(state["counts"])
+        self._columns = int(state["columns"])
+        self._bins = np.array(state["bins"], dtype=np.int32)
+        self._counts = np.array(state["counts"], dtype=np.int64)
+
+    def _add_counts(self, bins: NDArray[np.int32], counts: NDArray[np.int64]) -> None:
+        """Add counts to ascending, distinct bins."""
+        positions = self._bins.searchsorted(bins)
+        if self._bins.size:
+            is_stored = self._bins.take(positions, mode="clip") == bins
+            self._counts[positions[is_stored]] += counts[is_stored]
+            if is_stored.all():
+                return
+            positions, bins, counts = positions[~is_stored], bins[~is_stored], counts[~is_stored]
+        self._bins = np.insert(self._bins, positions, bins)
+        self._counts = np.insert(self._counts, positions, counts)
 
 
 _BIN_VALUES = _bin_values()
