@@ -24,6 +24,20 @@ def compute_knots(values: NDArray[np.float64]) -> list[float]:
     return quantiles
 
 
+def check_knots(knots: Sequence[float]) -> NDArray[np.float64]:
+    """Return knots as an array.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two knots, or the knots are not finite or not ascending.
+    """
+    table = np.asarray(knots, dtype=np.float64)
+    if table.ndim != 1 or table.size < 2 or not np.isfinite(table).all() or np.any(np.diff(table) < 0):
+        raise ValueError("knots must be at least two finite numbers in ascending order")
+    return table
+
+
 class RankTable:
     """Table that converts values to ranks between 0 and 1.
 
@@ -53,9 +67,7 @@ class RankTable:
     """
 
     def __init__(self, knots: Sequence[float]) -> None:
-        table = np.asarray(knots, dtype=np.float64)
-        if table.ndim != 1 or table.size < 2 or not np.isfinite(table).all() or np.any(np.diff(table) < 0):
-            raise ValueError("knots must be at least two finite numbers in ascending order")
+        table = check_knots(knots)
         # The next larger float after each knot is also an edge, so one search separates values equal to a knot from
         # values between two knots.
         edges = np.sort(np.concatenate([table, np.nextafter(table, np.inf)]))
@@ -81,41 +93,75 @@ class RankTables:
 
     Parameters
     ----------
-    tables
-        One table per column.
+    knots
+        The knots of each column, as for :class:`RankTable`.
 
-    >>> tables = RankTables([RankTable([0.0, 1.0, 2.0]), RankTable([5.0, 6.0])])
+    Raises
+    ------
+    ValueError
+        As for :class:`RankTable`.
+
+    >>> tables = RankTables([[0.0, 1.0, 2.0], [5.0, 6.0]])
     >>> tables.ranks(np.array([[0.5, 7.0], [1.0, np.nan]])).tolist()
     [[0.25, 1.0], [0.5, nan]]
     """
 
-    def __init__(self, tables: Sequence[RankTable]) -> None:
-        # Every table has at least one infinite edge. NaN is searched as infinity, and its rank is NaN.
-        self._edge_count = 1 + max((table.edges.size for table in tables), default=0)
-        edges = np.full((len(tables), self._edge_count), np.inf)
-        ranks = np.full((len(tables), self._edge_count + 1), np.nan)
-        for index, table in enumerate(tables):
-            edges[index, : table.edges.size] = table.edges
-            ranks[index, : table.bin_ranks.size] = table.bin_ranks
-        self._edges, self._ranks = edges.ravel(), ranks.ravel()
-        self._columns = np.arange(len(tables))
+    def __init__(self, knots: Sequence[Sequence[float]]) -> None:
+        # Every table ends with at least one infinite knot. NaN is searched as infinity.
+        self._width = 1 + max(map(len, knots), default=0)
+        table = np.full((len(knots), self._width), np.inf)
+        # Number of knots below each knot, which differs from its index if several knots are equal.
+        below = np.zeros((len(knots), self._width), dtype=np.int16)
+        for index, quantiles in enumerate(knots):
+            row = check_knots(quantiles)
+            table[index, : row.size] = row
+            below[index, : row.size] = row.searchsorted(row)
+        self._knots, self._below = table.ravel(), below.ravel()
+        self._tables = list(table)
+        self._starts = np.arange(len(knots)) * self._width
+        self._last = np.array([len(quantiles) - 1 for quantiles in knots], dtype=np.float64)
 
     def ranks(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the ranks of ``values``, shape ``(N, V)``. NaN stays NaN."""
         numbers = np.fmin(values, np.inf)
         positions = np.empty(values.shape, dtype=np.intp)
-        positions[:] = self._columns * self._edge_count
+        positions[:] = self._starts
         probes, at_or_above = np.empty_like(positions), np.empty(values.shape, dtype=bool)
-        edges = np.empty_like(numbers)
-        remaining = self._edge_count
+        knots = np.empty_like(numbers)
+        remaining = self._width
         while remaining:
             half = (remaining + 1) // 2
             np.add(positions, half - 1, out=probes)
-            self._edges.take(probes, out=edges, mode="clip")
-            np.less_equal(edges, numbers, out=at_or_above)
+            self._knots.take(probes, out=knots, mode="clip")
+            np.less_equal(knots, numbers, out=at_or_above)
             np.multiply(at_or_above, half, out=probes)
             positions += probes
             remaining -= half
-        # A table has one more rank than edges.
-        positions += self._columns
-        return self._ranks.take(positions)
+        positions -= self._starts
+        return self._find_ranks(positions, numbers)
+
+    def ranks_of_few(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the ranks of a few values per table, shape ``(N, V)``. It is faster than :meth:`ranks` for few rows.
+
+        Parameters
+        ----------
+        numbers
+            Shape ``(V, N)``, with infinity in place of NaN.
+        """
+        positions = [
+            table.searchsorted(column, side="right") for table, column in zip(self._tables, numbers, strict=True)
+        ]
+        if not positions:
+            return np.empty((numbers.shape[1], 0))
+        return self._find_ranks(np.array(positions).T, numbers.T)
+
+    def _find_ranks(self, positions: NDArray[np.intp], numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the ranks of numbers from the number of knots that are not above them, both of shape ``(N, V)``."""
+        # Below all knots, the last knot at or below a number is the last one of the table before, which is infinite.
+        previous = positions + (self._starts - 1)
+        is_knot = self._knots.take(previous, mode="wrap") == numbers
+        below = np.where(is_knot, self._below.take(previous, mode="wrap"), positions)
+        ranks: NDArray[np.float64] = ((below + positions) / 2 - 0.5) / self._last
+        np.clip(ranks, 0.0, 1.0, out=ranks)
+        np.copyto(ranks, np.nan, where=numbers == np.inf)
+        return ranks

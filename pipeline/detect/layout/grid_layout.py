@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import RankTable, RankTables, hourly_profile
+from pipeline.detect.baselines import RankTables, hourly_profile
 from pipeline.detect.layout.grid import BlockView, Grid, Samples
 from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.signals import Block, ChannelName, Signal, channels
@@ -44,7 +44,7 @@ class GridLayout:
             .transpose(1, 2, 0)
             .copy()
         )
-        self._rank_tables = RankTables([RankTable(quantiles) for _, quantiles in values])
+        self._rank_tables = RankTables([quantiles for _, quantiles in values])
         self.signal_indexes = np.array([self._indexes[test.signal.name] for test in tests], dtype=np.intp)
         self.presence_columns = self.signal_indexes
         self.channel_columns = np.array(

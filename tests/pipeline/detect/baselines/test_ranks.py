@@ -40,16 +40,20 @@ def test_invalid_knots_are_rejected(knots):
 def test_tables_searched_together_give_the_ranks_of_each_table(seed):
     random = np.random.default_rng(seed)
     streams = [random.lognormal(size=3000), random.normal(size=3000).round(1), np.full(3000, 7.0)]
-    tables = [RankTable(compute_knots(stream)) for stream in streams]
-    tables += [RankTable([0.0, 1.0]), RankTable([-1.0, 0.0, 0.0, 2.0]), RankTable([-1e300, 1e300])]
+    knots = [compute_knots(stream) for stream in streams]
+    knots += [[0.0, 1.0], [-1.0, 0.0, 0.0, 2.0], [-1e300, 1e300], [0.0, 0.0], [0.0, 5e-324, 1e-323]]
+    tables = [RankTable(quantiles) for quantiles in knots]
     edges = np.concatenate([table.edges for table in tables])
     values = np.concatenate(
         [edges, np.nextafter(edges, -np.inf), random.normal(size=500), [-1e308, 1e308, -0.0, np.nan]]
     )
-    ranks = RankTables(tables).ranks(np.tile(values[:, None], (1, len(tables))))
+    columns = np.tile(values[:, None], (1, len(tables)))
+    ranks = RankTables(knots).ranks(columns)
     for column, table in enumerate(tables):
         np.testing.assert_array_equal(ranks[:, column], table.ranks(values))
+    np.testing.assert_array_equal(RankTables(knots).ranks_of_few(np.fmin(columns, np.inf).T), ranks)
 
 
 def test_no_tables_give_no_ranks():
     assert RankTables([]).ranks(np.zeros((5, 0))).shape == (5, 0)
+    assert RankTables([]).ranks_of_few(np.zeros((0, 5))).shape == (5, 0)
