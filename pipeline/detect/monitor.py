@@ -34,6 +34,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.baselines import PackedBaseline
 from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
 from pipeline.detect.layout import BlockView, GridLayout
@@ -69,8 +70,6 @@ class Monitor:
 
     Attributes
     ----------
-    baseline
-        The baseline.
     finite_values, monitored_values
         Number of finite signal values, and number of these values that have a test.
     not_testable
@@ -89,7 +88,7 @@ class Monitor:
     ADWIN_SETTINGS: ClassVar = AdwinBank.SETTINGS
 
     def __init__(self, baseline: Baseline, settings: DetectSettings, *, is_sampled: bool = False) -> None:
-        self.baseline, self._settings = baseline, settings
+        self._baseline, self._settings = PackedBaseline(baseline), settings
         self._tests, self.not_testable = derive_tests(baseline, settings, is_sampled=is_sampled)
         self._layout = GridLayout(baseline, self._tests)
         self._bank = PageHinkleyBank(
@@ -100,11 +99,16 @@ class Monitor:
         self._recent_values = RecentValues(self._layout.value_indexes)
         self._demotion = Demotion(self._tests)
         self._segments = Segments(self._tests, self._layout, settings)
-        self._segment_drifts = SegmentDrifts(self._segments, baseline, settings)
+        self._segment_drifts = SegmentDrifts(self._segments, self._baseline, settings)
         self._minute_series = MinuteSeries(self._layout)
         self._latches: dict[int, Latch] = {}
         self._untested: list[tuple[NotTestable, Latch]] = []
         self.finite_values = self.monitored_values = 0
+
+    @property
+    def baseline(self) -> Baseline:
+        """The baseline."""
+        return self._baseline.read()
 
     @property
     def tests(self) -> Sequence[OneSidedTest]:
@@ -202,7 +206,7 @@ class Monitor:
         latches = [latch.dump(tests[latch.test_index]) for latch in self._latches.values()]
         return {
             "monitor": {
-                "baseline_version": self.baseline.baseline_version,
+                "baseline_version": self._baseline.baseline_version,
                 "latches": latches + [latch.dump(test) for test, latch in self._untested],
                 "demotion": self._demotion.dump(),
                 "segments": self._segments.dump(),
@@ -242,10 +246,10 @@ class Monitor:
             self._adwin.load(state["adwin"])
 
     def _load_history(self, state: dict[str, Any]) -> None:
-        if state["baseline_version"] != self.baseline.baseline_version:
+        if state["baseline_version"] != self._baseline.baseline_version:
             raise ValueError(
                 f"the state of baseline {state['baseline_version']} does not fit baseline "
-                f"{self.baseline.baseline_version} of {self.baseline.subject}: evidence is reset"
+                f"{self._baseline.baseline_version} of {self.baseline.subject}: evidence is reset"
             )
         indexes: dict[tuple[str, ...], int] = {test.key: index for index, test in enumerate(self._tests)}
         not_testable: dict[tuple[str, ...], NotTestable] = {test.key: test for test in self.not_testable}

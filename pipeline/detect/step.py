@@ -107,8 +107,8 @@ class DetectStep:
     def control(self, message: InputMessage) -> list[OutputMessage]:
         """Process a baseline or a relearn request.
 
-        The stream of the subject applies a baseline now or at its ``effective_at``. The baseline is also stored for a
-        stream that appears later.
+        The stream of the subject applies a baseline now or at its ``effective_at``. Without a stream, the baseline is
+        stored for a stream that appears later.
         """
         if message.value is None:
             return []
@@ -119,8 +119,10 @@ class DetectStep:
         if isinstance(content, Relearn):
             self._baselines.add_relearn(content)
             return [] if stream is None else stream.relearn(content)
-        self._baselines.add(content, message.value, self._streams)
-        return [] if stream is None else stream.offer_baseline(content)
+        if stream is not None:
+            return stream.offer_baseline(content)
+        self._baselines.add(content)
+        return []
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:
         """Publish the watermark with the wall-clock time, and report subjects that have gone silent.
@@ -176,6 +178,7 @@ class DetectStep:
                 self._store.drop(subject)
             else:
                 self._streams[subject] = stream
+                self._baselines.remove(subject)
         self._baselines.finish_restore()
         yield from self._store.finish_restore()
 
@@ -324,6 +327,7 @@ class DetectStep:
         stream.block_observer = self._block_observer
         for published in self._baselines.baselines_of(subject):
             stream.offer_baseline(published.read())
+        self._baselines.remove(subject)
         self._streams[subject] = stream
         self._evictable_from_ms = 0
 

@@ -6,14 +6,15 @@ This package does not depend on detectors or findings. It may import signals.
 from pipeline.detect.baselines import hourly_profile
 from pipeline.detect.baselines.baseline import baseline_version
 from pipeline.detect.baselines.learner import Learner
+from pipeline.detect.baselines.packed_baseline import PackedBaseline
 from pipeline.detect.baselines.ranks import RankTable, RankTables
 from pipeline.detect.baselines.stationarity import nonstationary_signals
-from pipeline.detect.baselines.store import BaselineStore, PublishedBaseline
+from pipeline.detect.baselines.store import BaselineStore
 
 __all__ = [
     "BaselineStore",
     "Learner",
-    "PublishedBaseline",
+    "PackedBaseline",
     "RankTable",
     "RankTables",
     "baseline_version",

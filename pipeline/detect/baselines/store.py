@@ -1,8 +1,6 @@
-"""The store of published baselines, for new streams and for restored streams that refer to them."""
+"""The store of published baselines for streams that do not exist yet. A stream keeps the baselines that it needs."""
 
-from collections.abc import Container
-from dataclasses import dataclass
-
+from pipeline.detect.baselines.packed_baseline import PackedBaseline
 from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 
@@ -14,47 +12,37 @@ RELEARNS_MAX = 16
 """Maximum number of relearn requests per subject before the state is restored."""
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedBaseline:
-    """A published baseline. It is stored unparsed to save memory."""
-
-    baseline_version: str
-    source: str
-    effective_at: int
-    value: bytes
-
-    def read(self) -> Baseline:
-        """Parse the baseline, which was validated before it was stored."""
-        return Baseline.from_json(self.value)
-
-
 class BaselineStore:
     """Baselines and relearn requests by subject, in order of publication.
 
     Parameters
     ----------
     subjects_max
-        Maximum number of subjects. Beyond this number, a new subject replaces the first subject that has no stream.
+        Maximum number of subjects. Beyond this number, a new subject replaces the first subject.
     """
 
     def __init__(self, subjects_max: int) -> None:
         self._subjects_max = subjects_max
-        self._baselines: dict[str, list[PublishedBaseline]] = {}
+        self._baselines: dict[str, list[PackedBaseline]] = {}
         self._relearns: dict[str, list[Relearn]] = {}
         self._restored = False
 
-    def add(self, baseline: Baseline, value: bytes, in_use: Container[str]) -> None:
-        """Store a baseline. ``value`` is its message, and ``in_use`` contains the subjects that have a stream."""
-        published = PublishedBaseline(baseline.baseline_version, baseline.source, baseline.effective_at or 0, value)
+    def add(self, baseline: Baseline) -> None:
+        """Store a baseline of a subject without a stream."""
         if baseline.subject not in self._baselines and len(self._baselines) >= self._subjects_max:
-            unused = next((subject for subject in self._baselines if subject not in in_use), None)
-            if unused is None:
-                return
-            del self._baselines[unused]
-        stored = self._baselines.get(baseline.subject, [])
+            del self._baselines[next(iter(self._baselines))]
+        published, stored = PackedBaseline(baseline), self._baselines.get(baseline.subject, [])
         self._baselines[baseline.subject] = (
             _add_needed(stored, published) if self._restored else [*stored, published][-VERSIONS_MAX:]
         )
+
+    def baselines_of(self, subject: str) -> list[PackedBaseline]:
+        """Return the baselines of a subject, oldest first."""
+        return self._baselines.get(subject, [])
+
+    def remove(self, subject: str) -> None:
+        """Remove the baselines of a subject, because its stream has them."""
+        self._baselines.pop(subject, None)
 
     def add_relearn(self, relearn: Relearn) -> None:
         """Store a relearn request, unless the state has been restored. Later streams learn newer baselines."""
@@ -67,10 +55,6 @@ class BaselineStore:
         """Return the relearn requests of a subject, oldest first."""
         return self._relearns.get(subject, [])
 
-    def baselines_of(self, subject: str) -> list[PublishedBaseline]:
-        """Return the baselines of a subject, oldest first."""
-        return self._baselines.get(subject, [])
-
     def finish_restore(self) -> None:
         """Discard the entries that only a restored stream can use."""
         if self._restored:
@@ -78,13 +62,13 @@ class BaselineStore:
         self._restored = True
         self._relearns.clear()
         for subject, stored in self._baselines.items():
-            needed: list[PublishedBaseline] = []
+            needed: list[PackedBaseline] = []
             for published in stored:
                 needed = _add_needed(needed, published)
             self._baselines[subject] = needed
 
 
-def _add_needed(stored: list[PublishedBaseline], published: PublishedBaseline) -> list[PublishedBaseline]:
+def _add_needed(stored: list[PackedBaseline], published: PackedBaseline) -> list[PackedBaseline]:
     """Return the baselines that new streams need once another baseline has been published."""
     if published.source == "live" and stored:
         return stored

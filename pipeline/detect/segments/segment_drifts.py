@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.baselines import PackedBaseline
 from pipeline.detect.detectors import Crossing
 from pipeline.detect.findings import Finding, Latch, value_at_rank
 from pipeline.detect.layout import BlockView
@@ -13,7 +14,6 @@ from pipeline.detect.one_sided_tests import CrossingKey, NotTestable, OneSidedTe
 from pipeline.detect.segments.segment_values import LIVE_S, SegmentValue
 from pipeline.detect.segments.segments import SegmentObservation, Segments
 from pipeline.detect.settings import DetectSettings
-from schemas.baseline import Baseline
 from schemas.drift import DriftState, Tier
 
 GONE_PANES = 600
@@ -49,7 +49,7 @@ class SegmentDrifts:
         The baseline and settings of the monitor.
     """
 
-    def __init__(self, segments: Segments, baseline: Baseline, settings: DetectSettings) -> None:
+    def __init__(self, segments: Segments, baseline: PackedBaseline, settings: DetectSettings) -> None:
         self._segments, self._baseline, self._settings = segments, baseline, settings
         self._latches: dict[SegmentKey, Latch] = {}
         self._untested: list[tuple[OneSidedTest | NotTestable, Latch]] = []
@@ -100,7 +100,7 @@ class SegmentDrifts:
         return [
             latch.build_end(
                 self._segments.tests[key.test],
-                self._baseline.signals[self._segments.tests[key.test].signal.name],
+                self._baseline.read().signals[self._segments.tests[key.test].signal.name],
                 now_ms=now_ms,
                 recovery=self._settings.recovery_evidence,
                 tier=self._tier(key),
@@ -115,7 +115,7 @@ class SegmentDrifts:
         return [
             latch.build_end(
                 test,
-                self._baseline.signals[test.signal.name],
+                self._baseline.read().signals[test.signal.name],
                 now_ms=now_ms,
                 recovery=self._settings.recovery_evidence,
                 tier=latch.published_tier,
@@ -297,7 +297,7 @@ class SegmentDrifts:
         weighed: tuple[float, float] | None = None,
     ) -> Finding:
         test = self._segments.tests[key.test]
-        learned = self._baseline.signals[test.signal.name]
+        learned = self._baseline.read().signals[test.signal.name]
         now = None
         if test.channel == "location" and tally[0]:
             now = value_at_rank(learned, tally[1] / tally[0])

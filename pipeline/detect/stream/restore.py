@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.admission import Duplicates, Records
-from pipeline.detect.baselines import Learner, PublishedBaseline
+from pipeline.detect.baselines import Learner, PackedBaseline
 from pipeline.detect.blocks import OutcomeLabels
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
@@ -39,7 +39,7 @@ class StreamRestorer:
         settings: DetectSettings,
         *,
         store: PartStore,
-        baselines: Sequence[PublishedBaseline],
+        baselines: Sequence[PackedBaseline],
         relearns: Sequence[Relearn] = (),
     ) -> None:
         self._settings = settings
@@ -95,7 +95,7 @@ class StreamRestorer:
             if baseline.source != "live" or not (stream.monitor or stream.pending_baselines):
                 stream.schedule_baseline(baseline.read())
 
-    def _restore_monitor(self, active: PublishedBaseline) -> None:
+    def _restore_monitor(self, active: PackedBaseline) -> None:
         """Restore the parts of the monitor that fit. Without any part, the monitor starts with its baseline."""
         subject = self._stream.subject
         states: dict[str, State] = {}
@@ -113,7 +113,7 @@ class StreamRestorer:
         if not self._store.is_reset("monitor"):
             self._store.warn(f"{subject}: its evidence is reset; the baseline stays in use")
 
-    def _start_monitor(self, active: PublishedBaseline) -> Monitor:
+    def _start_monitor(self, active: PackedBaseline) -> Monitor:
         stream = self._stream
         monitored_before = stream.monitored_before
         derived, first_seen = stream.derived.dump(), stream.first_seen.dump()
@@ -124,7 +124,7 @@ class StreamRestorer:
         stream.first_seen.load(first_seen)
         return monitor
 
-    def _not_offered(self, active: PublishedBaseline | None) -> Iterator[PublishedBaseline]:
+    def _not_offered(self, active: PackedBaseline | None) -> Iterator[PackedBaseline]:
         """Yield the scheduled baselines, and the baselines that were published while no worker was running."""
         versions = [baseline.baseline_version for baseline in self._baselines]
         last_offered = self._stream.last_offered_version

@@ -341,7 +341,7 @@ class Stream:
             ]
             found = (*silences, *self.first_seen.observe(block), *findings)
             drifts = [self._drift_output(finding) for finding in found]
-            return ended + drifts + self._relearn_from(block, self.monitor.baseline)
+            return ended + drifts + self._relearn_from(block, self.monitor)
         self.first_seen.observe(block)
         seen = int(np.count_nonzero(np.isfinite(block.values)))
         self.monitored_before += MonitoredCount(seen)
@@ -381,9 +381,10 @@ class Stream:
         was_published = self.relearning.was_published if self.relearning is not None else None
         return [self._drift_output(finding) for finding in ended if was_published is None or was_published(finding)]
 
-    def _relearn_from(self, block: Block, baseline: Baseline) -> list[OutputMessage]:
-        centroid = self.derived.embeddings.centroid
-        merged = None if self.relearning is None else self.relearning.learn(block, baseline, centroid=centroid)
+    def _relearn_from(self, block: Block, monitor: Monitor) -> list[OutputMessage]:
+        if self.relearning is None:
+            return []
+        merged = self.relearning.learn(block, monitor.baseline, centroid=self.derived.embeddings.centroid)
         if merged is None:
             return []
         closed = self._close_drifts(int(block.panes[-1]) * PANE_MS)
