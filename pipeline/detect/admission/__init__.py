@@ -2,9 +2,9 @@
 
 This package does not use baselines. It may import signals. To follow a record, read the files in this order:
 
-1. ``batch.py`` decodes a batch of messages. ``decode.py`` parses their JSON.
-2. ``reader.py`` reads JSON objects into columns (``records.py``). ``shape.py`` finds the objects with equal fields, and
-   ``projection.py`` reduces large objects.
+1. ``batch.py`` decodes a batch of messages. ``typed_reader.py`` reads messages with known fields of the usual types into
+   columns (``records.py``). ``decode.py`` parses the JSON of the other messages.
+2. ``reader.py`` reads JSON objects into the same columns. ``shape.py`` finds the objects with equal fields.
 3. ``admission.py`` checks subjects and event times (``times.py``). A record that fails becomes a dead letter with
    its original bytes (``originals.py``).
 4. ``event_time_guard.py`` and ``watermark.py`` replace the wall clock in a replay.

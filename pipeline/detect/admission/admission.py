@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.admission.batch import decode_batch
+from pipeline.detect.admission.batch import BatchDecoder
 from pipeline.detect.admission.originals import Originals, PositionedOutput
 from pipeline.detect.admission.reader import RecordReader
 from pipeline.detect.admission.records import Label, Records
@@ -101,7 +101,7 @@ class Admission:
 
     def __init__(self, settings: DetectSettings, *, replay: bool) -> None:
         self.reader = RecordReader()
-        self._bytes_max = settings.record_bytes_max
+        self._decoder = BatchDecoder(self.reader, bytes_max=settings.record_bytes_max)
         self._late_max_ms = int(settings.late_max_s * 1000)
         self._early_max_ms = int(settings.early_max_s * 1000)
         self._time_zone = settings.time_zone or None
@@ -109,7 +109,7 @@ class Admission:
 
     def admit(self, messages: Sequence[InputMessage]) -> AdmittedBatch:
         """Decode a batch and separate its records into admitted records and dead letters."""
-        decoded = decode_batch([message.value for message in messages], self.reader, bytes_max=self._bytes_max)
+        decoded = self._decoder.decode([message.value for message in messages])
         records, rejections = decoded.records, decoded.rejections
         originals = Originals(messages, decoded.array_indexes)
         dead_letters = [

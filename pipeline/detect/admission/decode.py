@@ -8,12 +8,17 @@ JSON is parsed strictly according to RFC 8259. ``pipeline/lenient_json.py`` read
 beyond the range of a double, a lone surrogate or a string that is not UTF-8 becomes a bad value, and the rest of the
 message is used. A byte order mark and more than 1,024 levels are errors.
 
+A large record is projected onto the fields that detect reads, because other fields would use memory. The projection does
+not change the result of reading: a field of the wrong type keeps its type, a label that is too long remains too long, and
+a section with too many custom fields still has too many of them.
+
 A message or an element of an array can be a CloudEvent with a record as its data. Joined messages are not searched for
 them here: the reader finds them by their fields.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -22,11 +27,42 @@ import orjson
 from numpy.typing import NDArray
 
 from pipeline.cloud_events import is_cloud_event, unwrap_cloud_event
-from pipeline.detect.admission.projection import PROJECT_ABOVE_BYTES, project
+from pipeline.detect.signals import catalogue
 from pipeline.json_elements import read_elements
 from pipeline.lenient_json import dump_json
 from schemas.dead_letter import DeadLetterReason
-from schemas.record import ELEMENTS_MAX
+from schemas.record import ELEMENTS_MAX, SUBJECT_LENGTH_MAX
+
+PROJECT_ABOVE_BYTES = 8192
+"""Minimum size of a projected record, in bytes of JSON. For a smaller record, projection costs more than it saves."""
+
+CUSTOM_FIELDS_MAX = 64
+"""Maximum number of fields in the ``custom`` section of a record. A section with more fields is dropped."""
+
+SECTIONS = ("infrastructure", "output", "data", "safety")
+"""The sections whose field names the contract defines. The sender chooses the field names of ``custom``."""
+
+EMBEDDING_FIELD = "embedding"
+"""The only field that is a list. It is in the section ``data``."""
+
+SECTION_FIELDS: dict[str, frozenset[str]] = {
+    section: frozenset(row.field for row in (*catalogue.SIGNALS, *catalogue.CATEGORIES) if row.section == section)
+    for section in SECTIONS
+}
+SECTION_FIELDS["data"] |= {EMBEDDING_FIELD}
+"""The fields that detect reads, by section."""
+
+LABEL_SECTIONS = ("versions", "segment")
+"""The sections whose label names the sender chooses."""
+
+LABEL_FIELDS_MAX = 8
+"""Maximum number of labels that are read from a section of sender-chosen labels. Additional labels are ignored."""
+
+OUTER_LABELS = ("request_id", "environment", "provider", "provider_model", "sampled")
+"""Labels that detect reads outside any section."""
+
+OUTER_FIELDS = ("subject", "timestamp", "sampling_probability", *OUTER_LABELS)
+"""All fields that detect reads outside any section."""
 
 _SENTINEL = 9_007_199_254_740_993
 """Separator between two messages. An integer has one spelling in JSON, and no float equals 2**53 + 1."""
@@ -113,7 +149,7 @@ class ParsedMessages:
         self.contents.append(content)
 
 
-def parse_messages(values: Sequence[bytes | None], *, bytes_max: int, first_index: int = 0) -> ParsedMessages:
+def parse_messages(values: Sequence[bytes | None], *, bytes_max: int, indexes: Sequence[int] = ()) -> ParsedMessages:
     """Parse the values of a few messages. One bad message slows down the parsing of all of them.
 
     Parameters
@@ -122,22 +158,22 @@ def parse_messages(values: Sequence[bytes | None], *, bytes_max: int, first_inde
         Values of Kafka messages; None for a tombstone.
     bytes_max
         Maximum size of a value, in bytes. A longer value is rejected without being parsed.
-    first_index
-        Index in the batch of the first value.
+    indexes
+        Indexes of the values in the batch; by default 0, 1, ....
 
     >>> parsed = parse_messages([b'{"subject":"bot"}', b"[{},[]]", None], bytes_max=1024)
     >>> parsed.objects, [rejection.reason for rejection in parsed.rejections]
     ([{'subject': 'bot'}, {}], ['array_in_array', 'tombstone'])
     """
     parsed = ParsedMessages()
+    indexes = indexes or range(len(values))
     texts = [value for value in values if value]
     objects = _parse_joined(texts, bytes_max) if len(texts) == len(values) else None
     if objects is not None:
         parsed.objects, parsed.contents = objects, texts
-        start, stop = record_position(first_index), record_position(first_index + len(values))
-        parsed.positions = list(range(start, stop, record_position(1)))
+        parsed.positions = list(map(record_position, indexes))
     else:
-        for index, value in enumerate(values, first_index):
+        for index, value in zip(indexes, values, strict=True):
             _parse_one(parsed, index, value, bytes_max)
     return parsed
 
@@ -170,3 +206,47 @@ def _parse_one(parsed: ParsedMessages, index: int, value: bytes | None, bytes_ma
             parsed.rejections.append(Rejection(position, element.reason, element.detail))
             continue
         parsed.add(element.fields, position, element.content)
+
+
+def project(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with only the fields that detect reads.
+
+    >>> project({"subject": "bot", "note": "x", "output": {"length": 3, "text": "x" * 9000}, "data": 5})
+    {'subject': 'bot', 'output': {'length': 3}, 'data': 5}
+    """
+    projected = {name: _shorten(record[name]) for name in OUTER_FIELDS if name in record}
+    for section in SECTIONS:
+        if section in record:
+            content = record[section]
+            if isinstance(content, dict):
+                # Keep the sender's order, because it decides the order of a subject's signals.
+                projected[section] = {
+                    name: value if name == EMBEDDING_FIELD else _shorten(value)
+                    for name, value in content.items()
+                    if name in SECTION_FIELDS[section]
+                }
+            else:
+                projected[section] = _shorten(content)
+    for section in LABEL_SECTIONS:
+        if section in record:
+            projected[section] = _shorten_section(record[section], LABEL_FIELDS_MAX)
+    if "custom" in record:
+        projected["custom"] = _shorten_section(record["custom"], CUSTOM_FIELDS_MAX + 1)
+    return projected
+
+
+def _shorten_section(content: Any, fields_max: int) -> Any:
+    if not isinstance(content, dict):
+        return _shorten(content)
+    return {_shorten(name): _shorten(value) for name, value in islice(content.items(), fields_max)}
+
+
+def _shorten(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[: SUBJECT_LENGTH_MAX + 1]
+    if isinstance(value, list):
+        # A label may be sent as a list of one.
+        return [_shorten(value[0])] if len(value) == 1 and not isinstance(value[0], (list, dict)) else []
+    if isinstance(value, dict):
+        return {}
+    return value

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.cloud_events import unwrap_cloud_event
 from pipeline.dead_letters import dead_letter
-from pipeline.detect.admission.decode import element_index, message_index
-from pipeline.detect.admission.projection import project
+from pipeline.detect.admission.decode import element_index, message_index, project
 from pipeline.json_elements import BLANK
 from pipeline.lenient_json import dump_json, parse_json
 from pipeline.step import InputMessage, OutputMessage

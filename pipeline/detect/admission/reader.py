@@ -6,7 +6,8 @@ Such a value is converted if it has only one meaning: a number as a string, a bo
 integer or as a list of one.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -23,6 +24,7 @@ from schemas.record import SAMPLING_PROBABILITY_MIN, SUBJECT_LENGTH_MAX
 _NONE = type(None)
 _TEXTS = frozenset({str, _NONE})
 _NUMBERS = frozenset({int, float})
+_BOOLEANS = frozenset({bool})
 _INTEGERS_AND_BOOLEANS = frozenset({int, bool})
 _SAMPLED = frozenset({"tail", None})
 _BLANK_IDS = frozenset({"", "none", "null", "nil", "undefined", "unknown", "nan", "n/a", "<null>", "\\n"})
@@ -60,19 +62,33 @@ class RecordReader:
             raise CloudEventFound
         if len(groups) == 1:
             shape, _, columns = groups[0]
-            return _read_shape(shape, columns, len(objects))
-        parts = [_read_shape(shape, columns, len(rows or objects)) for shape, rows, columns in groups]
+            return read_shape(shape, columns, len(objects))
+        parts = [read_shape(shape, columns, len(rows or objects)) for shape, rows, columns in groups]
         order = np.argsort(np.concatenate([rows or [] for _, rows, _ in groups])).tolist()
         return Records.concatenate(parts).pick(order)
 
 
-def _read_shape(shape: Shape, columns: list[Column], length: int) -> Records:
+def read_shape(
+    shape: Shape, columns: Sequence[Column], length: int, *, typed_labels: Mapping[str, Column] | None = None
+) -> Records:
+    """Return the records of one shape.
+
+    Parameters
+    ----------
+    shape, columns
+        The shape and its columns.
+    length
+        Number of records.
+    typed_labels
+        Labels with names that the sender chose, in addition to those of the shape. None if the types of the columns are
+        unknown. Otherwise, every value must be None or of the type of its field: a number of any type, or a boolean.
+    """
     nothing: Column = (None,) * length
     subjects, timestamps, sent_request_ids = (
         columns[shape.outer[name]] if name in shape.outer else nothing
         for name in ("subject", "timestamp", "request_id")
     )
-    fields = _FieldReader(length)
+    fields = _FieldReader(length, is_typed=typed_labels is not None)
     request_ids = _drop_blank_ids(fields.read_labels(sent_request_ids, "request_id"))
     values = np.full((length, Records.WIDTH), np.nan)
     fields.read_numbers(values, shape.numbers, columns)
@@ -81,7 +97,8 @@ def _read_shape(shape: Shape, columns: list[Column], length: int) -> Records:
         name: fields.read_labels(columns[index], catalogue.CATEGORY_PATHS.get(name, name))
         for name, index in shape.labels
     }
-    labels |= {name: fields.read_sender_labels(columns[index], name) for name, index in shape.sender_labels}
+    sender_labels = {name: columns[index] for name, index in shape.sender_labels} | dict(typed_labels or {})
+    labels |= {name: fields.read_sender_labels(column, name) for name, column in sender_labels.items()}
     if "sampled" in labels:
         labels["sampled"] = fields.drop_unknown_labels(labels["sampled"], "sampled", _SAMPLED)
     probabilities = None
@@ -129,36 +146,35 @@ def _drop_blank_ids(request_ids: Sequence[Label]) -> Sequence[Label]:
 class _FieldReader:
     """Reader of the columns of one shape, which collects the dropped and converted fields."""
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, *, is_typed: bool) -> None:
         self._length = length
+        self._is_typed = is_typed
         self.faults: list[Fault] = []
         self.converted: dict[str, NDArray[np.bool_]] = {}
 
-    def read_numbers(self, values: NDArray[np.float64], group: FieldGroup, columns: list[Column]) -> None:
+    def read_numbers(self, values: NDArray[np.float64], group: FieldGroup, columns: Sequence[Column]) -> None:
         if not group.columns:
             return
-        flat, types = _flatten(columns[index] for index in group.columns)
-        if not types <= _NUMBERS | {_NONE}:
-            flat = self._read_group(group, columns, _NUMBERS, convert_to_number)
-            types.add(_NONE)
-        # numpy converts None to NaN.
-        numbers = np.array(flat, dtype=np.float64) if _NONE in types else np.fromiter(flat, np.float64, len(flat))
+        flat = self._read_group(group, columns, _NUMBERS, convert_to_number)
+        try:
+            numbers = np.frombuffer(struct.pack(f"{len(flat)}d", *flat), dtype=np.float64)
+        except struct.error:  # there are missing values, which numpy converts to NaN
+            numbers = np.array(flat, dtype=np.float64)
         numbers = numbers.reshape(len(group.columns), len(values))
         is_invalid = (numbers < group.low) | (numbers > group.high)
         if is_invalid.any():
-            numbers[is_invalid] = np.nan
+            numbers = np.where(is_invalid, np.nan, numbers)
             for index, row in np.argwhere(is_invalid).tolist():
                 self._drop(row, group.path(index), "out_of_bounds")
         values[:, group.signals] = numbers.T
 
-    def read_rates(self, values: NDArray[np.float64], group: FieldGroup, columns: list[Column]) -> None:
+    def read_rates(self, values: NDArray[np.float64], group: FieldGroup, columns: Sequence[Column]) -> None:
         if not group.columns:
             return
-        flat, types = _flatten(columns[index] for index in group.columns)
-        if types <= {bool}:
+        flat = self._read_group(group, columns, _BOOLEANS, convert_to_boolean)
+        try:
             rates = np.frombuffer(bytes(flat), dtype=np.uint8)
-        else:
-            flat = self._read_group(group, columns, frozenset({bool}), convert_to_boolean)
+        except TypeError:  # there are missing values
             rates = np.array(flat, dtype=np.float64)
         values[:, group.signals] = rates.reshape(len(group.columns), len(values)).T
 
@@ -226,8 +242,12 @@ class _FieldReader:
         return checked
 
     def _read_group(
-        self, group: FieldGroup, columns: list[Column], types: frozenset[type], convert: Callable[[Any], Any]
+        self, group: FieldGroup, columns: Sequence[Column], types: frozenset[type], convert: Callable[[Any], Any]
     ) -> list[Any]:
+        """Return the columns of a group as one list that contains only values of the given types and None."""
+        flat = list(chain.from_iterable(columns[index] for index in group.columns))
+        if self._is_typed or set(map(type, flat)) <= types | {_NONE}:
+            return flat
         read = [
             self.read_column(columns[column], group.path(index), types, convert)
             for index, column in enumerate(group.columns)
@@ -238,12 +258,6 @@ class _FieldReader:
         self.faults.append((row, path, reason))
         if path in self.converted:
             self.converted[path][row] = False
-
-
-def _flatten(columns: Iterable[Column]) -> tuple[list[Any], set[type]]:
-    """Return columns as one list, and the types of their values."""
-    flat = list(chain.from_iterable(columns))
-    return flat, set(map(type, flat))
 
 
 def _convert_to_label(value: Any) -> Label:

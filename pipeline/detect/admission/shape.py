@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cloud_events import VERSION_ATTRIBUTE
-from pipeline.detect.admission.projection import (
+from pipeline.detect.admission.decode import (
     CUSTOM_FIELDS_MAX,
     EMBEDDING_FIELD,
     LABEL_FIELDS_MAX,
@@ -36,7 +36,8 @@ Column = Sequence[Any]
 
 Objects = Sequence[dict[str, Any]]
 
-_ALL_SECTIONS = (*SECTIONS, "custom", *LABEL_SECTIONS)
+ALL_SECTIONS = (*SECTIONS, "custom", *LABEL_SECTIONS)
+"""All sections of a record, in the order of their columns."""
 
 _NO_FIELDS: dict[Any, Any] = {}
 _NOT_AN_OBJECT: dict[Any, Any] = {None: None}
@@ -98,6 +99,10 @@ class Shape:
         The columns of the ``custom`` section and of the embedding, if the shape has them.
     outer
         Columns of the fields outside any section, by name.
+    columns
+        Columns of all fields, by section and name. The section is empty for fields outside any section.
+    sections
+        Readers of the sections that the shape has, in the order of their columns.
     bad_sections
         Sections that are dropped, with the reason.
     look_alikes
@@ -115,12 +120,13 @@ class Shape:
     custom: int | None
     embedding: int | None
     outer: dict[str, int]
+    columns: dict[tuple[str, str], int]
+    sections: tuple[SectionReader, ...]
     bad_sections: tuple[tuple[str, FaultReason], ...]
     look_alikes: tuple[str, ...]
     is_cloud_event: bool
     is_late_outcome_if_identified: bool
     _read_outer: Callable[[Objects], list[Column]]
-    _sections: tuple[SectionReader, ...]
 
     def read_columns(self, objects: Objects) -> list[Column]:
         """Return all fields of records as columns.
@@ -131,7 +137,7 @@ class Shape:
         if set(map(len, objects)) != {len(self.outer)}:
             raise KeyError
         columns = self._read_outer(objects)
-        for section in self._sections:
+        for section in self.sections:
             content = columns[section.column]
             types = set(map(type, content))
             if not section.size:
@@ -171,7 +177,7 @@ class ShapeCache:
         """Return the shape of each record. Equal shapes are usually, but not always, the same object."""
         outer = list(map(tuple, objects))
         outer_names = set(chain.from_iterable(set(outer)))
-        columns = [outer, *(_read_names(objects, section, outer_names) for section in _ALL_SECTIONS)]
+        columns = [outer, *(_read_names(objects, section, outer_names) for section in ALL_SECTIONS)]
         names_of_records = list(zip(*columns, strict=True))
         shapes = list(map(self._known.get, names_of_records))
         if None in shapes:
@@ -183,7 +189,7 @@ class ShapeCache:
         if shape is None:
             if len(self._known) >= SHAPES_MAX:
                 self._known.clear()
-            shape = self._known[names] = _build_shape(names)
+            shape = self._known[names] = build_shape(names)
         return shape
 
 
@@ -203,9 +209,10 @@ def _read_names(objects: Objects, section: str, outer_names: set[str]) -> list[t
     return names
 
 
-def _build_shape(names: tuple[Any, ...]) -> Shape:
+def build_shape(names: tuple[Any, ...]) -> Shape:
+    """Return the shape of records with the given names of fields: outside any section, then in each section."""
     outer, *inner = names
-    by_section = dict(zip(_ALL_SECTIONS, inner, strict=True))
+    by_section = dict(zip(ALL_SECTIONS, inner, strict=True))
     bad_sections: dict[str, FaultReason] = {
         section: "too_many_fields" if False in fields else "not_an_object"
         for section, fields in by_section.items()
@@ -236,12 +243,13 @@ def _build_shape(names: tuple[Any, ...]) -> Shape:
         custom=columns["", "custom"] if has_custom else None,
         embedding=columns.get(("data", EMBEDDING_FIELD)),
         outer={name: index for index, name in enumerate(outer)},
+        columns=columns,
+        sections=tuple(section_readers),
         bad_sections=tuple(bad_sections.items()),
         look_alikes=tuple(path for path in find_unknown_fields(by_section | {"": outer}) if find_look_alike(path)),
         is_cloud_event=VERSION_ATTRIBUTE in outer,
         is_late_outcome_if_identified=is_late_outcome,
         _read_outer=_build_reader(outer),
-        _sections=tuple(section_readers),
     )
 
 

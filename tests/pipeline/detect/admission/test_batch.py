@@ -1,6 +1,6 @@
 import random
 
-from pipeline.detect.admission.batch import JOINED_MESSAGES, decode_batch
+from pipeline.detect.admission.batch import JOINED_MESSAGES, BatchDecoder
 from pipeline.detect.admission.decode import parse_messages
 from pipeline.detect.admission.duplicates import hash_contents
 from pipeline.detect.admission.reader import RecordReader
@@ -20,7 +20,7 @@ def test_a_batch_is_decoded_as_if_all_its_messages_were_parsed_at_once():
     parsed = parse_messages(values, bytes_max=BYTES_MAX)
     expected = RecordReader().read(parsed.objects)
     expected.positions, expected.content_hashes = parsed.positions, hash_contents(parsed.contents)
-    decoded = decode_batch(values, RecordReader(), bytes_max=BYTES_MAX)
+    decoded = BatchDecoder(RecordReader(), bytes_max=BYTES_MAX).decode(values)
     assert as_dicts(decoded.records) == as_dicts(expected)
     assert (decoded.rejections, decoded.array_indexes) == (parsed.rejections, parsed.array_indexes)
     assert len(decoded.rejections) > 10
@@ -29,5 +29,5 @@ def test_a_batch_is_decoded_as_if_all_its_messages_were_parsed_at_once():
 
 
 def test_a_batch_without_messages_has_no_records():
-    decoded = decode_batch([], RecordReader(), bytes_max=BYTES_MAX)
+    decoded = BatchDecoder(RecordReader(), bytes_max=BYTES_MAX).decode([])
     assert (len(decoded.records), decoded.records.positions, decoded.rejections) == (0, (), [])

@@ -63,8 +63,8 @@ FRAGMENTS = [
 ]
 
 
-def parse(values, first_index=0):
-    parsed = parse_messages(values, bytes_max=BYTES_MAX, first_index=first_index)
+def parse(values, indexes=()):
+    parsed = parse_messages(values, bytes_max=BYTES_MAX, indexes=indexes)
     return (
         list(zip(parsed.positions, parsed.objects, parsed.contents, strict=True)),
         [(rejection.position, rejection.reason) for rejection in parsed.rejections],
@@ -75,7 +75,7 @@ def parse(values, first_index=0):
 def parse_one_by_one(values):
     objects, rejections, array_indexes = [], [], set()
     for index, value in enumerate(values):
-        more_objects, more_rejections, more_array_indexes = parse([value], index)
+        more_objects, more_rejections, more_array_indexes = parse([value], [index])
         objects += more_objects
         rejections += more_rejections
         array_indexes |= more_array_indexes

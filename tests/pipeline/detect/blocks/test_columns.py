@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.detect.admission.projection import CUSTOM_FIELDS_MAX, LABEL_FIELDS_MAX, project
+from pipeline.detect.admission.decode import CUSTOM_FIELDS_MAX, LABEL_FIELDS_MAX, project
 from pipeline.detect.admission.reader import RecordReader
 from pipeline.detect.admission.records import Records
 from pipeline.detect.blocks.columns import (
