@@ -11,6 +11,7 @@ from types import FrameType
 import faust
 
 from topologies.logs import configure_logging
+from topologies.runtime.garbage_collection import freeze_modules
 
 STOP_TIMEOUT_S = 10.0
 """Seconds from SIGTERM or Ctrl-C until a hung worker is killed. Its state is in Kafka."""
@@ -44,6 +45,7 @@ def run_worker(app: faust.App) -> None:
         Always. The code is the exit status.
     """
     configure_logging()
+    freeze_modules()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = _FaustWorker(app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False)

@@ -15,13 +15,9 @@ from pipeline.dead_letters import dead_letter, refused_output, shorten_dead_lett
 from pipeline.step import InputMessage, OutputMessage
 from schemas.topics import DEAD_LETTERS, RECORDS
 from topologies.kafka import Cluster, UnreadableBatch
-from topologies.runtime.checkpoint import (
-    Checkpoints,
-    CheckpointTopicReplaced,
-    MessagesRefused,
-    StoredCheckpoint,
-)
+from topologies.runtime.checkpoint import Checkpoints, CheckpointTopicReplaced, MessagesRefused, StoredCheckpoint
 from topologies.runtime.control import ControlMessage
+from topologies.runtime.garbage_collection import collection_paused
 from topologies.runtime.known_topics import KNOWN_TOPICS_KEY, KnownTopics
 from topologies.runtime.positions import find_available_offset, read_group_offsets
 from topologies.runtime.topology_spec import TopologySpec
@@ -215,7 +211,8 @@ class PartitionWorker:
     def step(self, topic: str, records: Sequence[InputMessage]) -> None:
         """Give records of an input topic to the step."""
         self._offsets[topic] = records[-1].offset
-        self._add_outputs(self._step.step(records))
+        with collection_paused():
+            self._add_outputs(self._step.step(records))
         self.is_dirty = True
 
     def skip(self, topic: str, record: InputMessage) -> None:
