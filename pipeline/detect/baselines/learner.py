@@ -185,7 +185,9 @@ class Learner:
     def mark_all(self) -> None:
         """Mark all parts of the state as changed."""
         self._changed = {"head", *(f"totals-{index}" for index in self._totals)}
-        self._changed |= {f"burst-{slice_index}-{quarter_index}" for slice_index, quarter_index in self._bursts}
+        # A burst of records without signals has no columns, and is not stored.
+        stored = (key for key, burst in self._bursts.items() if burst.columns)
+        self._changed |= {f"burst-{slice_index}-{quarter_index}" for slice_index, quarter_index in stored}
 
     def dump_parts(self) -> dict[str, dict[str, Any]]:
         """Return the parts of the state that changed since the last call. A finished slice is returned only once."""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -140,6 +142,21 @@ def test_a_finished_part_is_dumped_once():
     assert learner.dump_parts() == {}
     learner.observe(block(normal_world(11, 20), first_row=9000))
     assert 2 <= len(learner.dump_parts()) <= 4
+
+
+def test_records_without_signals_can_be_dumped_and_restored():
+    bare = [replace(part, signals=(), values=part.values[:, :0]) for part in blocks(normal_world(7, 2000))]
+    learner = Learner("support-bot", QUICK)
+    for part in bare:
+        learner.observe(part)
+    learner.mark_all()
+    restored = Learner("support-bot", QUICK)
+    for name, state in learner.dump_parts().items():
+        restored.load_part(name, state)
+    for part in list(blocks(normal_world(7, 4000)))[4:]:
+        learner.observe(part)
+        restored.observe(part)
+    assert restored.dump_parts().keys() == learner.dump_parts().keys()
 
 
 def test_an_unknown_part_is_rejected():
