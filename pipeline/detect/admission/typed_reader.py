@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from operator import itemgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -268,17 +267,20 @@ def _read_structs(record_format: RecordFormat, structs: Sequence[Struct]) -> tup
     return records, unclear
 
 
-def _read_labels(section: str, contents: Sequence[Mapping[str, Any] | None]) -> dict[str, Column]:
+def _read_labels(section: str, contents: Sequence[dict[str, Any] | None]) -> dict[str, Column]:
     """Return the labels of a section by name, where None stands for a missing label."""
-    names_of_records = dict.fromkeys(map(tuple, filter(None, contents)))
-    names = [
-        name for name in dict.fromkeys(chain.from_iterable(names_of_records)) if 0 < len(name) <= SUBJECT_LENGTH_MAX
-    ]
+    names_of_records = list(dict.fromkeys(map(tuple, filter(None, contents))))
     if len(names_of_records) == 1 and all(contents):
-        columns: Iterable[Column] = (tuple(map(itemgetter(name), filter(None, contents))) for name in names)
+        names: Iterable[str] = names_of_records[0]
+        columns: Iterable[Column] = zip(*map(dict.values, filter(None, contents)), strict=True)
     else:
+        names = dict.fromkeys(chain.from_iterable(names_of_records))
         columns = ([content.get(name) if content else None for content in contents] for name in names)
-    return {f"{section}.{name}": column for name, column in zip(names, columns, strict=True)}
+    return {
+        f"{section}.{name}": column
+        for name, column in zip(names, columns, strict=True)
+        if 0 < len(name) <= SUBJECT_LENGTH_MAX
+    }
 
 
 def _find_look_alikes(shape: Shape, columns: Sequence[Column]) -> dict[str, NDArray[np.bool_]]:
