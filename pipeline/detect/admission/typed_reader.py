@@ -43,6 +43,15 @@ NAMES_MAX = 256
 LEARNED_RECORDS_MIN = 2
 """Minimum number of refused records with the same names, in one call, whose names are learned."""
 
+CHANGES_FREE = 8
+"""Number of changes of the names that can follow each other at once, because a topic may have records of many services."""
+
+MESSAGES_PER_CHANGE = 1_000
+"""Number of messages between two further changes, times the number of further changes. A change takes milliseconds."""
+
+CHANGES_MAX = 100
+"""Maximum number of further changes that count, so new names are learned even after many changes."""
+
 PAUSE_CALLS = 16
 """Number of calls without an attempt after one in which every message was refused and no name could be learned."""
 
@@ -136,6 +145,8 @@ class TypedReader:
     def __init__(self) -> None:
         self._names: dict[str, dict[str, None]] = {}
         self._format: RecordFormat | None = None
+        self._changes = 0
+        self._messages_to_change = 0
         self._calls_to_skip = 0
         self._are_all_refused = False
 
@@ -149,6 +160,7 @@ class TypedReader:
         bytes_max
             Maximum size of a value, in bytes. A longer value is refused.
         """
+        self._messages_to_change -= len(values)
         self._are_all_refused = False
         if self._format is None or self._calls_to_skip:
             self._calls_to_skip = max(0, self._calls_to_skip - 1)
@@ -172,8 +184,15 @@ class TypedReader:
         counts = Counter(map(_find_names, objects))
         del counts[None]
         ((names, count),) = counts.most_common(1) or ((None, 0),)
-        if names is not None and count >= LEARNED_RECORDS_MIN and self._add_names(names):
+        if (
+            names is not None
+            and count >= LEARNED_RECORDS_MIN
+            and self._messages_to_change <= 0
+            and self._add_names(names)
+        ):
             self._format = _build_format(self._names)
+            self._changes += 1
+            self._messages_to_change = MESSAGES_PER_CHANGE * min(max(0, self._changes - CHANGES_FREE), CHANGES_MAX)
         elif self._are_all_refused:
             self._calls_to_skip = PAUSE_CALLS
 

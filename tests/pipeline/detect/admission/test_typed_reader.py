@@ -12,7 +12,7 @@ from pipeline.detect.admission.batch import PART_MESSAGES, BatchDecoder
 from pipeline.detect.admission.decode import LABEL_FIELDS_MAX, PROJECT_ABOVE_BYTES, parse_messages
 from pipeline.detect.admission.duplicates import hash_contents
 from pipeline.detect.admission.reader import CloudEventFound, RecordReader
-from pipeline.detect.admission.typed_reader import NAMES_MAX, PAUSE_CALLS, TypedReader
+from pipeline.detect.admission.typed_reader import CHANGES_FREE, NAMES_MAX, PAUSE_CALLS, TypedReader
 from tests.hostile import kinds
 from tests.mutations import fuzz_settings, messages
 from tests.pipeline.detect.records import as_dicts, mixed_records
@@ -195,6 +195,16 @@ def test_too_many_names_are_forgotten_and_learned_again():
         reader.learn([fields] * 2)
     accepted = reader.read([as_json(fields) for fields in batches], bytes_max=BYTES_MAX).indexes
     assert accepted == [2]
+
+
+def test_names_that_change_all_the_time_are_learned_seldom():
+    reader = TypedReader()
+    learned = 0
+    for number in range(60):
+        fields = {"subject": "bot", f"x{number}": 1}
+        reader.learn([fields] * 2)
+        learned += bool(reader.read([as_json(fields)] * 500, bytes_max=BYTES_MAX).indexes)
+    assert CHANGES_FREE < learned < CHANGES_FREE + 8
 
 
 @pytest.mark.parametrize("name", ["", 'a"b', "a\\b", "a\nb", "x" * 65])
