@@ -270,6 +270,32 @@ class PartStore:
             self._discard(part)
         return misfit is None
 
+    def has_misfits(self) -> bool:
+        """Return whether a part that was read must be reset or cannot be read, without loading it."""
+        seen = set[tuple[str, bytes]]()
+        for part, chunks in self._values.items():
+            # Most parts of a kind begin with the same line.
+            line, line_end, _ = chunks.get(0, b"").partition(b"\n")
+            if line_end and (part.kind, line) in seen:
+                continue
+            try:
+                misfit = self._find_misfit(part.kind, self._open(part, chunks))
+            except ValueError:
+                return True
+            if misfit is not None:
+                return True
+            seen.add((part.kind, line))
+        return False
+
+    def take(self, name: str) -> list[tuple[bytes, bytes]]:
+        """Return the keys and values that were read for a name, and do not load them."""
+        chunks = ((part, self._values.pop(part, {})) for part in self._chunk_counts.get(name, ()))
+        return [(part.key(number), value) for part, values in chunks for number, value in sorted(values.items())]
+
+    def encode(self, part: Part, state: State) -> bytes:
+        """Return a state as bytes that :meth:`read` accepts as the value of a part."""
+        return encode(state, kind=part.kind, settings=self._settings[part.kind])
+
     def is_reset(self, kind: str) -> bool:
         """Return whether parts of a kind were reset. The lines of :meth:`finish_restore` then give the reason."""
         return any(name == kind and misfit is not None for name, misfit in self._outcomes)
@@ -332,7 +358,7 @@ class PartStore:
         self._tombstones += (part.key(chunk) for chunk in range(self._chunk_counts[part.name].pop(part, 0)))
 
     def _write(self, part: Part, state: State) -> Iterator[tuple[bytes, bytes | None]]:
-        value = encode(state, kind=part.kind, settings=self._settings[part.kind])
+        value = self.encode(part, state)
         starts = range(0, len(value), CHUNK_BYTES_MAX)
         counts = self._chunk_counts.setdefault(part.name, {})
         count_before, counts[part] = counts.get(part, 0), len(starts)

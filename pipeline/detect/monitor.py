@@ -70,13 +70,14 @@ class Monitor:
 
     Attributes
     ----------
+    packed_baseline
+        The baseline in little memory.
     finite_values, monitored_values
         Number of finite signal values, and number of these values that have a test.
     not_testable
         The tests that the baseline does not support, with the reasons.
     EVIDENCE_SETTINGS, ADWIN_SETTINGS
-        Names of the settings on which the evidence and the ADWIN windows depend. All other state is valid under any
-        settings.
+        Names of the settings on which the evidence and the ADWIN windows depend. No other state depends on settings.
 
     Raises
     ------
@@ -88,7 +89,7 @@ class Monitor:
     ADWIN_SETTINGS: ClassVar = AdwinBank.SETTINGS
 
     def __init__(self, baseline: Baseline, settings: DetectSettings, *, is_sampled: bool = False) -> None:
-        self._baseline, self._settings = PackedBaseline(baseline), settings
+        self.packed_baseline, self._settings = PackedBaseline(baseline), settings
         self._tests, self.not_testable = derive_tests(baseline, settings, is_sampled=is_sampled)
         self._layout = GridLayout(baseline, self._tests)
         self._bank = PageHinkleyBank(
@@ -99,7 +100,7 @@ class Monitor:
         self._recent_values = RecentValues(self._layout.value_indexes)
         self._demotion = Demotion(self._tests)
         self._segments = Segments(self._tests, self._layout, settings)
-        self._segment_drifts = SegmentDrifts(self._segments, self._baseline, settings)
+        self._segment_drifts = SegmentDrifts(self._segments, self.packed_baseline, settings)
         self._minute_series = MinuteSeries(self._layout)
         self._latches: dict[int, Latch] = {}
         self._untested: list[tuple[NotTestable, Latch]] = []
@@ -108,7 +109,7 @@ class Monitor:
     @property
     def baseline(self) -> Baseline:
         """The baseline."""
-        return self._baseline.read()
+        return self.packed_baseline.read()
 
     @property
     def tests(self) -> Sequence[OneSidedTest]:
@@ -206,7 +207,7 @@ class Monitor:
         latches = [latch.dump(tests[latch.test_index]) for latch in self._latches.values()]
         return {
             "monitor": {
-                "baseline_version": self._baseline.baseline_version,
+                "baseline_version": self.packed_baseline.baseline_version,
                 "latches": latches + [latch.dump(test) for test, latch in self._untested],
                 "demotion": self._demotion.dump(),
                 "segments": self._segments.dump(),
@@ -246,10 +247,10 @@ class Monitor:
             self._adwin.load(state["adwin"])
 
     def _load_history(self, state: dict[str, Any]) -> None:
-        if state["baseline_version"] != self._baseline.baseline_version:
+        if state["baseline_version"] != (version := self.packed_baseline.baseline_version):
             raise ValueError(
-                f"the state of baseline {state['baseline_version']} does not fit baseline "
-                f"{self._baseline.baseline_version} of {self.baseline.subject}: evidence is reset"
+                f"the state of baseline {state['baseline_version']} does not fit baseline {version} of "
+                f"{self.baseline.subject}: evidence is reset"
             )
         indexes: dict[tuple[str, ...], int] = {test.key: index for index, test in enumerate(self._tests)}
         not_testable: dict[tuple[str, ...], NotTestable] = {test.key: test for test in self.not_testable}
@@ -270,8 +271,7 @@ class Monitor:
             }
         )
         self._minute_series.load(state["minute_series"])
-        self.monitored_values = int(state["monitored_values"])
-        self.finite_values = int(state["finite_values"])
+        self.monitored_values, self.finite_values = int(state["monitored_values"]), int(state["finite_values"])
 
     def _may_fire(
         self, view: BlockView, observation: SegmentObservation | None, withheld: set[int], crossing: Crossing

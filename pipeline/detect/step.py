@@ -16,7 +16,7 @@ from pipeline.detect.control import read_control
 from pipeline.detect.losses import DeadLetterMonitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Block
-from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
+from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, Streams, push_replayed
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from schemas.relearn import Relearn
@@ -69,7 +69,6 @@ class DetectStep:
         self._replay = replay
         self._block_observer = block_observer
         self._admission = Admission(settings, replay=replay)
-        self._streams: dict[str, Stream] = {}
         self._baselines = BaselineStore(settings.subjects_max)
         self._dead_letters = DeadLetterMonitor(partition, settings)
         self._watermark = Watermark(partition)
@@ -78,11 +77,12 @@ class DetectStep:
         self._evictable_from_ms = 0
         self._last_tick_ms = self._last_tick_messages = 0
         self._store = PartStore(PART_KINDS, settings.model_dump(mode="json"))
+        self._streams = Streams(partition, settings, self._store)
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """The streams by subject. Read only."""
-        return self._streams
+        """The streams by subject, all unpacked. Read only."""
+        return self._streams.unpack_all()
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
         """Process records in the order of their offsets. Return drifts, baselines, dead letters and ticks."""
@@ -115,7 +115,7 @@ class DetectStep:
         content = read_control(message, message.value, self._settings, replay=self._replay)
         if isinstance(content, OutputMessage):
             return [content]
-        stream = self._streams.get(content.subject)
+        stream = self._streams.find(content.subject)
         if isinstance(content, Relearn):
             self._baselines.add_relearn(content)
             return [] if stream is None else stream.relearn(content)
@@ -134,27 +134,27 @@ class DetectStep:
         elapsed_ms = min(max(0, wall_ms - self._last_tick_ms), TICK_MS_MAX) if self._last_tick_ms else 0
         messages = self._counts["messages"]
         if messages == self._last_tick_messages or wall_ms - self._watermark.time_ms <= CAUGHT_UP_MS:
-            for stream in self._streams.values():
-                outputs += stream.advance_silence(elapsed_ms, wall_ms)
+            outputs += self._streams.advance_silence(elapsed_ms, wall_ms)
+            self._streams.pack_idle(wall_ms)
         self._last_tick_ms, self._last_tick_messages = wall_ms, messages
         return outputs
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""
         self._store.mark(PARTITION.kind, PARTITION.name)
-        for stream in self._streams.values():
-            stream.mark_all()
+        self._streams.mark_all()
 
     def on_gap(self) -> list[OutputMessage]:
         """Reset the evidence of all streams. Return the outputs that their buffered records cause."""
         self._dead_letters.reset()
         self._store.mark(PARTITION.kind, PARTITION.name)
-        return [output for stream in self._streams.values() for output in stream.on_gap()]
+        return [output for stream in self.streams.values() for output in stream.on_gap()]
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the parts of the state that changed since the last call, by key. A value of None removes the part."""
-        self._store.mark("stream", *(subject for subject, stream in self._streams.items() if stream.changed))
-        return self._store.changed(self._dump)
+        self._store.mark("stream", *(subject for subject, stream in self._streams.live.items() if stream.changed))
+        yield from self._store.changed(self._dump)
+        yield from self._streams.changed_packed()
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Restore the state that :meth:`changed` yielded, and yield a warning for each part that is discarded.
@@ -163,28 +163,12 @@ class DetectStep:
         """
         self._store.read(parts)
         self._store.load(PARTITION, self._load)
-        for subject in self._store.names():
-            if subject == PARTITION.name:
-                continue
-            stream = StreamRestorer(
-                subject,
-                self._partition,
-                self._settings,
-                store=self._store,
-                baselines=self._baselines.baselines_of(subject),
-                relearns=self._baselines.relearns_of(subject),
-            ).restore()
-            if stream is None:
-                self._store.drop(subject)
-            else:
-                self._streams[subject] = stream
-                self._baselines.remove(subject)
-        self._baselines.finish_restore()
+        self._streams.restore(self._baselines, replay=self._replay)
         yield from self._store.finish_restore()
 
     def judged_share(self) -> float:
         """Return the share of all finite signal values that a monitor tested, or 0 before the first value."""
-        total = sum((stream.monitored for stream in self._streams.values()), self._evicted_count)
+        total = sum((stream.monitored for stream in self.streams.values()), self._evicted_count)
         return total.monitored / total.seen if total.seen else 0.0
 
     def counts(self) -> dict[str, int]:
@@ -207,7 +191,7 @@ class DetectStep:
         )
         total = Counter(dict.fromkeys(names, 0))
         total.update(self._counts)
-        for stream in self._streams.values():
+        for stream in self.streams.values():
             total.update(stream.counts)
             total["held"] += stream.event_time_guard.held_count
             total["bad_fields"] += stream.columns.bad_fields.total()
@@ -217,7 +201,7 @@ class DetectStep:
 
     def _dump(self, kind: str, name: str) -> Iterable[tuple[Part, State | None]]:
         if kind == "stream":
-            return self._streams[name].dump_changed()
+            return self._streams.live[name].dump_changed()
         state = {
             "watermark": self._watermark.time_ms,
             "counts": dict(sorted(self._counts.items())),
@@ -292,7 +276,8 @@ class DetectStep:
         times_ms: list[NDArray[np.int64]] = []
         for subject, records in by_subject:
             if len(records):
-                outputs += self._streams[subject].push(records)
+                stream = self._streams.find(subject) or self._add_stream(subject)
+                outputs += stream.push(records)
                 times_ms.append(records.times_ms)
         if times_ms:
             self._watermark.time_ms = max(self._watermark.time_ms, *(int(times.max()) for times in times_ms))
@@ -305,7 +290,7 @@ class DetectStep:
         outputs: list[PositionedOutput] = []
         guarded: list[tuple[Stream, Records]] = []
         for subject, records in by_subject:
-            stream = self._streams[subject]
+            stream = self.streams[subject]
             stream.changed = True
             admitted, letters = stream.event_time_guard.admit(
                 records, stream.watermark, batch.originals, self._admission.reader
@@ -319,28 +304,28 @@ class DetectStep:
         positions = np.array([position for _, records in guarded for position in records.positions], dtype=np.int64)
         ticks = self._watermark.advance(times_ms, positions)
         pause_min_ms = round(self._settings.silence_min_s * 1000)
-        outputs += push_replayed(guarded, self._streams.values(), self._watermark, pause_min_ms=pause_min_ms)
+        outputs += push_replayed(guarded, self.streams.values(), self._watermark, pause_min_ms=pause_min_ms)
         return outputs + ticks
 
-    def _add_stream(self, subject: str) -> None:
+    def _add_stream(self, subject: str) -> Stream:
         stream = Stream(subject, self._partition, self._settings)
         stream.block_observer = self._block_observer
         for published in self._baselines.baselines_of(subject):
             stream.offer_baseline(published.read())
         self._baselines.remove(subject)
-        self._streams[subject] = stream
+        self._streams.live[subject] = stream
         self._evictable_from_ms = 0
+        return stream
 
     def _evict_stream(self, position: int) -> list[PositionedOutput]:
         """Evict the stream without a baseline that has been silent longest, if it has been silent for a week."""
-        idle = [stream for stream in self._streams.values() if stream.monitor is None and not stream.pending_baselines]
-        oldest = min(idle, key=lambda stream: (stream.watermark, stream.subject), default=None)
-        if oldest is None or oldest.watermark >= self._watermark.time_ms - EVICTABLE_AFTER_MS:
+        before_ms = self._watermark.time_ms - EVICTABLE_AFTER_MS
+        oldest, watermark_ms = self._streams.remove_oldest_without_baseline(before_ms)
+        if oldest is None:
             # Watermarks never decrease: no stream can be evicted before the partition's watermark reaches this time.
-            last_ms = self._watermark.time_ms if oldest is None else oldest.watermark
+            last_ms = self._watermark.time_ms if watermark_ms is None else watermark_ms
             self._evictable_from_ms = last_ms + EVICTABLE_AFTER_MS
             return []
-        del self._streams[oldest.subject]
         self._store.drop(oldest.subject)
         self._counts.update(oldest.counts)
         self._counts["bad_fields"] += oldest.columns.bad_fields.total()

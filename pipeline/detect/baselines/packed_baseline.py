@@ -25,13 +25,25 @@ class PackedBaseline:
         Its version and its source.
     effective_at
         Event time from which it applies in Unix milliseconds, or 0.
+    longest_gap_s, quietest_per_s
+        Longest time without a record, and records per second in the quietest slice.
     """
 
-    __slots__ = ("_content", "_counts", "_knots", "baseline_version", "effective_at", "source")
+    __slots__ = (
+        "_content",
+        "_counts",
+        "_knots",
+        "baseline_version",
+        "effective_at",
+        "longest_gap_s",
+        "quietest_per_s",
+        "source",
+    )
 
     def __init__(self, baseline: Baseline) -> None:
         self.baseline_version, self.source = baseline.baseline_version, baseline.source
         self.effective_at = baseline.effective_at or 0
+        self.longest_gap_s, self.quietest_per_s = baseline.longest_gap_s, baseline.quietest_per_s
         knots = {name: signal.knots for name, signal in baseline.signals.items() if signal.knots is not None}
         numbers = np.array([number for quantiles in knots.values() for number in quantiles])
         self._counts = {name: len(quantiles) for name, quantiles in knots.items()}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.baselines import PackedBaseline
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, catalogue
@@ -57,7 +58,7 @@ class SilenceTracker:
         return self._silent_ms
 
     @staticmethod
-    def threshold_s(baseline: Baseline, settings: DetectSettings) -> float:
+    def threshold_s(baseline: Baseline | PackedBaseline, settings: DetectSettings) -> float:
         """Return the number of seconds without a record after which a subject is silent."""
         due_s = RECORDS_DUE / baseline.quietest_per_s if baseline.quietest_per_s > 0 else 0.0
         return max(settings.silence_min_s, LONGEST_GAPS * baseline.longest_gap_s, due_s)

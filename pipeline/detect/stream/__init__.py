@@ -1,4 +1,4 @@
-"""The stream of one subject in one partition: processing, state, relearning and replay.
+"""The streams of one partition, one per subject: processing, state, relearning and replay.
 
 This package may import all packages of detect, but not the step.
 """
@@ -6,16 +6,16 @@ This package may import all packages of detect, but not the step.
 from pipeline.detect.stream.monitored_count import MonitoredCount
 from pipeline.detect.stream.part_kinds import STREAM_KINDS
 from pipeline.detect.stream.replay import push_replayed
-from pipeline.detect.stream.restore import StreamRestorer
 from pipeline.detect.stream.stream import Stream
 from pipeline.detect.stream.stream_summary import StreamSummary, is_summary_part, summarize_stream
+from pipeline.detect.stream.streams import Streams
 
 __all__ = [
     "STREAM_KINDS",
     "MonitoredCount",
     "Stream",
-    "StreamRestorer",
     "StreamSummary",
+    "Streams",
     "is_summary_part",
     "push_replayed",
     "summarize_stream",

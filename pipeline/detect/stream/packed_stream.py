@@ -1,0 +1,97 @@
+"""A stream without recent records, as the encoded parts of its state. It returns unchanged for its next record."""
+
+from collections.abc import Sequence
+
+from pipeline.codec import decode
+from pipeline.detect.baselines import PackedBaseline
+from pipeline.detect.findings import SilenceTracker
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.stream.part_kinds import STREAM_KINDS
+from pipeline.detect.stream.restore import StreamRestorer
+from pipeline.detect.stream.stream import Stream
+from pipeline.state import Part, PartStore
+from schemas.relearn import Relearn
+
+Entries = Sequence[tuple[bytes, bytes]]
+
+
+class PackedStream:
+    """The encoded state of a stream, and what its timer needs.
+
+    Parameters
+    ----------
+    subject
+        The subject.
+    entries
+        Keys and values of all parts of the state.
+    settings
+        The settings with which they were written.
+    baselines, relearns
+        The baselines and relearn requests that the state can need, oldest first.
+
+    Attributes
+    ----------
+    watermark
+        Newest event time of the records in Unix milliseconds.
+    has_baseline
+        Whether the stream has a baseline or waits for one.
+    silence, silence_after_s
+        As for :class:`pipeline.detect.stream.stream.Stream`.
+
+    Raises
+    ------
+    ValueError, KeyError
+        If the part with the counters and references is missing or damaged.
+    """
+
+    def __init__(
+        self,
+        subject: str,
+        entries: Entries,
+        settings: DetectSettings,
+        *,
+        baselines: Sequence[PackedBaseline],
+        relearns: Sequence[Relearn] = (),
+    ) -> None:
+        self.subject, self.entries = subject, entries
+        self._baselines, self._relearns, self._settings = tuple(baselines), tuple(relearns), settings
+        state = decode(dict(entries)[Part("stream", subject).key()], kind="stream")
+        version = state["baseline_version"]
+        active = next((baseline for baseline in baselines if baseline.baseline_version == version), None)
+        if version is not None and active is None:
+            raise ValueError(f"the baseline {version} of {subject} is missing")
+        self.watermark: int = state["watermark"]
+        self.has_baseline = bool(baselines)
+        self.silence = SilenceTracker()
+        self.silence.load(state["silence"])
+        self.silence_after_s = None if active is None else SilenceTracker.threshold_s(active, settings)
+
+    @classmethod
+    def pack(cls, stream: Stream, store: PartStore, settings: DetectSettings) -> "PackedStream":
+        """Pack a stream whose state has not changed since the last checkpoint."""
+        stream.mark_all()
+        entries = [
+            (part.key(), store.encode(part, state)) for part, state in stream.dump_changed() if state is not None
+        ]
+        baselines = [] if stream.monitor is None else [stream.monitor.packed_baseline]
+        baselines += [PackedBaseline(baseline) for baseline in stream.pending_baselines]
+        packed = cls(stream.subject, entries, settings, baselines=baselines)
+        packed.silence = stream.silence
+        return packed
+
+    def advance_silence(self, elapsed_ms: int) -> bool:
+        """Count wall-clock time without a record. Return whether the stream must report that it has gone silent."""
+        if self.silence_after_s is None or self.silence.advance(elapsed_ms) < self.silence_after_s * 1000:
+            return False
+        return not self.silence.since and not self.silence.is_paused
+
+    def unpack(self, partition: int) -> tuple[Stream | None, list[str]]:
+        """Return the stream, or None if its state cannot be read, and a line for each part that is discarded."""
+        store = PartStore(STREAM_KINDS, self._settings.model_dump(mode="json"))
+        store.read(self.entries)
+        stream = StreamRestorer(
+            self.subject, partition, self._settings, store=store, baselines=self._baselines, relearns=self._relearns
+        ).restore()
+        if stream is not None:
+            stream.silence = self.silence
+        return stream, list(store.finish_restore())
