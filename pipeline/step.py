@@ -66,8 +66,11 @@ class Step(Protocol):
         """Process messages of one input topic, in the order of their offsets."""
         ...
 
-    def control(self, message: InputMessage) -> list[OutputMessage]:
-        """Process a message of a topic that every worker reads in full, such as a baseline."""
+    def control(self, message: InputMessage, *, is_covered: bool = False) -> list[OutputMessage]:
+        """Process a message of a topic that every worker reads in full, such as a baseline.
+
+        ``is_covered`` means that the state to restore contains its effects, so its outputs are dropped.
+        """
         ...
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:

@@ -62,7 +62,7 @@ class CorrelateStep:
         touched = group_incidents(self._table, touched)
         return publish_revisions(self._table, touched)
 
-    def control(self, message: InputMessage) -> list[OutputMessage]:
+    def control(self, message: InputMessage, *, is_covered: bool = False) -> list[OutputMessage]:  # noqa: ARG002 - the protocol's
         """Do nothing, because correlate reads no control topic."""
         del message
         return []

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.admission import Admission, AdmittedBatch, PositionedOutput, Records, Watermark
-from pipeline.detect.baselines import BaselineStore
+from pipeline.detect.baselines import BaselineStore, PackedBaseline
 from pipeline.detect.control import read_control
 from pipeline.detect.losses import DeadLetterMonitor
 from pipeline.detect.settings import DetectSettings
@@ -104,13 +104,17 @@ class DetectStep:
         self._counts["dead_letters"] += sum(output.topic == DEAD_LETTERS for output in ordered)
         return ordered
 
-    def control(self, message: InputMessage) -> list[OutputMessage]:
+    def control(self, message: InputMessage, *, is_covered: bool = False) -> list[OutputMessage]:
         """Process a baseline or a relearn request.
 
         The stream of the subject applies a baseline now or at its ``effective_at``. Without a stream, the baseline is
         stored for a stream that appears later.
         """
         if message.value is None:
+            return []
+        covered = PackedBaseline.from_message(message) if is_covered else None
+        if covered is not None:
+            self._baselines.add(covered)
             return []
         content = read_control(message, message.value, self._settings, replay=self._replay)
         if isinstance(content, OutputMessage):
@@ -121,7 +125,7 @@ class DetectStep:
             return [] if stream is None else stream.relearn(content)
         if stream is not None:
             return stream.offer_baseline(content)
-        self._baselines.add(content)
+        self._baselines.add(PackedBaseline(content))
         return []
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:
@@ -308,12 +312,9 @@ class DetectStep:
         return outputs + ticks
 
     def _add_stream(self, subject: str) -> Stream:
-        stream = Stream(subject, self._partition, self._settings)
+        stream = self._streams.add(subject, self._baselines.baselines_of(subject))
         stream.block_observer = self._block_observer
-        for published in self._baselines.baselines_of(subject):
-            stream.offer_baseline(published.read())
         self._baselines.remove(subject)
-        self._streams.live[subject] = stream
         self._evictable_from_ms = 0
         return stream
 

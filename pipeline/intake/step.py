@@ -49,7 +49,7 @@ class IntakeStep:
                 outputs += self._read_objects(mapping, message)
         return outputs
 
-    def control(self, message: InputMessage) -> list[OutputMessage]:  # noqa: ARG002  intake has no control topic
+    def control(self, message: InputMessage, *, is_covered: bool = False) -> list[OutputMessage]:  # noqa: ARG002  intake has no control topic
         """Ignore a control message."""
         return []
 

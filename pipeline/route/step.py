@@ -125,7 +125,7 @@ class RouteStep:
                 outputs.extend(self._decide_due())
         return outputs
 
-    def control(self, message: InputMessage) -> list[OutputMessage]:  # noqa: ARG002 - the protocol's
+    def control(self, message: InputMessage, *, is_covered: bool = False) -> list[OutputMessage]:  # noqa: ARG002 - the protocol's
         """Do nothing, because route has no control topic."""
         return []
 

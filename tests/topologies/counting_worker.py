@@ -74,7 +74,7 @@ class CountingStep:
                 outputs.append(self._output("count", self._count))
         return outputs
 
-    def control(self, message: InputMessage) -> list[OutputMessage]:
+    def control(self, message: InputMessage, *, is_covered: bool = False) -> list[OutputMessage]:
         if message.value == POISON:
             raise RuntimeError("this control message is poison")
         return [self._output("control", (message.value or b"").decode())]

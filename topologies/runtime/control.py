@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+import cramjam
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -19,6 +20,23 @@ RETRY_DELAY_S = 5.0
 """Seconds from a Kafka error until the topic is read again."""
 
 ControlMessage = InputMessage | UnreadableBatch
+
+
+class StoredMessage:
+    """A control message whose value is compressed, because a fleet has hundreds of megabytes of baselines."""
+
+    __slots__ = ("_packed", "key", "offset", "partition", "timestamp", "topic")
+
+    def __init__(self, message: InputMessage, value: bytes) -> None:
+        self.topic, self.partition, self.offset = message.topic, message.partition, message.offset
+        self.timestamp, self.key = message.timestamp, message.key
+        self._packed = bytes(cramjam.zstd.compress(value, 1))
+
+    @property
+    def value(self) -> bytes:
+        """The value."""
+        return bytes(cramjam.zstd.decompress(self._packed))
+
 
 logger = logging.getLogger("driftwire")
 
@@ -40,7 +58,7 @@ class ControlReader:
         self._cluster = cluster
         self._partition = TopicPartition(topic, 0)
         self._on_message = on_message
-        self._latest: dict[bytes, InputMessage] = {}
+        self._latest: dict[bytes, StoredMessage] = {}
         self._unreadable: list[UnreadableBatch] = []
         self._next_offset = 0
         self._task: asyncio.Task[None] | None = None
@@ -117,4 +135,4 @@ class ControlReader:
         if message.value is None:
             self._latest.pop(key, None)
         else:
-            self._latest[key] = message
+            self._latest[key] = StoredMessage(message, message.value)

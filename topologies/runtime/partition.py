@@ -44,8 +44,8 @@ class PartitionWorker:
         Failure of the last checkpoint, until :meth:`recover` succeeds. Until then the worker uses no messages.
     retry_at
         Time of the event loop in seconds at which :meth:`recover` is due.
-    pending_output_bytes
-        Bytes of the outputs that wait for a checkpoint.
+    pending_output_bytes, last_state_bytes
+        Bytes of the outputs that wait for a checkpoint, and of the state in the last one.
     """
 
     def __init__(self, spec: TopologySpec, cluster: Cluster, group: str, partition: int) -> None:
@@ -56,7 +56,7 @@ class PartitionWorker:
         self.is_urgent = False
         self.failure: Exception | None = None
         self.retry_at = 0.0
-        self.pending_output_bytes = 0
+        self.pending_output_bytes = self.last_state_bytes = 0
         self._spec = spec
         self._cluster = cluster
         self._step = spec.make_step(partition)
@@ -80,8 +80,8 @@ class PartitionWorker:
     async def open(self, controls: Sequence[ControlMessage]) -> None:
         """Fence an older owner and restore the state.
 
-        The step first gets all control messages, because its state may refer to them. If the checkpoint already covers a
-        control message, the outputs of this message are dropped, because an earlier checkpoint contains them.
+        The step first gets the control messages that the checkpoint covers, because its state may refer to them. It
+        gets all others after its state.
         """
         try:
             async with self.lock:
@@ -89,13 +89,13 @@ class PartitionWorker:
                 self._offsets, parts = await self._start_of(stored)
                 self._known_topics.load(parts.pop(KNOWN_TOPICS_KEY, b"[]"))
                 is_evidence_old = await self._compare_topics()
-                for message in controls:
-                    if self.covers_control(message):
-                        self._apply_control(message)
-                    else:
-                        self.control(message)
+                covered = [message for message in controls if self.covers_control(message)]
+                for message in covered:  # an earlier checkpoint contains their outputs
+                    self._apply_control(message, is_covered=True)
                 for line in self._step.restore(parts.items()):
                     self._warn(line)
+                for message in controls[len(covered) :]:
+                    self.control(message)
                 if stored.is_torn or is_evidence_old:
                     self._add_outputs(self._step.on_gap())
         except BaseException:
@@ -303,8 +303,8 @@ class PartitionWorker:
         self._clear_pending()
 
     def _clear_pending(self) -> None:
-        self._outputs = []
-        self._changed_parts = {}
+        self.last_state_bytes = sum(len(value or b"") for value in self._changed_parts.values())
+        self._outputs, self._changed_parts = [], {}
         self.pending_output_bytes = 0
         self.is_dirty = self.is_urgent = False
 
@@ -365,12 +365,12 @@ class PartitionWorker:
             await self._spec.finish_deliveries(self._step)
             await self._checkpoints.close()
 
-    def _apply_control(self, message: ControlMessage) -> list[OutputMessage]:
+    def _apply_control(self, message: ControlMessage, *, is_covered: bool = False) -> list[OutputMessage]:
         """Give a control message to the step. If the step fails, dead-letter the message, because it would fail again."""
         if isinstance(message, UnreadableBatch):
             return [self._unreadable(message)]
         try:
-            return self._step.control(message)
+            return self._step.control(message, is_covered=is_covered)
         except Exception:
             logger.exception(
                 "%s: the step failed on the message of %s at offset %d; the message is dead-lettered",

@@ -31,6 +31,7 @@ from pipeline.step import InputMessage
 from topologies.errors import DriftwireError
 from topologies.kafka import Cluster, UnreadableBatch
 from topologies.runtime.checkpoint import CheckpointFailed
+from topologies.runtime.checkpoint_schedule import CheckpointSchedule
 from topologies.runtime.control import ControlMessage, ControlReader
 from topologies.runtime.faust_transport import BatchSchema, OffsetReset
 from topologies.runtime.faust_worker import stop_failed_worker
@@ -44,8 +45,7 @@ TICK_INTERVAL_S = 1.0
 """Seconds between ticks of the wall clock."""
 
 PENDING_OUTPUT_BYTES_MAX = 4 * 1024 * 1024
-"""Maximum size, in bytes, of the outputs that wait for a checkpoint. Beyond this limit, a checkpoint is written at
-once."""
+"""Maximum bytes of the outputs that wait for a checkpoint. Beyond this limit, a checkpoint is written at once."""
 
 RETRY_DELAY_S = 1.0
 """Seconds from the first failure of a partition until the next attempt. Each further failure doubles the delay."""
@@ -77,8 +77,8 @@ class StepRuntime:
     cluster
         The Kafka cluster.
     checkpoint_interval_s
-        Seconds between checkpoints while there is no finding. Higher values mean fewer transactions but more rereading
-        after a crash.
+        Seconds between checkpoints while there is no finding. Under load, the interval is longer
+        (``checkpoint_schedule.py``).
     clock
         The wall clock in Unix seconds, for ticks. None in a replay, because the time of the records is the only clock.
     """
@@ -195,8 +195,8 @@ class StepRuntime:
 
     async def _run_timers(self, worker: PartitionWorker) -> None:
         loop = asyncio.get_running_loop()
-        last_checkpoint = loop.time()
-        last_tick = last_checkpoint - TICK_INTERVAL_S  # the restored state gets the time before anything is sent
+        schedule = CheckpointSchedule(self._checkpoint_interval_s, now_s=loop.time())
+        last_tick = loop.time() - TICK_INTERVAL_S  # the restored state gets the time before anything is sent
         while not worker.is_closed():
             await asyncio.sleep(CHECK_INTERVAL_S)
             if worker.failure is not None:
@@ -210,10 +210,10 @@ class StepRuntime:
                     worker.tick(int(self._clock() * 1000))
                     last_tick = now
                 worker.check_deliveries()
-                is_due = now - last_checkpoint >= self._checkpoint_interval_s
-                if worker.is_urgent or (worker.is_dirty and is_due):
+                partitions = len(self._partition_workers)
+                if worker.is_dirty and schedule.is_due(now, is_urgent=worker.is_urgent, partitions=partitions):
                     await self._commit(worker)
-                    last_checkpoint = loop.time()
+                    schedule.record(now, loop.time(), state_bytes=worker.last_state_bytes)
 
     async def _commit(self, worker: PartitionWorker) -> None:
         """Write a checkpoint. If Kafka refuses it, the worker keeps its content, and the partition is paused."""

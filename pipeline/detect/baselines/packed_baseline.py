@@ -1,14 +1,33 @@
 """A baseline in little memory, for the streams that use it."""
 
 import functools
+from typing import Self
 
 import cramjam
 import numpy as np
+from pydantic import ValidationError
 
+from pipeline.step import InputMessage
 from schemas.baseline import Baseline
+from schemas.message import Message
+from schemas.timestamp import Timestamp
 
 READ_BASELINES_MAX = 8
 """Maximum number of read baselines that stay in memory. Each takes about a third of a megabyte."""
+
+_SIGNALS = b',"signals":{'
+_LATE_FIELDS = (b'"longest_gap_s":', b'"quietest_per_s":', b'"effective_at":')
+
+
+class _Head(Message):
+    """The fields of a baseline that are read without its signals."""
+
+    subject: str
+    baseline_version: str
+    source: str
+    longest_gap_s: float = 0
+    quietest_per_s: float = 0
+    effective_at: Timestamp | None = None
 
 
 class PackedBaseline:
@@ -17,33 +36,24 @@ class PackedBaseline:
     Parameters
     ----------
     baseline
-        The baseline.
+        The baseline, which a :class:`pipeline.detect.monitor.Monitor` accepts.
 
     Attributes
     ----------
-    baseline_version, source
-        Its version and its source.
+    subject, baseline_version, source
+        Its subject, version and source.
     effective_at
         Event time from which it applies in Unix milliseconds, or 0.
     longest_gap_s, quietest_per_s
         Longest time without a record, and records per second in the quietest slice.
+    is_checked
+        Whether it is known that a monitor accepts it.
     """
 
-    __slots__ = (
-        "_content",
-        "_counts",
-        "_knots",
-        "baseline_version",
-        "effective_at",
-        "longest_gap_s",
-        "quietest_per_s",
-        "source",
-    )
-
     def __init__(self, baseline: Baseline) -> None:
-        self.baseline_version, self.source = baseline.baseline_version, baseline.source
-        self.effective_at = baseline.effective_at or 0
-        self.longest_gap_s, self.quietest_per_s = baseline.longest_gap_s, baseline.quietest_per_s
+        self._set_head(baseline)
+        self.is_checked = True
+        self._message: InputMessage | None = None
         knots = {name: signal.knots for name, signal in baseline.signals.items() if signal.knots is not None}
         numbers = np.array([number for quantiles in knots.values() for number in quantiles])
         self._counts = {name: len(quantiles) for name, quantiles in knots.items()}
@@ -53,11 +63,39 @@ class PackedBaseline:
         content = baseline.model_copy(update={"signals": signals}).to_json()
         self._content = bytes(cramjam.zstd.compress(content, 1))
 
+    @classmethod
+    def from_message(cls, message: InputMessage) -> Self | None:
+        """Return the baseline of a message, which is read when it is needed. Return None if it is not a baseline.
+
+        Reading all baselines of a fleet would delay a restart by many seconds.
+        """
+        try:
+            head = _read_head(message.value or b"")
+        except ValidationError:
+            return None
+        packed = cls.__new__(cls)
+        packed._set_head(head)  # noqa: SLF001 - the same class
+        packed.is_checked, packed._message = False, message  # noqa: SLF001 - the same class
+        return packed
+
     def read(self) -> Baseline:
-        """Return the baseline."""
+        """Return the baseline.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If the baseline is not checked and does not fit its contract.
+        """
         return _read(self)
 
+    def _set_head(self, head: Baseline | _Head) -> None:
+        self.subject, self.baseline_version, self.source = head.subject, head.baseline_version, head.source
+        self.effective_at = head.effective_at or 0
+        self.longest_gap_s, self.quietest_per_s = head.longest_gap_s, head.quietest_per_s
+
     def _unpack(self) -> Baseline:
+        if self._message is not None:
+            return Baseline.from_json(self._message.value or b"")
         baseline = Baseline.from_json(bytes(cramjam.zstd.decompress(self._content)))
         numbers = np.frombuffer(bytes(cramjam.zstd.decompress(self._knots)))
         signals, start = dict(baseline.signals), 0
@@ -66,6 +104,14 @@ class PackedBaseline:
             signals[name] = signals[name].model_copy(update={"knots": knots})
             start += count
         return baseline.model_copy(update={"signals": signals})
+
+
+def _read_head(value: bytes) -> Baseline | _Head:
+    """Return the fields before the signals if all others are among them, and otherwise the complete baseline."""
+    head, found, rest = value.partition(_SIGNALS)
+    if not found or any(field in rest for field in _LATE_FIELDS):
+        return Baseline.from_json(value)
+    return _Head.from_json(head + b"}")
 
 
 @functools.lru_cache(READ_BASELINES_MAX)

@@ -1,7 +1,6 @@
 """The store of published baselines for streams that do not exist yet. A stream keeps the baselines that it needs."""
 
 from pipeline.detect.baselines.packed_baseline import PackedBaseline
-from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 
 VERSIONS_MAX = 64
@@ -27,13 +26,13 @@ class BaselineStore:
         self._relearns: dict[str, list[Relearn]] = {}
         self._restored = False
 
-    def add(self, baseline: Baseline) -> None:
+    def add(self, baseline: PackedBaseline) -> None:
         """Store a baseline of a subject without a stream."""
         if baseline.subject not in self._baselines and len(self._baselines) >= self._subjects_max:
             del self._baselines[next(iter(self._baselines))]
-        published, stored = PackedBaseline(baseline), self._baselines.get(baseline.subject, [])
+        stored = self._baselines.get(baseline.subject, [])
         self._baselines[baseline.subject] = (
-            _add_needed(stored, published) if self._restored else [*stored, published][-VERSIONS_MAX:]
+            _add_needed(stored, baseline) if self._restored else [*stored, baseline][-VERSIONS_MAX:]
         )
 
     def baselines_of(self, subject: str) -> list[PackedBaseline]:

@@ -16,7 +16,20 @@ from pipeline.detect.stream.relearning import Relearning
 from pipeline.detect.stream.stream import Stream
 from pipeline.state import DOES_NOT_FIT, Part, PartStore, State
 from pipeline.wording import one_line
+from schemas.baseline import Baseline
 from schemas.relearn import Relearn
+
+
+def read_usable_baseline(packed: PackedBaseline, settings: DetectSettings) -> Baseline | None:
+    """Return a baseline, or None if it is not usable. It is checked now if it was not checked when it was published."""
+    try:
+        baseline = packed.read()
+        if not packed.is_checked:
+            Monitor(baseline, settings)
+            packed.is_checked = True
+    except DOES_NOT_FIT:
+        return None
+    return baseline
 
 
 class StreamRestorer:
@@ -93,7 +106,9 @@ class StreamRestorer:
             )
         for baseline in self._not_offered(active):
             if baseline.source != "live" or not (stream.monitor or stream.pending_baselines):
-                stream.schedule_baseline(baseline.read())
+                usable = read_usable_baseline(baseline, self._settings)
+                if usable is not None:
+                    stream.schedule_baseline(usable)
 
     def _restore_monitor(self, active: PackedBaseline) -> None:
         """Restore the parts of the monitor that fit. Without any part, the monitor starts with its baseline."""

@@ -1,12 +1,12 @@
 """The streams of one partition. A stream without recent records is packed, and returns unchanged for its next record."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from pipeline.detect.baselines import BaselineStore
+from pipeline.detect.baselines import BaselineStore, PackedBaseline
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.packed_stream import PackedStream
-from pipeline.detect.stream.restore import StreamRestorer
+from pipeline.detect.stream.restore import StreamRestorer, read_usable_baseline
 from pipeline.detect.stream.stream import Stream
 from pipeline.state import DOES_NOT_FIT, PartStore
 from pipeline.step import OutputMessage
@@ -93,6 +93,15 @@ class Streams:
         ).restore()
         if stream is not None:
             self.live[subject] = stream
+
+    def add(self, subject: str, baselines: Sequence[PackedBaseline]) -> Stream:
+        """Add a stream, and offer it the published baselines of its subject. Return the stream."""
+        stream = self.live[subject] = Stream(subject, self._partition, self._settings)
+        for published in baselines:
+            baseline = read_usable_baseline(published, self._settings)
+            if baseline is not None:
+                stream.offer_baseline(baseline)
+        return stream
 
     def find(self, subject: str) -> Stream | None:
         """Return the stream of a subject, unpacked. Return None if there is none, or if its state cannot be read."""
