@@ -1,5 +1,6 @@
 """The learner, which collects the data for a baseline in bounded memory, from a live stream or from a file."""
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -167,8 +168,9 @@ class Learner:
         if self._origin_ms is None:
             raise ValueError(f"{self._subject} has no records from which to learn a baseline")
         count = max(self._totals) + 1
+        bursts = [(burst.columns, *key) for key, burst in sorted(self._bursts.items())]
         learned = LearnedData(
-            columns=[self._column(index, signal, count) for index, signal in enumerate(self._signals)],
+            columns=[self._column(index, signal, count, bursts) for index, signal in enumerate(self._signals)],
             categories={name: labels.counts for name, labels in self._label_counts.items() if _is_learnable(labels)},
             slice_starts_ms=[self._origin_ms + index * self._width_ms for index in range(count)],
             from_ms=self._origin_ms,
@@ -201,8 +203,9 @@ class Learner:
                 parts[name] = {"width_ms": self._width_ms, "totals": self._totals[int(indexes[0])].copy()}
             else:
                 burst = self._bursts[int(indexes[0]), int(indexes[1])]
-                sizes = [column.size for column in burst.columns]
-                parts[name] = {"width_ms": self._width_ms, "sizes": sizes, "values": np.concatenate(burst.columns)}
+                columns = burst.columns
+                sizes = [column.size for column in columns]
+                parts[name] = {"width_ms": self._width_ms, "sizes": sizes, "values": np.concatenate(columns)}
         return parts
 
     def load_part(self, name: str, state: dict[str, Any]) -> None:
@@ -228,7 +231,8 @@ class Learner:
         else:
             values = np.asarray(state["values"], dtype=np.float64)
             columns = np.split(values, np.cumsum(state["sizes"])[:-1])
-            self._bursts[int(indexes[0]), int(indexes[1])] = Burst([np.array(column) for column in columns])
+            burst = self._bursts[int(indexes[0]), int(indexes[1])] = Burst(columns)
+            burst.pack()
 
     @property
     def _required_s(self) -> float:
@@ -284,7 +288,11 @@ class Learner:
         totals[1] += np.where(present, values, 0.0).sum(axis=0)
         self._totals[slice_index] = totals
         self._changed.add(f"totals-{slice_index}")
-        burst = self._bursts.setdefault((slice_index, quarter_index), Burst())
+        burst = self._bursts.get((slice_index, quarter_index))
+        if burst is None:
+            if self._bursts:
+                self._bursts[max(self._bursts)].pack()
+            burst = self._bursts[slice_index, quarter_index] = Burst()
         if not burst.is_full(values.shape[1]) and burst.add(values):
             self._changed.add(f"burst-{slice_index}-{quarter_index}")
 
@@ -299,6 +307,7 @@ class Learner:
         for (slice_index, quarter_index), burst in sorted(self._bursts.items()):
             key = divmod((slice_index * BURSTS_PER_SLICE + quarter_index) // 2, BURSTS_PER_SLICE)
             bursts[key] = bursts[key].merge(burst) if key in bursts else burst
+            bursts[key].pack()
         self._totals, self._bursts = totals, bursts
         self.mark_all()
 
@@ -307,11 +316,13 @@ class Learner:
         inner = [self._totals[index][0].max(initial=0) if index in self._totals else 0 for index in range(1, count - 1)]
         return float(min(inner, default=0)) * 1000 / self._width_ms
 
-    def _column(self, index: int, signal: Signal, count: int) -> LearnedColumn:
+    def _column(
+        self, index: int, signal: Signal, count: int, columns: Sequence[tuple[list[NDArray[np.float64]], int, int]]
+    ) -> LearnedColumn:
         bursts = [
-            (burst.columns[index], slice_index, quarter_index)
-            for (slice_index, quarter_index), burst in sorted(self._bursts.items())
-            if index < len(burst.columns) and burst.columns[index].size
+            (values[index], slice_index, quarter_index)
+            for values, slice_index, quarter_index in columns
+            if index < len(values) and values[index].size
         ]
         sizes = [values.size for values, _, _ in bursts]
         slices = np.array([slice_index for _, slice_index, _ in bursts], dtype=np.int64)

@@ -33,3 +33,19 @@ def test_a_column_that_appears_later_is_stored_from_then_on():
     burst.add(np.ones((3, 1)))
     burst.add(np.ones((2, 2)))
     assert [column.size for column in burst.columns] == [5, 2]
+
+
+def test_a_packed_burst_is_the_same_to_the_bit():
+    random = np.random.default_rng(3)
+    plain, packed = Burst(), Burst()
+    for _ in range(12):
+        rows = random.lognormal(size=(9, 4))
+        rows[random.random(rows.shape) < 0.3] = np.nan
+        packed.pack()
+        assert packed.is_full(4) == plain.is_full(4)
+        assert packed.add(rows) == plain.add(rows)
+        packed.pack()
+        assert [column.tobytes() for column in packed.columns] == [column.tobytes() for column in plain.columns]
+    later = Burst([np.arange(3.0)] * 5)
+    merged, expected = packed.merge(later), plain.merge(later)
+    assert [column.tobytes() for column in merged.columns] == [column.tobytes() for column in expected.columns]
