@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SERVICES := $(VENV)/services
+PEERS := $(VENV)/peers
 LOCKS := requirements/build.lock requirements/development.lock
 ROOTS := schemas pipeline topologies load
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
@@ -31,6 +32,11 @@ $(SERVICES)/.ready: $(READY) requirements/services.lock
 	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(SERVICES)
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(SERVICES)/bin/python --require-hashes requirements/services.lock
 	$(BIN)/uv pip install --quiet --python $(SERVICES)/bin/python --no-deps --no-build-isolation --editable client
+	@touch $@
+
+$(PEERS)/.ready: $(READY) requirements/peers.lock
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(PEERS)
+	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(PEERS)/bin/python --require-hashes requirements/peers.lock
 	@touch $@
 
 .PHONY: demo
@@ -79,8 +85,11 @@ format: $(READY)  ## fix and format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: peers
+peers: $(PEERS)/.ready  ## install the other frameworks that the benchmarks compare driftwire with
+
 .PHONY: bench
-bench: $(READY)  ## compare the speed of detect with a plain pipeline
+bench: $(READY) $(PEERS)/.ready  ## compare the speed of detect with plain pipelines
 	$(BIN)/driftwire-load bench detect
 
 .PHONY: bench-client
@@ -91,7 +100,7 @@ bench-client: $(READY)  ## time a million calls of the Python client while Kafka
 audit: $(READY)  ## check the locked dependencies for known vulnerabilities, which needs the network
 	$(BIN)/uv venv --quiet --clear $(VENV)/audit
 	$(BIN)/uv pip sync --quiet --python $(VENV)/audit/bin/python --require-hashes requirements/audit.lock
-	$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes $(addprefix -r ,$(LOCKS) requirements/runtime.lock requirements/services.lock)
+	$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes $(addprefix -r ,$(LOCKS) requirements/runtime.lock requirements/services.lock requirements/peers.lock)
 
 .PHONY: lock
 lock: $(READY)  ## update the locks to the newest compatible versions
@@ -99,6 +108,7 @@ lock: $(READY)  ## update the locks to the newest compatible versions
 	$(COMPILE) --upgrade pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --upgrade pyproject.toml --extra development -o requirements/development.lock
 	$(COMPILE) --upgrade requirements/services.in -o requirements/services.lock
+	$(COMPILE) --upgrade requirements/peers.in -o requirements/peers.lock
 	$(COMPILE) --upgrade requirements/audit.in -o requirements/audit.lock
 	$(BIN)/python -m topologies.broker.lock_jars
 

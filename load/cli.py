@@ -10,7 +10,7 @@ COMMANDS = {
     "replay": "Replay files of records through the pipeline.",
     "walk": "Walk through one incident, from its cause to its draft review.",
     "probe": "Send the outcomes of known-bad prompts.",
-    "bench": "Compare driftwire with the reference pipeline.",
+    "bench": "Measure the workers, and compare them with other pipelines.",
     "chaos": "Disrupt a topology with a seeded plan of faults.",
     "soak": "Disturb a topology for a long time, and check that its resources do not grow.",
     "storm": "Send a storm of incidents through route while a receiver fails.",

@@ -1,12 +1,17 @@
-"""Description of the machine that runs a benchmark. It is needed to interpret the figures."""
+"""Description of the machine, the commit and the command of a benchmark. They are needed to interpret the figures."""
 
 import os
 import platform
+import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 PACKAGES = ("driftwire", "faust-streaming", "aiokafka", "river", "numpy", "orjson")
 """Packages whose versions affect the speed."""
+
+ROOT = Path(__file__).parents[2]
 
 
 def describe_machine() -> dict[str, Any]:
@@ -17,3 +22,36 @@ def describe_machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }
+
+
+def describe_run(bench: str, options: Mapping[str, object]) -> dict[str, Any]:
+    """Return the name, command, commit and machine of a benchmark.
+
+    Parameters
+    ----------
+    bench
+        Name of the subcommand of ``driftwire-load bench``.
+    options
+        Options of the command, by name without dashes. Options that are None are left out.
+    """
+    words = [f"--{name} {value}" for name, value in options.items() if value is not None]
+    return {
+        "bench": bench,
+        "command": " ".join(("driftwire-load bench", bench, *words)),
+        "commit": describe_commit(),
+        "machine": describe_machine(),
+    }
+
+
+def describe_commit() -> str:
+    """Return the commit of the sources, with ``+`` if they have changes, or ``unknown`` outside a repository."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()

@@ -185,11 +185,11 @@ class World:
                 return
             remaining = None if remaining is None else remaining - count
 
-    def sample(self, until_ms: int) -> Iterator[tuple[int, RecordColumns]]:
+    def sample(self, until_ms: int, *, records: int = SAMPLE_RECORDS) -> Iterator[tuple[int, RecordColumns]]:
         """Yield a sample of records at regular times from the start up to ``until_ms``, as (Unix ms, records)."""
         for at_ms in range(self.start_ms, until_ms, self.SAMPLE_INTERVAL_MS):
             self.skip_to(at_ms)
-            yield at_ms, self.draw(self.SAMPLE_RECORDS)
+            yield at_ms, self.draw(records)
 
     def _level(self, name: str, times_ms: NDArray[np.int64], amplitude: float) -> Floats:
         return daily_cycle(times_ms, amplitude) * day_level(self.seed, SIGNALS.index(name), times_ms)

@@ -1,89 +1,89 @@
-"""The detect benchmark: its comparison, and its failures."""
+"""The benchmarks of the workers: what makes them fail, and short runs of them on a real Kafka."""
 
-import ast
+import io
+import math
+import re
+import time
 
-import numpy as np
 import pytest
+from rich.console import Console
 
-from load.bench import detect_benchmark
-from load.bench.detect_benchmark import YARDSTICK_SIGNALS, BenchmarkRound, DetectBenchmark
-from load.bench.machine import describe_machine
-from load.bench.obvious_run import SCRIPT
-from load.bench.timed_run import TimedRun
-from load.world.world import World
-from pipeline.detect.signals.catalogue import SIGNALS
-from schemas.timestamp import parse_timestamp
-
-MIDNIGHT_MS = parse_timestamp("2026-11-24T00:00:00Z")
-
-
-def build_round(
-    obvious: float, idle: float, records_per_s: float, *, dead_letters: int = 0, found: bool = True
-) -> BenchmarkRound:
-    return BenchmarkRound(obvious, idle, TimedRun(records_per_s, 1000, 1.0, (), dead_letters), found)
+from load.bench import ALL_PEERS, busy_service, live_fleet, quiet_fleet
+from load.bench.detect_benchmark import detect_problems, run_detect_benchmark
+from load.bench.latency_benchmark import _quantiles, run_latency_benchmark
+from load.bench.machine import describe_machine, describe_run
+from load.bench.measurement import Comparison, Fleet
+from load.bench.measurement.peers import PEERS
+from load.bench.measurement.timed_run import TimedRun
+from load.bench.memory_benchmark import VISIT_RECORDS, VISITORS, Visitors
+from load.bench.recovery_benchmark import run_recovery_benchmark
 
 
-ROUNDS = (build_round(5000.0, 8000.0, 39_000), build_round(4000.0, 7000.0, 30_000), build_round(6000.0, 9000.0, 50_000))
+@pytest.fixture
+def console():
+    return Console(file=io.StringIO())
 
 
-def build_benchmark(*rounds: BenchmarkRound, monitored_share: float = 1.0) -> DetectBenchmark:
-    return DetectBenchmark(100_000, 757.0, rounds or ROUNDS, monitored_share)
+def now_ms():
+    return time.time_ns() // 1_000_000
 
 
-def test_the_ratio_is_that_of_the_medians() -> None:
-    assert build_benchmark().ratio_to_obvious == 39_000 / 5000
-    assert build_benchmark().problems == []
+def test_the_ratio_to_the_obvious_pipeline_has_a_minimum():
+    comparison = Comparison(runs=[TimedRun(29_000, 1.0, 1.0, 200.0, 0, (), 0)])
+    assert detect_problems(comparison) == []
+    comparison.peers["obvious"] = [5000.0]
+    assert detect_problems(comparison) == ["5.80 times the obvious pipeline, below the minimum of 6"]
 
 
-@pytest.mark.parametrize(
-    ("benchmark", "reason"),
-    [
-        (
-            build_benchmark(ROUNDS[0], build_round(4000.0, 7000.0, 30_000, found=False), ROUNDS[2]),
-            "reported by 2 of 3 timed runs",
-        ),
-        (build_benchmark(monitored_share=0.98), "only 0.9800 of the signal values were monitored"),
-        (build_benchmark(build_round(5000.0, 8000.0, 29_000)), "5.80 times the reference pipeline"),
-        (build_benchmark(build_round(5000.0, 8000.0, 40_000, dead_letters=1)), "dead letters"),
-    ],
-)
-def test_a_benchmark_that_proves_nothing_fails(benchmark: DetectBenchmark, reason: str) -> None:
-    (problem,) = benchmark.problems
-    assert reason in problem
+def test_all_peers_are_those_of_the_table():
+    assert sorted(ALL_PEERS) == sorted(PEERS)
 
 
-def test_the_report_has_the_documented_keys() -> None:
-    report = build_benchmark().to_json()
-    assert report["ratio_to_obvious"] == 7.8
-    assert report["records_per_s"] == 39_000
-    assert report["obvious_do_nothing_records_per_s"] == 8000
-    assert len(report["runs"]) == 3
+def test_a_failure_that_was_not_found_makes_the_percentile_infinite():
+    delays = [1.0] * 199
+    assert _quantiles("", [*delays, 2.0]) == {"p50_s": 1.0, "p99_s": 1.0, "largest_s": 2.0}
+    assert _quantiles("", [*delays[:-2], *[math.inf] * 3])["p99_s"] == math.inf
 
 
-def test_records_carry_exactly_the_signals_of_the_yardstick() -> None:
-    tree = ast.parse(SCRIPT.read_text(encoding="utf-8"))
-    (signals,) = (
-        ast.literal_eval(node.value)
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "SIGNALS"
-    )
-    assert {(section, name) for section, names in signals.items() for name in names} == {
-        (signal.section, signal.field) for signal in SIGNALS if signal.name in YARDSTICK_SIGNALS
-    }
-    assert len(YARDSTICK_SIGNALS) == 22
+def test_visitors_send_a_few_records_and_never_return():
+    records = 3 * VISITORS * VISIT_RECORDS
+    fleet = Fleet(1, 1, 10.0, records, now_ms(), failing=0)
+    sent = [message.key for message in Visitors(fleet).messages(4)]
+    assert len(set(sent)) == 3 * VISITORS
+    last = {key: number for number, key in enumerate(sent)}
+    first = {key: number for number, key in reversed(list(enumerate(sent)))}
+    assert all(last[key] - first[key] < VISITORS * VISIT_RECORDS for key in last)
+    assert {sent.count(key) for key in set(sent)} == {VISIT_RECORDS}
 
 
-def test_the_machine_is_described_with_versions() -> None:
-    machine = describe_machine()
-    assert machine["cpu_count"] >= 1
-    assert set(machine["versions"]) >= {"python", "faust-streaming", "river"}
+def test_a_report_names_the_command_the_commit_and_the_machine():
+    report = describe_run("detect", {"seed": 1, "before": None})
+    assert report["command"] == "driftwire-load bench detect --seed 1"
+    assert re.fullmatch(r"[0-9a-f]{12}\+?|unknown", report["commit"])
+    assert set(describe_machine()["versions"]) >= {"python", "faust-streaming", "river"}
 
 
-@pytest.mark.parametrize("hour", [3, 15])
-def test_the_failure_begins_after_its_share_of_the_records_at_any_hour(hour: int) -> None:
-    def create_world() -> World:
-        return World(1, MIDNIGHT_MS + hour * 3_600_000, 2000.0)
+@pytest.mark.kafka
+async def test_a_short_run_times_detect_and_a_peer(console):
+    report = await run_detect_benchmark(busy_service(1, 20_000, now_ms()), console, peers=["reading"], rounds=1)
+    assert report["problems"] == []
+    assert report["planted_found"]
+    assert report["judged_share"] > 0.99
+    assert 0 < report["ratio_to_reading"] < 1
+    assert report["runs"][0]["processor_us"] > 0
 
-    at_ms = detect_benchmark._record_time_ms(8500, create_world())
-    sent = np.concatenate([columns.times_ms for columns in create_world().generate(records=10_000)])
-    assert np.count_nonzero(sent < at_ms) == pytest.approx(8500, abs=10)
+
+@pytest.mark.kafka
+async def test_a_short_run_finds_the_delay_of_every_alert(console):
+    report = await run_latency_benchmark(live_fleet(1, 12, 240.0, 13.0, 4), console)
+    assert report["problems"] == []
+    assert report["found"] == 4
+    assert 0 < report["drift_p50_s"] <= report["p50_s"] <= report["largest_s"] < 60
+    assert report["since_start_p50_s"] > report["p50_s"]
+
+
+@pytest.mark.kafka
+async def test_a_restarted_worker_judges_the_new_records(console):
+    report = await run_recovery_benchmark(quiet_fleet(1, 30, now_ms()), console)
+    assert report["problems"] == []
+    assert 0 < report["seconds_to_first_judged"] <= report["seconds_to_all_judged"] < 60
