@@ -14,9 +14,9 @@ from typing import Any
 from rich.console import Console
 
 from load.bench.measurement import (
-    Comparison,
     FilledTopic,
-    Fleet,
+    PeerComparison,
+    SimulatedFleet,
     filled_topic,
     judged_problems,
     resident_mb,
@@ -57,7 +57,7 @@ class ArrivingRecords:
         Number of records that were handed to the producer.
     """
 
-    part: Fleet
+    part: SimulatedFleet
     partitions: int
     sent: int = 0
     is_stopped: bool = False
@@ -73,12 +73,14 @@ class ArrivingRecords:
             self.part = self.part.next_part()
 
 
-def backlog_fleet(fleet: Fleet, minutes: float) -> Fleet:
+def backlog_fleet(fleet: SimulatedFleet, minutes: float) -> SimulatedFleet:
     """Return the fleet with earlier records, so that a backlog fits between them and now."""
     return replace(fleet, start_ms=fleet.start_ms - round((60 * minutes + MARGIN_S) * 1000))
 
 
-async def run_backlog_benchmark(fleet: Fleet, console: Console, *, minutes: float, steady_s: float) -> dict[str, Any]:
+async def run_backlog_benchmark(
+    fleet: SimulatedFleet, console: Console, *, minutes: float, steady_s: float
+) -> dict[str, Any]:
     """Measure the highest rate, make a backlog, let a worker catch up, and return the report.
 
     Parameters
@@ -98,7 +100,7 @@ async def run_backlog_benchmark(fleet: Fleet, console: Console, *, minutes: floa
         If the broker or a worker fails.
     """
     fleet = backlog_fleet(fleet, minutes)
-    comparison = Comparison()
+    comparison = PeerComparison()
     async with filled_topic(fleet, console) as topic:
         await comparison.run_round(topic, RATE_RUN, say=console.print)
         await comparison.finish(topic)
@@ -136,7 +138,7 @@ async def run_backlog_benchmark(fleet: Fleet, console: Console, *, minutes: floa
 
 
 async def _read_arriving(
-    topic: FilledTopic, part: Fleet, old: int, seconds: float, console: Console
+    topic: FilledTopic, part: SimulatedFleet, old: int, seconds: float, console: Console
 ) -> tuple[float, float, int]:
     """Run a worker while records arrive, until it has read the old records and all but the last of the new ones.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
-from load.bench.measurement import Comparison, Fleet, filled_topic
+from load.bench.measurement import PeerComparison, SimulatedFleet, filled_topic
 
 RATIO_MIN = 6.0
 """Minimum ratio of the detect rate to the rate of the obvious pipeline."""
@@ -25,14 +25,14 @@ SECONDS_MIN = 100.0
 """Minimum seconds of event time, which the tests need to tell a failure from a burst. A short run has a lower rate."""
 
 
-def busy_service(seed: int, records: int, end_ms: int) -> Fleet:
+def busy_service(seed: int, records: int, end_ms: int) -> SimulatedFleet:
     """Return a fleet of one busy service whose last record is at ``end_ms``."""
     rate = min(RECORDS_PER_SECOND, records / SECONDS_MIN)
-    return Fleet(seed, 1, rate, records, end_ms - round(records / rate * 1000))
+    return SimulatedFleet(seed, 1, rate, records, end_ms - round(records / rate * 1000))
 
 
 async def run_detect_benchmark(
-    fleet: Fleet,
+    fleet: SimulatedFleet,
     console: Console,
     *,
     peers: Sequence[str] = DETECT_PEERS,
@@ -59,7 +59,7 @@ async def run_detect_benchmark(
     DriftwireError
         If the broker, a worker or a peer fails.
     """
-    comparison = Comparison()
+    comparison = PeerComparison()
     async with filled_topic(fleet, console) as topic:
         for number in range(1, rounds + 1):
             await comparison.run_round(topic, str(number), peers=peers, say=console.print, checkout=checkout)
@@ -72,7 +72,7 @@ async def run_detect_benchmark(
     }
 
 
-def detect_problems(comparison: Comparison) -> list[str]:
+def detect_problems(comparison: PeerComparison) -> list[str]:
     """Return why a comparison fails: what it does not prove, and a ratio below the minimum."""
     ratio = comparison.ratio_to("obvious")
     if ratio is None or ratio >= RATIO_MIN:

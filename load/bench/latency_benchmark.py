@@ -20,7 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from rich.console import Console
 
-from load.bench.measurement import FilledTopic, Fleet, filled_topic, judged_problems, running_workers
+from load.bench.measurement import FilledTopic, SimulatedFleet, filled_topic, judged_problems, running_workers
 from load.harness import run_against, wait_for_lag
 from load.traffic import produce
 from pipeline.detect.offline import read_drifts
@@ -55,10 +55,10 @@ class FailureDelays:
     since_start_s: float = math.inf
 
 
-def live_fleet(seed: int, subjects: int, rate: float, seconds: float, failures: int) -> Fleet:
+def live_fleet(seed: int, subjects: int, rate: float, seconds: float, failures: int) -> SimulatedFleet:
     """Return a fleet that sends records in real time, and of which some services fail one after another."""
     last_share = max(FIRST_FAILURE_SHARE, 1.0 - max(REST_SHARE, REST_S / seconds))
-    return Fleet(
+    return SimulatedFleet(
         seed,
         subjects,
         rate,
@@ -69,7 +69,7 @@ def live_fleet(seed: int, subjects: int, rate: float, seconds: float, failures: 
     )
 
 
-async def run_latency_benchmark(fleet: Fleet, console: Console) -> dict[str, Any]:
+async def run_latency_benchmark(fleet: SimulatedFleet, console: Console) -> dict[str, Any]:
     """Send the records of a fleet at their pace, and return the report of the delays.
 
     Raises
@@ -114,7 +114,7 @@ async def run_latency_benchmark(fleet: Fleet, console: Console) -> dict[str, Any
     }
 
 
-async def _send(filled: FilledTopic, console: Console) -> tuple[Fleet, float]:
+async def _send(filled: FilledTopic, console: Console) -> tuple[SimulatedFleet, float]:
     """Send the records, the first one now. Return the fleet with the times, and the seconds that it took."""
     fleet = replace(filled.fleet, start_ms=time.time_ns() // 1_000_000 + int(LEAD_S * 1000))
     at_ms = fleet.failure_at_ms[fleet.failing - 1]  # computes the times of all failures before the first record
@@ -147,7 +147,9 @@ async def _stamp_by_broker(cluster: Cluster, topics: Iterable[str]) -> None:
         await admin.close()
 
 
-async def _read_delays(cluster: Cluster, fleet: Fleet, drifts: Iterable[tuple[int, Drift]]) -> list[FailureDelays]:
+async def _read_delays(
+    cluster: Cluster, fleet: SimulatedFleet, drifts: Iterable[tuple[int, Drift]]
+) -> list[FailureDelays]:
     """Return the delays of the failing services, from the drifts and their append times in Unix ms."""
     failed_ms = dict(zip(fleet.names[: fleet.failing], fleet.failure_at_ms.tolist(), strict=False))
     pages: dict[str, tuple[Drift, int]] = {}

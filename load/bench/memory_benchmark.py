@@ -14,7 +14,7 @@ from rich.console import Console
 
 from load.bench.measurement import (
     FilledTopic,
-    Fleet,
+    SimulatedFleet,
     filled_topic,
     judged_problems,
     resident_mb,
@@ -58,7 +58,7 @@ class Visitors:
         A fleet of one service, whose records are given to the visitors.
     """
 
-    fleet: Fleet
+    fleet: SimulatedFleet
 
     def messages(self, partitions: int) -> Iterator[OutgoingMessage]:
         """Yield the records in order of event time."""
@@ -70,11 +70,11 @@ class Visitors:
             yield OutgoingMessage(message.time_ms, name.encode(), value)
 
 
-def quiet_fleet(seed: int, subjects: int, end_ms: int) -> Fleet:
+def quiet_fleet(seed: int, subjects: int, end_ms: int) -> SimulatedFleet:
     """Return a fleet whose services send a record per second for a minute, which ends at ``end_ms``."""
     failing = max(1, subjects // 50)
     start_ms = end_ms - RECORDS_PER_SUBJECT * 1000
-    return Fleet(seed, subjects, float(subjects), RECORDS_PER_SUBJECT * subjects, start_ms, failing=failing)
+    return SimulatedFleet(seed, subjects, float(subjects), RECORDS_PER_SUBJECT * subjects, start_ms, failing=failing)
 
 
 async def run_memory_benchmark(
@@ -169,7 +169,7 @@ async def _measure(
 async def _measure_visitors(seed: int, end_ms: int, visitors: int, console: Console) -> dict[str, Any]:
     """Replay records of subjects that come and go, and return how the memory grew."""
     records = visitors * VISIT_RECORDS
-    template = Fleet(seed, 1, 1.0, records, end_ms, failing=0)
+    template = SimulatedFleet(seed, 1, 1.0, records, end_ms, failing=0)
     kafka = template.configuration.kafka
     streams = template.configuration.detect.subjects_max * kafka.records_partitions * STREAMS_SHARE
     span_s = max(EVICTABLE_DAYS * visitors / streams, 1.0) * DAY_S

@@ -11,7 +11,14 @@ from typing import Any
 
 from rich.console import Console
 
-from load.bench.measurement import FilledTopic, Fleet, filled_topic, judged_problems, running_workers, watch_committed
+from load.bench.measurement import (
+    FilledTopic,
+    SimulatedFleet,
+    filled_topic,
+    judged_problems,
+    running_workers,
+    watch_committed,
+)
 from load.harness import run_against
 from load.traffic import produce
 from topologies.configuration import Configuration
@@ -24,7 +31,7 @@ CHECKPOINT_INTERVAL_S = 0.1
 """Seconds between checkpoints after the restart, so that the first record is committed soon after it was judged."""
 
 
-async def run_recovery_benchmark(fleet: Fleet, console: Console) -> dict[str, Any]:
+async def run_recovery_benchmark(fleet: SimulatedFleet, console: Console) -> dict[str, Any]:
     """Stop a worker that has read all records of a fleet, send more records, restart it, and return the report.
 
     Raises

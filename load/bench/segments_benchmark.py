@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from load.bench.detect_benchmark import busy_service
-from load.bench.measurement import Comparison, filled_topic
+from load.bench.measurement import PeerComparison, filled_topic
 
 PLAIN = "plain"
 """The case without segments."""
@@ -48,7 +48,7 @@ async def run_segments_benchmark(
     busy = busy_service(seed, records, end_ms)
     fleets = {PLAIN: replace(busy, is_segmented=False), USUAL: busy}
     fleets |= {case: replace(busy, segment_values=values) for case, values in VALUES.items()}
-    comparisons = {case: Comparison() for case in fleets}
+    comparisons = {case: PeerComparison() for case in fleets}
     console.print("learning a baseline")
     typical = busy.learn()
     async with AsyncExitStack() as stack:

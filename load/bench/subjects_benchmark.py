@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from load.bench.detect_benchmark import SECONDS_MIN, busy_service
-from load.bench.measurement import Comparison, Fleet, filled_topic
+from load.bench.measurement import PeerComparison, SimulatedFleet, filled_topic
 
 RATES = {100: 20.0, 1000: 2.0, 5000: 1.0}
 """Records per second of event time of each subject, by number of subjects. Other numbers have the rate of the next."""
@@ -30,12 +30,12 @@ INTERVAL_FACTOR = 4.0
 """Factor between the two intervals of the checkpoints."""
 
 
-def fleet_of(seed: int, subjects: int, records: int, end_ms: int) -> Fleet:
+def fleet_of(seed: int, subjects: int, records: int, end_ms: int) -> SimulatedFleet:
     """Return a fleet whose last record is at ``end_ms``. Some of its services fail."""
     usual = subjects * next((rate for size, rate in RATES.items() if subjects <= size), min(RATES.values()))
     rate = min(usual, records / SECONDS_MIN)
     failing = min(subjects, max(FAILING_MIN, round(subjects * FAILING_SHARE)))
-    return Fleet(seed, subjects, rate, records, end_ms - round(records / rate * 1000), failing=failing)
+    return SimulatedFleet(seed, subjects, rate, records, end_ms - round(records / rate * 1000), failing=failing)
 
 
 async def run_subjects_benchmark(
@@ -64,9 +64,9 @@ async def run_subjects_benchmark(
         If the broker, a worker or a peer fails.
     """
     fleets = {1: busy_service(seed, records, end_ms)} | {size: fleet_of(seed, size, records, end_ms) for size in sizes}
-    comparisons = {size: Comparison() for size in fleets}
+    comparisons = {size: PeerComparison() for size in fleets}
     checkpoints_of = min(sizes, key=lambda size: abs(size - CHECKPOINT_SUBJECTS))
-    rare = Comparison()
+    rare = PeerComparison()
     async with AsyncExitStack() as stack:
         topics = {
             size: await stack.enter_async_context(filled_topic(fleet, console, with_empty_worker=True))

@@ -4,12 +4,12 @@ from typing import Any
 
 from rich.console import Console
 
-from load.bench.measurement import Comparison, Fleet, filled_topic
+from load.bench.measurement import PeerComparison, SimulatedFleet, filled_topic
 
 WORKERS = (1, 2)
 
 
-async def run_workers_benchmark(fleet: Fleet, console: Console, *, rounds: int = 3) -> dict[str, Any]:
+async def run_workers_benchmark(fleet: SimulatedFleet, console: Console, *, rounds: int = 3) -> dict[str, Any]:
     """Time one worker and two workers in turn, and return the report.
 
     Parameters
@@ -26,7 +26,7 @@ async def run_workers_benchmark(fleet: Fleet, console: Console, *, rounds: int =
     DriftwireError
         If the broker or a worker fails.
     """
-    comparisons = {workers: Comparison() for workers in WORKERS}
+    comparisons = {workers: PeerComparison() for workers in WORKERS}
     async with filled_topic(fleet, console) as topic:
         for number in range(1, rounds + 1):
             for workers, comparison in comparisons.items():

@@ -201,8 +201,12 @@ def load_configuration(path: Path | None) -> Configuration:
 
 
 def write_configuration(configuration: Configuration, path: Path) -> None:
-    """Write a configuration and its secrets as JSON for :func:`load_configuration`. Only the owner can read the file."""
-    write_private_file(path, json.dumps(configuration.model_dump(by_alias=True), default=_plain, indent=1))
+    """Write a configuration and its secrets as JSON for :func:`load_configuration`. Only the owner can read the file.
+
+    The file has only the settings that differ from their defaults.
+    """
+    changed = configuration.model_dump(by_alias=True, exclude_defaults=True)
+    write_private_file(path, json.dumps(changed, default=_plain, indent=1))
 
 
 def _plain(value: Any) -> Any:

@@ -4,17 +4,17 @@ This package may import world, harness and traffic.
 """
 
 from load.bench.measurement.committed_records import watch_committed
-from load.bench.measurement.comparison import Comparison
 from load.bench.measurement.filled_topic import FilledTopic, filled_topic
-from load.bench.measurement.fleet import Fleet
+from load.bench.measurement.fleet import SimulatedFleet
 from load.bench.measurement.judged import judged_problems
+from load.bench.measurement.peer_comparison import PeerComparison
 from load.bench.measurement.processes import resident_mb
-from load.bench.measurement.workers import running_workers
+from load.bench.measurement.running_workers import running_workers
 
 __all__ = [
-    "Comparison",
     "FilledTopic",
-    "Fleet",
+    "PeerComparison",
+    "SimulatedFleet",
     "filled_topic",
     "judged_problems",
     "resident_mb",

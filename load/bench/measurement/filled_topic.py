@@ -9,9 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from load.bench.measurement.fleet import Fleet
+from load.bench.measurement.fleet import SimulatedFleet
 from load.bench.measurement.processes import resident_mb
-from load.bench.measurement.workers import running_workers
+from load.bench.measurement.running_workers import running_workers
 from load.harness import progress_bar, temporary_topology
 from load.traffic import produce
 from schemas.baseline import Baseline
@@ -42,7 +42,7 @@ class FilledTopic:
 
     kafka: Topology
     folder: Path
-    fleet: Fleet
+    fleet: SimulatedFleet
     baseline_bytes: float
     record_bytes: float
     empty_mb: float
@@ -54,7 +54,7 @@ class FilledTopic:
 
 @asynccontextmanager
 async def filled_topic(
-    fleet: Fleet,
+    fleet: SimulatedFleet,
     console: Console,
     *,
     typical: Baseline | None = None,

@@ -55,7 +55,7 @@ SHORT_RECORDS = 100_000
 """Number of records below which a run is short: its baseline is learned from fewer records, and it has more checkpoints,
 because it would end before the second."""
 
-SHORT_SAMPLE_RECORDS = 32
+SHORT_SAMPLE_RECORDS = 96
 """Number of records in each sample of a day of which the baseline of a short run is learned."""
 
 START_TOLERANCE_MS = 10_000
@@ -63,7 +63,7 @@ START_TOLERANCE_MS = 10_000
 
 
 @dataclass(frozen=True)
-class Fleet:
+class SimulatedFleet:
     """Services that send records at a common rate.
 
     Parameters
@@ -132,7 +132,7 @@ class Fleet:
             times[: self.failing] = np.linspace(first, last, self.failing).astype(np.int64)
         return times
 
-    def next_part(self) -> "Fleet":
+    def next_part(self) -> "SimulatedFleet":
         """Return the same services with the records that follow, and without a failure."""
         start_ms = self.start_ms + round(self.records / self.records_per_second * 1000)
         return replace(self, part=self.part + 1, start_ms=start_ms, failing=0)

@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from load.bench.measurement.fleet import SHORT_RECORDS
 from load.bench.measurement.processes import WrittenBytes, processor_s, resident_mb
-from load.bench.measurement.workers import running_workers
+from load.bench.measurement.running_workers import running_workers
 from load.errors import LoadError
 from load.harness import committed_offsets, run_against
 from pipeline.detect.offline import read_drifts
@@ -136,10 +136,11 @@ async def run_timed(
     cluster, group = configuration.kafka.cluster, f"{configuration.kafka.app_id}-detect"
     async with running_workers(configuration, folder, steps=("detect",) * workers, checkout=checkout) as topology:
         samples = await run_against(topology, _sample(kafka, topology, cluster, group, records))
-    timed = [sample for sample in samples if records * WARM_UP_SHARE <= sample[1] <= records * WIND_DOWN_SHARE]
-    if len(timed) < 2:
+    first, last = (
+        min(samples, key=lambda sample: abs(sample[1] - records * share)) for share in (WARM_UP_SHARE, WIND_DOWN_SHARE)
+    )
+    if last[1] <= first[1]:
         raise LoadError(f"all {records} records were read before timing could start: use more records")
-    first, last = timed[0], timed[-1]
     return TimedRun(
         records_timed=last[1] - first[1],
         seconds=last[0] - first[0],

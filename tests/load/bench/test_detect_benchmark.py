@@ -12,7 +12,7 @@ from load.bench import ALL_PEERS, busy_service, live_fleet, quiet_fleet
 from load.bench.detect_benchmark import detect_problems, run_detect_benchmark
 from load.bench.latency_benchmark import _quantiles, run_latency_benchmark
 from load.bench.machine import describe_machine, describe_run
-from load.bench.measurement import Comparison, Fleet
+from load.bench.measurement import PeerComparison, SimulatedFleet
 from load.bench.measurement.peers import PEERS
 from load.bench.measurement.timed_run import TimedRun
 from load.bench.memory_benchmark import VISIT_RECORDS, VISITORS, Visitors
@@ -29,7 +29,7 @@ def now_ms():
 
 
 def test_the_ratio_to_the_obvious_pipeline_has_a_minimum():
-    comparison = Comparison(runs=[TimedRun(29_000, 1.0, 1.0, 200.0, 0, (), 0)])
+    comparison = PeerComparison(runs=[TimedRun(29_000, 1.0, 1.0, 200.0, 0, (), 0)])
     assert detect_problems(comparison) == []
     comparison.peers["obvious"] = [5000.0]
     assert detect_problems(comparison) == ["5.80 times the obvious pipeline, below the minimum of 6"]
@@ -47,7 +47,7 @@ def test_a_failure_that_was_not_found_makes_the_percentile_infinite():
 
 def test_visitors_send_a_few_records_and_never_return():
     records = 3 * VISITORS * VISIT_RECORDS
-    fleet = Fleet(1, 1, 10.0, records, now_ms(), failing=0)
+    fleet = SimulatedFleet(1, 1, 10.0, records, now_ms(), failing=0)
     sent = [message.key for message in Visitors(fleet).messages(4)]
     assert len(set(sent)) == 3 * VISITORS
     last = {key: number for number, key in enumerate(sent)}

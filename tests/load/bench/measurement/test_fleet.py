@@ -7,7 +7,7 @@ from statistics import median
 import orjson
 import pytest
 
-from load.bench.measurement.fleet import YARDSTICK_SIGNALS, Fleet
+from load.bench.measurement.fleet import YARDSTICK_SIGNALS, SimulatedFleet
 from load.bench.measurement.peers import PEERS, SCRIPTS
 from pipeline.detect.signals.catalogue import SIGNALS
 from schemas.baseline import Baseline
@@ -15,7 +15,7 @@ from schemas.timestamp import parse_timestamp
 from tests.pipeline.correlate.builders import drift
 
 NOON_MS = parse_timestamp("2026-11-24T12:00:00Z")
-FLEET = Fleet(1, 20, 200.0, 8000, NOON_MS, failing=4)
+FLEET = SimulatedFleet(1, 20, 200.0, 8000, NOON_MS, failing=4)
 
 
 def read(fleet):

@@ -17,7 +17,7 @@ Say = Callable[[str], None]
 
 
 @dataclass
-class Comparison:
+class PeerComparison:
     """Rates of detect and of peers on one topic, by round.
 
     Attributes

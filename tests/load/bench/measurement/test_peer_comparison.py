@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from load.bench.measurement.comparison import Comparison
+from load.bench.measurement.peer_comparison import PeerComparison
 from load.bench.measurement.peers import PEERS, run_peer
 from load.bench.measurement.processes import WrittenBytes, processor_s, resident_mb
 from load.bench.measurement.timed_run import TimedRun
@@ -17,7 +17,7 @@ def run(records_per_s, processor_us=20.0):
 
 @pytest.fixture
 def comparison():
-    compared = Comparison(runs=[run(39_000), run(30_000), run(50_000)], judged_share=1.0, planted_found=True)
+    compared = PeerComparison(runs=[run(39_000), run(30_000), run(50_000)], judged_share=1.0, planted_found=True)
     compared.peers["obvious"] = [5000.0, 4000.0, 6000.0]
     compared.before = [run(13_000)]
     return compared

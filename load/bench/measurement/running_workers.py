@@ -1,7 +1,6 @@
 """Workers of a run: real ``driftwire worker`` processes against a Kafka that runs already."""
 
 import contextlib
-import json
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -43,7 +42,7 @@ async def running_workers(
     DriftwireError
         If a worker cannot be started.
     """
-    topology = _CheckoutTopology(
+    topology = Topology(
         configuration, data_folder=folder, cluster=configuration.kafka.cluster, steps=steps, replay=replay
     )
     with _search_path(checkout):
@@ -52,16 +51,6 @@ async def running_workers(
         yield topology
     finally:
         await topology.stop()
-
-
-class _CheckoutTopology(Topology):
-    """Topology whose configuration file has only the settings that differ from their defaults."""
-
-    def _write_configuration(self) -> Path:
-        file = super()._write_configuration()
-        changed = self.configuration.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        file.write_text(json.dumps(changed), encoding="utf-8")
-        return file
 
 
 @contextlib.contextmanager
