@@ -1,1 +1,1 @@
-"""Load tools for driftwire: a simulated service, file replays, a demo, scores and a benchmark."""
+"""Load tools for driftwire: a simulated service, file replays, a demo, scores and benchmarks."""

@@ -27,7 +27,7 @@ COMMANDS = {
 )
 @click.version_option(package_name="driftwire", message="%(prog)s %(version)s")
 def command() -> None:
-    """Generate load for driftwire: a simulated service, replays of files, a demo, scores and a benchmark."""
+    """Generate load for driftwire: a simulated service, replays of files, a demo, scores and benchmarks."""
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import Console
 
+from load.bench.machine import describe_commit
 from load.bench.measurement import PeerComparison, SimulatedFleet, filled_topic
 
 RATIO_MIN = 6.0
@@ -67,6 +68,7 @@ async def run_detect_benchmark(
     return comparison.to_json() | {
         "problems": detect_problems(comparison),
         "floor": RATIO_MIN,
+        "commit_before": None if checkout is None else describe_commit(checkout),
         "records": fleet.records,
         "record_bytes": round(topic.record_bytes),
     }

@@ -43,11 +43,11 @@ def describe_run(bench: str, options: Mapping[str, object]) -> dict[str, Any]:
     }
 
 
-def describe_commit() -> str:
-    """Return the commit of the sources, with ``+`` if they have changes, or ``unknown`` outside a repository."""
+def describe_commit(root: Path = ROOT) -> str:
+    """Return the commit of a folder with sources, with ``+`` if they have changes, or ``unknown`` outside a repository."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(ROOT), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"],  # noqa: S607
+            ["git", "-C", str(root), "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"],  # noqa: S607
             capture_output=True,
             text=True,
             check=True,
