@@ -145,5 +145,6 @@ def _write_section(section: Section, report: dict[str, Any]) -> str:
     lines += ["", describe_report(report)]
     if "judged_share" in report:
         lines[-1] += f" Share of the signal values that were monitored: {report['judged_share']:g}."
-    lines += [f"Problem: {problem}." for problem in report.get("problems", ())]
+    for problem in report.get("problems", ()):
+        lines += ["", f"Problem: {problem}."]
     return "\n".join(lines) + "\n"

@@ -133,7 +133,7 @@ of memory, and its baseline {baseline_kb:,.0f} kB on the topic of baselines. A r
 {loads}
 
 The number of workers is the minimum number of partitions. Memory is that of the streams, without the worker itself. The
-restart is that of one worker, in proportion to its streams. Kafka stores the bytes of the records times the replication
+restart is that of one worker: as measured, or in proportion to its streams if it has more. Kafka stores the bytes of the records times the replication
 factor for the retention of the topic, and sends them again to each group of readers.
 
 ## Partitions and keys
@@ -187,7 +187,7 @@ def _load_rows(costs: Costs) -> str:
         workers = math.ceil(cores / UTILIZATION)
         streams = math.ceil(subjects / workers)
         memory_mb = streams * costs.stream_kb / 1000
-        restart_s = max(1.0, costs.restart_s * streams / costs.restart_streams)
+        restart_s = costs.restart_s * max(1.0, streams / costs.restart_streams)
         rows.append(
             f"| {rate:,} | {subjects:,} | {cores:,.1f} | {workers:,} | {streams:,} | {memory_mb:,.0f} | "
             f"{rate * costs.record_bytes / 1e6:,.1f} | {restart_s:,.0f} |"
