@@ -7,6 +7,7 @@ from statistics import median
 import orjson
 import pytest
 
+from load.bench.measurement import fleet
 from load.bench.measurement.fleet import YARDSTICK_SIGNALS, SimulatedFleet
 from load.bench.measurement.peers import PEERS, SCRIPTS
 from pipeline.detect.signals.catalogue import SIGNALS
@@ -18,8 +19,8 @@ NOON_MS = parse_timestamp("2026-11-24T12:00:00Z")
 FLEET = SimulatedFleet(1, 20, 200.0, 8000, NOON_MS, failing=4)
 
 
-def read(fleet):
-    return [(message, orjson.loads(message.value)) for message in fleet.messages(4)]
+def read(services):
+    return [(message, orjson.loads(message.value)) for message in services.messages(4)]
 
 
 @pytest.mark.parametrize(
@@ -53,10 +54,10 @@ def test_a_single_service_is_spread_over_the_partitions():
 
 
 def test_only_the_failing_services_fail_and_only_after_their_time():
-    fleet = replace(FLEET, failure_shares=(0.3, 0.6))
+    failing = replace(FLEET, failure_shares=(0.3, 0.6))
     empty = {True: [0, 0], False: [0, 0]}
-    for message, record in read(fleet):
-        has_failed = message.time_ms >= fleet.failure_at_ms[fleet.names.index(record["subject"])]
+    for message, record in read(failing):
+        has_failed = message.time_ms >= failing.failure_at_ms[failing.names.index(record["subject"])]
         empty[has_failed][0] += record["output"]["empty"]
         empty[has_failed][1] += 1
     assert empty[True][0] / empty[True][1] == pytest.approx(0.6, abs=0.05)
@@ -71,7 +72,8 @@ def test_services_fail_one_after_another():
     assert list(at_ms[:4]) == sorted(at_ms[:4])
 
 
-def test_each_service_has_typical_values_that_its_baseline_knows():
+def test_each_service_has_typical_values_that_its_baseline_knows(monkeypatch):
+    monkeypatch.setattr(fleet, "SHORT_SAMPLE_RECORDS", 32)
     typical = FLEET.learn()
     baselines = {
         baseline.subject: baseline
