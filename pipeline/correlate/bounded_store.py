@@ -1,6 +1,7 @@
 """Bounded store of the newest items by id, for deployments and workload drifts."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -16,6 +17,7 @@ class BoundedStore(Generic[Item]):
         self._limit = limit
         self._items: dict[str, tuple[int, Item]] = {}
         self._arrivals = 0
+        self._is_sorted = True
 
     def __len__(self) -> int:
         return len(self._items)
@@ -34,14 +36,19 @@ class BoundedStore(Generic[Item]):
 
     def add(self, key: str, item: Item) -> list[tuple[str, Item]]:
         """Store an item, replacing any item with the same id. Return the items that were dropped."""
-        self.restore(self._arrivals, key, item)
-        dropped = []
-        while len(self._items) > self._limit:
-            oldest = min(self._items, key=lambda stored: self._items[stored][0])
-            dropped.append((oldest, self._items.pop(oldest)[1]))
-        return dropped
+        self._items.pop(key, None)
+        self._items[key] = (self._arrivals, item)
+        self._arrivals += 1
+        if len(self._items) <= self._limit:
+            return []
+        if not self._is_sorted:
+            self._items = dict(sorted(self._items.items(), key=lambda entry: entry[1][0]))
+            self._is_sorted = True
+        oldest = list(islice(self._items, len(self._items) - self._limit))
+        return [(key, self._items.pop(key)[1]) for key in oldest]
 
     def restore(self, arrival_number: int, key: str, item: Item) -> None:
         """Store an item from a checkpoint with its arrival number."""
         self._items[key] = (arrival_number, item)
+        self._is_sorted = False
         self._arrivals = max(self._arrivals, arrival_number + 1)

@@ -12,6 +12,7 @@ class WorkloadShifts:
 
     def __init__(self, limit: int) -> None:
         self._drifts = BoundedStore[Drift](limit)
+        self._subjects: dict[str, dict[str, Drift]] = {}
 
     @staticmethod
     def can_explain(drift: Drift) -> bool:
@@ -22,15 +23,21 @@ class WorkloadShifts:
         """
         return drift.tier == "cause" and failure_modes.failure_mode_of(drift).family == "workload"
 
-    def add(self, drift: Drift) -> list[str] | None:
-        """Store a drift. Return the ids that were dropped to make room, or None if the drift was already stored."""
+    def add(self, drift: Drift) -> list[tuple[str, Drift]] | None:
+        """Store a drift. Return the drifts that were dropped to make room, with their ids, or None if the drift was already stored."""
         if self._drifts.get(drift.drift_id) is not None:
             return None
-        return [drift_id for drift_id, _ in self._drifts.add(drift.drift_id, drift)]
+        self._subjects.setdefault(drift.subject, {})[drift.drift_id] = drift
+        dropped = self._drifts.add(drift.drift_id, drift)
+        for drift_id, old in dropped:
+            del self._subjects[old.subject][drift_id]
+            if not self._subjects[old.subject]:
+                del self._subjects[old.subject]
+        return dropped
 
     def shifts_of(self, subject: str) -> list[Drift]:
         """Return the drifts of a subject."""
-        return [drift for drift in self._drifts if drift.subject == subject]
+        return list(self._subjects.get(subject, {}).values())
 
     def dump(self, drift_id: str) -> dict[str, Any] | None:
         """Return the state of one drift, for JSON, or None if it is not stored."""
@@ -43,3 +50,4 @@ class WorkloadShifts:
         """Restore one drift from the state that :meth:`dump` returned."""
         drift = Drift.model_validate(state["drift"])
         self._drifts.restore(int(state["arrival"]), drift.drift_id, drift)
+        self._subjects.setdefault(drift.subject, {})[drift.drift_id] = drift

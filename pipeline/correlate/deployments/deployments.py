@@ -7,6 +7,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from heapq import merge
 from typing import Any
 
 import orjson
@@ -58,6 +59,8 @@ class DeploymentHistory:
     def __init__(self, limit: int) -> None:
         self._deployments = BoundedStore[Deployment](limit)
         self._times: list[tuple[int, str]] = []
+        # The deployments of each subject, and those of no subject, in order of time.
+        self._subject_times: dict[str | None, list[tuple[int, str]]] = {}
         # The deployments of each prompt in each scope, in order of time.
         self._prompts: dict[tuple[Any, ...], list[tuple[int, str]]] = defaultdict(list)
 
@@ -73,8 +76,8 @@ class DeploymentHistory:
         """
         return orjson.dumps([deployment.deployment_id, *deployment.scope]).decode()
 
-    def add(self, deployment: Deployment) -> list[str] | None:
-        """Store a deployment. Return the keys dropped to make room, or None if it was already stored.
+    def add(self, deployment: Deployment) -> list[tuple[str, Deployment]] | None:
+        """Store a deployment. Return those dropped to make room, by key, or None if it was already stored.
 
         A deployment with the same id and scope but different content is a correction and replaces the stored deployment.
         """
@@ -88,17 +91,23 @@ class DeploymentHistory:
         dropped = self._deployments.add(key, deployment)
         for dropped_key, old in dropped:
             self._remove_time(old, dropped_key)
-        return [dropped_key for dropped_key, _ in dropped]
+        return dropped
 
     def affecting(self, served: ServedTraffic, first_ms: int, last_ms: int) -> Iterator[Deployment]:
         """Yield the deployments from ``first_ms`` to ``last_ms`` that affect this traffic, in order of time."""
-        first, end = bisect_left(self._times, (first_ms, "")), bisect_left(self._times, (last_ms + 1, ""))
-        for index in range(first, end):
-            key = self._times[index][1]
+        own, shared = (
+            times[bisect_left(times, (first_ms, "")) : bisect_left(times, (last_ms + 1, ""))]
+            for times in (self._subject_times.get(subject, []) for subject in (served.subject, None))
+        )
+        for _, key in merge(own, shared):
             deployment = self._deployments.get(key)
             if deployment is None or not served.is_affected_by(deployment) or self._is_live_already(deployment, key):
                 continue
             yield deployment
+
+    def any_between(self, first_ms: int, last_ms: int) -> bool:
+        """Return whether any deployment has a time from ``first_ms`` to ``last_ms``."""
+        return bisect_left(self._times, (first_ms, "")) < bisect_left(self._times, (last_ms + 1, ""))
 
     def declares(self, drift: Drift, served: ServedTraffic, until_ms: int) -> bool:
         """Return whether a drift is a first use that a deployment declared no later than ``until_ms``.
@@ -128,14 +137,20 @@ class DeploymentHistory:
 
     def _add_time(self, deployment: Deployment, key: str) -> None:
         insort(self._times, (deployment.timestamp, key))
+        insort(self._subject_times.setdefault(deployment.subject, []), (deployment.timestamp, key))
         if deployment.kind == "prompt":
             insort(self._prompts[_prompt_of(deployment)], (deployment.timestamp, key))
 
     def _remove_time(self, deployment: Deployment, key: str) -> None:
-        self._times.remove((deployment.timestamp, key))
+        entry = deployment.timestamp, key
+        _remove(self._times, entry)
+        own = self._subject_times[deployment.subject]
+        _remove(own, entry)
+        if not own:
+            del self._subject_times[deployment.subject]
         if deployment.kind == "prompt":
             times = self._prompts[_prompt_of(deployment)]
-            times.remove((deployment.timestamp, key))
+            _remove(times, entry)
             if not times:
                 del self._prompts[_prompt_of(deployment)]
 
@@ -249,6 +264,10 @@ def describe_change(deployment: Deployment) -> str:
     if deployment.to_version:
         return f"{component} {deployment.to_version}"
     return f"{component} ({deployment.deployment_id})"
+
+
+def _remove(times: list[tuple[int, str]], entry: tuple[int, str]) -> None:
+    del times[bisect_left(times, entry)]
 
 
 def _declares(deployment: Deployment, drift: Drift) -> bool:

@@ -35,9 +35,13 @@ class IncidentClocks:
             has_advanced = True
         return has_advanced
 
+    def span(self, partition: int) -> tuple[int, int]:
+        """Return the wall clock, and the clock of an incident that follows one partition and has no reports (Unix ms)."""
+        return self._wall, max(self._wall, self._watermarks.get(partition, 0))
+
     def now(self, reported_at: int, partitions: Iterable[int]) -> int:
         """Return the clock of an incident in Unix ms, based on its subject's newest report and its partitions."""
-        return max(reported_at, self._wall, *(self._watermarks.get(partition, 0) for partition in partitions))
+        return max(reported_at, self._wall, *[self._watermarks.get(partition, 0) for partition in partitions])
 
     def dump(self) -> dict[str, Any]:
         """Return the state as JSON-compatible values."""

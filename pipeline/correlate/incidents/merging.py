@@ -4,6 +4,7 @@ The merged state is computed on each use and never stored: a merged incident kee
 parent comes from its children, except for commands that people sent to it.
 """
 
+from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,6 +12,9 @@ from pipeline.correlate.incidents.incident_state import Classification, Incident
 from pipeline.correlate.playbook import failure_modes
 from pipeline.correlate.severity import SEVERITIES, is_worse
 from schemas.incident import CHILDREN_MAX
+
+EvictionRank = tuple[int, int, str]
+"""Kind of the incident, time (Unix ms) and id. Smaller ranks are removed first."""
 
 
 class MergeIndex:
@@ -24,24 +28,24 @@ class MergeIndex:
 
     def __init__(self, incidents: Mapping[str, IncidentState]) -> None:
         self._incidents = incidents
-        self._member_ids: dict[str, set[str]] = {}
+        self._member_ids: dict[str, list[str]] = {}
         self._target_ids: dict[str, str] = {}
 
     def merge(self, incident: IncidentState, target_id: str | None) -> None:
         """Merge an incident into a target. If the target is None, remove the incident from its current target."""
         previous_id = self._target_ids.pop(incident.incident_id, None)
         if previous_id is not None:
-            self._member_ids[previous_id].discard(incident.incident_id)
+            self._member_ids[previous_id].remove(incident.incident_id)
             if not self._member_ids[previous_id]:
                 del self._member_ids[previous_id]
         incident.membership.merged_into = target_id
         if target_id is not None:
             self._target_ids[incident.incident_id] = target_id
-            self._member_ids.setdefault(target_id, set()).add(incident.incident_id)
+            insort(self._member_ids.setdefault(target_id, []), incident.incident_id)
 
     def members(self, incident: IncidentState) -> list[IncidentState]:
         """Return the incidents that are merged into an incident, in order of id."""
-        member_ids = sorted(self._member_ids.get(incident.incident_id, ()))
+        member_ids = self._member_ids.get(incident.incident_id, ())
         return [self._incidents[member_id] for member_id in member_ids if member_id in self._incidents]
 
     def targets(self, incident: IncidentState) -> Iterator[IncidentState]:
@@ -63,12 +67,13 @@ class MergeIndex:
             clock, partitions = max(clock, member_clock), partitions | member_partitions
         return clock, partitions
 
-    def eviction_rank(self, incident: IncidentState) -> tuple[int, int, str]:
+    def eviction_rank(self, incident: IncidentState, *, dates_parents: bool = True) -> EvictionRank:
         """Return the rank of an incident for eviction. The incident with the smallest rank is removed first.
 
         Resolved incidents are removed first, oldest first. Open incidents follow, starting with the incident that has
         been unchanged longest. Parents are last. A merged incident counts as resolved when its target does. A parent
-        that has lost all its subjects is ranked by its end, like a resolved incident. The id breaks ties.
+        that has lost all its subjects is ranked by its end, like a resolved incident. The id breaks ties. Without
+        ``dates_parents``, the time of an open parent is 0.
         """
         if self._is_empty(incident):
             return (0, incident.resolved_at or 0, incident.incident_id)
@@ -76,6 +81,8 @@ class MergeIndex:
         if last.resolved_at is not None:
             return (0, last.resolved_at, last.incident_id)
         is_parent = incident.membership.scope is not None
+        if is_parent and not dates_parents:
+            return (2, 0, incident.incident_id)
         return (2 if is_parent else 1, self.merged_view(incident).last_change_at, incident.incident_id)
 
     def _is_empty(self, incident: IncidentState) -> bool:

@@ -1,8 +1,12 @@
 """Bounded store of the incidents that can still be revised, indexed by id, drift and subject."""
 
+from bisect import bisect_left, insort
 from collections.abc import Iterator
+from typing import Any
 
+from pipeline.correlate.incidents.eviction import EvictionOrder
 from pipeline.correlate.incidents.incident_state import IncidentState
+from pipeline.correlate.incidents.membership import SharedScope
 from pipeline.correlate.incidents.merging import MergeIndex
 from schemas.drift import Drift
 
@@ -19,14 +23,18 @@ class IncidentStore:
     def __init__(self, incidents_max: int) -> None:
         self._incidents_max = incidents_max
         self._incidents: dict[str, IncidentState] = {}
+        self._ids: list[str] = []
         self._ids_by_drift: dict[str, str] = {}
+        self._ids_by_subject: dict[str, list[str]] = {}
+        self._parent_ids: dict[SharedScope, list[str]] = {}
         self.merges = MergeIndex(self._incidents)
+        self._eviction = EvictionOrder(self._incidents, self.merges)
 
     def __len__(self) -> int:
         return len(self._incidents)
 
     def __iter__(self) -> Iterator[IncidentState]:
-        return (self._incidents[incident_id] for incident_id in sorted(self._incidents))
+        return (self._incidents[incident_id] for incident_id in tuple(self._ids))
 
     def get(self, incident_id: str) -> IncidentState | None:
         """Return an incident, or None if it is not stored."""
@@ -38,16 +46,28 @@ class IncidentStore:
 
     def find_by_subject(self, subject: str) -> list[IncidentState]:
         """Return the incidents of a subject, excluding parents."""
-        return [one for one in self if one.subject == subject and one.membership.scope is None]
+        return [one for one in self.find_by_traffic(subject) if one.membership.scope is None]
+
+    def find_by_traffic(self, subject: str) -> list[IncidentState]:
+        """Return the incidents and parents with this subject."""
+        return [self._incidents[incident_id] for incident_id in self._ids_by_subject.get(subject, ())]
+
+    def find_parents(self, scope: SharedScope) -> list[IncidentState]:
+        """Return the parents of incidents that share a scope."""
+        return [self._incidents[incident_id] for incident_id in self._parent_ids.get(scope, ())]
 
     def add(self, incident: IncidentState) -> None:
         """Store an incident, either new or restored from a checkpoint."""
-        is_replacement = incident.incident_id in self._incidents
+        replaced = self._incidents.get(incident.incident_id)
+        if replaced is not None:
+            self._unindex(replaced)
         self._incidents[incident.incident_id] = incident
+        self._index(incident)
         for drift_id in incident.tracked:
             self._ids_by_drift[drift_id] = incident.incident_id
-        if is_replacement or incident.membership.merged_into is not None:
+        if replaced is not None or incident.membership.merged_into is not None:
             self.merges.merge(incident, incident.membership.merged_into)
+        self._eviction.update(incident)
 
     def track(self, incident: IncidentState, drift: Drift) -> None:
         """Add a firing drift to a stored incident."""
@@ -59,19 +79,42 @@ class IncidentStore:
         del incident.tracked[drift_id]
         del self._ids_by_drift[drift_id]
 
+    def update_rank(self, incident: IncidentState) -> None:
+        """Apply a change of an incident to the order of eviction."""
+        self._eviction.update(incident)
+
     def next_eviction(self) -> IncidentState | None:
         """Return the incident to remove next if the maximum is exceeded, or None."""
-        if len(self._incidents) <= self._incidents_max:
-            return None
-        _, _, incident_id = min(self.merges.eviction_rank(incident) for incident in self._incidents.values())
-        return self._incidents[incident_id]
+        return self._eviction.first() if len(self._incidents) > self._incidents_max else None
 
     def remove(self, incident: IncidentState) -> Iterator[str]:
         """Remove an incident and its members, and yield their ids. Their revisions remain on the alerts topic."""
         for member in self.merges.members(incident):
             yield from self.remove(member)
         self.merges.merge(incident, None)
+        self._unindex(incident)
+        self._eviction.remove(incident.incident_id)
         del self._incidents[incident.incident_id]
         for drift_id in incident.tracked:
             del self._ids_by_drift[drift_id]
         yield incident.incident_id
+
+    def _index(self, incident: IncidentState) -> None:
+        scope = incident.membership.scope
+        insort(self._ids, incident.incident_id)
+        insort(self._ids_by_subject.setdefault(incident.subject, []), incident.incident_id)
+        if scope is not None:
+            insort(self._parent_ids.setdefault(scope, []), incident.incident_id)
+
+    def _unindex(self, incident: IncidentState) -> None:
+        scope = incident.membership.scope
+        del self._ids[bisect_left(self._ids, incident.incident_id)]
+        _remove(self._ids_by_subject, incident.subject, incident.incident_id)
+        if scope is not None:
+            _remove(self._parent_ids, scope, incident.incident_id)
+
+
+def _remove(index: dict[Any, list[str]], key: Any, incident_id: str) -> None:
+    index[key].remove(incident_id)
+    if not index[key]:
+        del index[key]

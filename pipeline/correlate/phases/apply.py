@@ -7,6 +7,7 @@ from pipeline.correlate.phases.commands import apply_command, store_early_reopen
 from pipeline.correlate.phases.drift_reports import join_incident, open_incident, update_incident
 from pipeline.correlate.phases.incident_table import ClockReading, IncidentTable, Touched
 from pipeline.correlate.phases.joining import find_incident
+from pipeline.correlate.phases.next_changes import WALL
 from pipeline.correlate.response import NEVER
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable
@@ -36,7 +37,8 @@ def _apply_drift(table: IncidentTable, drift: Drift) -> Touched:
     incidents = table.incidents
     known, siblings = incidents.find_by_drift(drift.drift_id), incidents.find_by_subject(drift.subject)
     # A report advances the clock of its subject. Time can change all unresolved incidents of the subject.
-    touched_ids = {sibling.incident_id for sibling in siblings if table.is_unfinished(sibling)}
+    unfinished = [sibling for sibling in siblings if table.is_unfinished(sibling)]
+    touched_ids = {sibling.incident_id for sibling in unfinished if sibling.incident_id in table.stale_ids}
     if drift.tier == "cause":
         if table.shifts.can_explain(drift) and drift.state != "recovered" and _add_shift(table, drift):
             touched_ids |= {sibling.incident_id for sibling in siblings}
@@ -55,41 +57,70 @@ def _apply_drift(table: IncidentTable, drift: Drift) -> Touched:
                 else:
                     join_incident(table, drift, *match)
                     touched_ids.add(match[0].incident_id)
-    touched = [sibling for sibling in incidents.find_by_subject(drift.subject) if sibling.incident_id in touched_ids]
-    for incident in touched:
+    siblings = incidents.find_by_subject(drift.subject)
+    touched = [sibling for sibling in siblings if sibling.incident_id in touched_ids]
+    others = [sibling for sibling in unfinished if sibling.incident_id not in touched_ids]
+    # The clock of an incident that covers others advances with theirs.
+    covering = {target.incident_id: target for sibling in others for target in table.merges.targets(sibling)}
+    readings = [ClockReading(one, table.now(one), table.is_unfinished(one)) for one in (*others, *covering.values())]
+    for incident in (*touched, *others):
         incident.clock = max(incident.clock, drift.updated_at)
+    readings += [ClockReading(incident, incident.clock, was_unfinished=True) for incident in touched]
     return Touched(
-        changed={incident.incident_id: incident for incident in touched},
-        readings=[ClockReading(incident, incident.clock, was_unfinished=True) for incident in touched],
+        changed={
+            incident.incident_id: incident
+            for incident in (*touched, *covering.values())
+            if incident.incident_id in touched_ids or incident.incident_id in table.stale_ids
+        },
+        readings=readings,
         to_group=touched,
         may_exceed_limit=True,
     )
 
 
 def _apply_tick(table: IncidentTable, tick: Tick) -> Touched:
-    readings = []
-    for incident in table.incidents:
-        is_unfinished = table.is_unfinished(incident)
-        if is_unfinished or incident.next_reminder_at < NEVER:
-            readings.append(ClockReading(incident, table.now(incident), is_unfinished))
-    if not table.clocks.advance(tick):
-        return Touched()
-    table.parts.mark("clocks", "")
-    return Touched(readings=readings)
+    readings = [
+        ClockReading(incident, table.now(incident), is_unfinished)
+        for incident in _find_changing(table, tick)
+        if (is_unfinished := table.is_unfinished(incident)) or incident.next_reminder_at < NEVER
+    ]
+    if table.clocks.advance(tick):
+        table.parts.mark("clocks", "")
+    advanced = []
+    for reading in readings:
+        if table.now(reading.incident) == reading.at:
+            table.schedule(reading.incident)
+        else:
+            advanced.append(reading)
+    return Touched(readings=advanced)
+
+
+def _find_changing(table: IncidentTable, tick: Tick) -> list[IncidentState]:
+    """Return the incidents that a tick may change: all, if it passes the time of a deployment, or those that are due."""
+    wall_ms, before_ms = table.clocks.span(tick.partition)
+    new_wall_ms, watermark_ms = max(wall_ms, tick.wall or 0), tick.watermark or 0
+    due = table.next_changes.take(WALL, new_wall_ms) | table.next_changes.take(tick.partition, watermark_ms)
+    passes_deployment = table.deployments.any_between(wall_ms + 1, new_wall_ms) or table.deployments.any_between(
+        before_ms + 1, max(new_wall_ms, watermark_ms)
+    )
+    if passes_deployment:
+        return list(table.incidents)
+    found = (table.incidents.get(incident_id) for incident_id in sorted(due))
+    return [incident for incident in found if incident is not None]
 
 
 def _apply_deployment(table: IncidentTable, deployment: Deployment) -> Touched:
-    dropped_keys = table.deployments.add(deployment)
-    if dropped_keys is None:
+    dropped = table.deployments.add(deployment)
+    if dropped is None:
         return Touched()
-    table.parts.mark("deployment", table.deployments.key(deployment), *dropped_keys)
-    table.limits_hit["deployments_max"] += len(dropped_keys)
+    table.parts.mark("deployment", table.deployments.key(deployment), *(key for key, _ in dropped))
+    table.limits_hit["deployments_max"] += len(dropped)
+    for _, old in dropped:
+        table.stale_ids.update(incident.incident_id for incident in table.find_affected(old))
     relearn = relearn_output(deployment)
     return Touched(
         outputs=[] if relearn is None else [relearn],
-        affected=[
-            incident for incident in table.incidents if table.served_traffic(incident).is_affected_by(deployment)
-        ],
+        affected=table.find_affected(deployment),
     )
 
 
@@ -115,11 +146,13 @@ def _apply_command(table: IncidentTable, command: Command, message: InputMessage
 
 
 def _add_shift(table: IncidentTable, drift: Drift) -> bool:
-    dropped_ids = table.shifts.add(drift)
-    if dropped_ids is None:
+    dropped = table.shifts.add(drift)
+    if dropped is None:
         return False
-    table.parts.mark("shift", drift.drift_id, *dropped_ids)
-    table.limits_hit["workload_shifts_max"] += len(dropped_ids)
+    table.parts.mark("shift", drift.drift_id, *(drift_id for drift_id, _ in dropped))
+    table.limits_hit["workload_shifts_max"] += len(dropped)
+    for _, old in dropped:
+        table.stale_ids.update(incident.incident_id for incident in table.incidents.find_by_subject(old.subject))
     return True
 
 

@@ -30,9 +30,10 @@ def group_incidents(table: IncidentTable, touched: Touched) -> Touched:
 
 
 def restore_candidates(table: IncidentTable) -> None:
-    """Compute the candidates among restored incidents. These are already grouped."""
+    """Compute the candidates among restored incidents, which are already grouped, and what else a checkpoint lacks."""
     for incident in table.incidents:
         _update_candidate(table, incident)
+    table.refresh_restored()
 
 
 def _update_candidate(table: IncidentTable, incident: IncidentState) -> set[GroupKey]:
@@ -52,7 +53,7 @@ def _has_closed_parent(table: IncidentTable, incident: IncidentState) -> bool:
 
 def _group(table: IncidentTable, key: GroupKey) -> list[IncidentState]:
     """Make the incidents of one group match the parents that should exist. Return the incidents that changed."""
-    parents = [incident for incident in table.incidents if incident.membership.scope == key[0]]
+    parents = table.incidents.find_parents(key[0])
     former_children = {parent.incident_id: table.merges.members(parent) for parent in parents}
     candidates = [one for one in table.candidates.values() if (one.scope, one.failure_group) == key]
     closed_ids = [parent.incident_id for parent in parents if parent.closed_by is not None]

@@ -1,5 +1,6 @@
 """The table that the phases share: all state of correlate, and the incidents that the current message has touched."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,11 +9,13 @@ from pipeline.correlate.causes import WorkloadShifts
 from pipeline.correlate.checkpoint import CheckpointParts
 from pipeline.correlate.deployments import DeploymentHistory, ServedTraffic
 from pipeline.correlate.incidents import IncidentClocks, IncidentState, IncidentStore
+from pipeline.correlate.phases.next_changes import NextChanges
 from pipeline.correlate.phases.parents import ChildCandidate
-from pipeline.correlate.response import add_due_reminders
+from pipeline.correlate.response import NEVER, add_due_reminders
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.severity import SeverityTable
 from pipeline.step import OutputMessage
+from schemas.deployment import Deployment
 
 
 class IncidentTable:
@@ -24,6 +27,11 @@ class IncidentTable:
         The severity rules, and the promised limits by subject and signal.
     merges
         Index of merged incidents.
+    next_changes
+        Times at which time alone changes an incident. They are recomputed after a restart.
+    stale_ids
+        Incidents whose newest revision may no longer fit, because a deployment, a shift or another incident that it
+        depends on was dropped. They are published with the next report of their subject.
     candidates
         Incidents that can be children of a parent, by id. They are recomputed after a restart.
     parts
@@ -42,6 +50,8 @@ class IncidentTable:
         self.incidents = IncidentStore(settings.incidents_max)
         self.merges = self.incidents.merges
         self.candidates: dict[str, ChildCandidate] = {}
+        self.next_changes = NextChanges()
+        self.stale_ids: set[str] = set()
         self.parts = CheckpointParts(self.clocks, self.deployments, self.shifts, self.incidents)
         self.limits_hit: Counter[str] = Counter()
 
@@ -53,10 +63,51 @@ class IncidentTable:
         """Return whether time can still change an incident. A person may have resolved it ahead of its clock."""
         return incident.resolved_at is None or incident.resolved_at > self.now(incident)
 
+    def refresh_restored(self) -> None:
+        """Compute the state of restored incidents that is not in a checkpoint.
+
+        The newest report of a subject is in the checkpoint with the incident that it changed.
+        """
+        for incident in self.incidents:
+            if self.is_unfinished(incident) and incident.membership.scope is None:
+                siblings = self.incidents.find_by_subject(incident.subject)
+                incident.clock = max(sibling.clock for sibling in siblings)
+        for incident in self.incidents:
+            self.stale_ids.add(incident.incident_id)
+            self.schedule(incident)
+
+    def schedule(self, incident: IncidentState) -> None:
+        """Update the order of eviction, and the next time at which time alone can change an incident.
+
+        Call it after each change of an incident.
+        """
+        times = [incident.next_reminder_at] if incident.next_reminder_at < NEVER else []
+        if incident.announce_at is not None:
+            times.append(incident.announce_at)
+        if self.merges.members(incident) and self.is_unfinished(incident):
+            times.append(0)  # Its end depends on many incidents, so each tick checks it.
+        elif incident.resolved_at is None:
+            recovered_at = incident.recovered_at
+            if incident.pending_downgrade is not None:
+                times.append(incident.pending_downgrade[0] + round(self.settings.deescalate_after_s * 1000))
+            if recovered_at is not None and incident.closed_by is None:
+                quiet_since = max(recovered_at, incident.reopened_at or 0)
+                times.append(quiet_since + round(self.settings.resolve_after_s * 1000))
+        _, partitions = self.merges.clock_inputs(incident)
+        self.next_changes.plan(incident.incident_id, min(times, default=math.inf), partitions)
+        self.incidents.update_rank(incident)
+
     def served_traffic(self, incident: IncidentState) -> ServedTraffic:
         """Return the traffic of an incident, for matching with deployments."""
         merged = self.merges.merged_view(incident)
         return ServedTraffic(merged.subject, merged.common_label("environment"), merged.common_label("provider"))
+
+    def find_affected(self, deployment: Deployment) -> list[IncidentState]:
+        """Return the incidents whose traffic a deployment affects, in order of id."""
+        incidents: Iterable[IncidentState] = self.incidents
+        if deployment.subject is not None:
+            incidents = self.incidents.find_by_traffic(deployment.subject)
+        return [incident for incident in incidents if self.served_traffic(incident).is_affected_by(deployment)]
 
     def add_reminders(self, incident: IncidentState) -> bool:
         """Add the reminders that are due according to the incident's clock. Return True if any reminder is new.

@@ -38,15 +38,20 @@ def _publish_with_siblings(table: IncidentTable, incident: IncidentState) -> lis
     """Publish an incident.
 
     If its start or severity changed, publish the other incidents of its subject too, because both affect which versions
-    count as good.
+    count as good. This can only change those that blame a deployment, and those that are outdated anyway.
     """
     before = incident.last_published
+    blamed_before = _blamed_since(before)
     outputs = _publish(table, incident)
     after = incident.last_published
     if before is not None and after is not None and _start_and_severity(before) == _start_and_severity(after):
         return outputs
+    is_same = blamed_before == _blamed_since(after)
     for sibling in table.incidents.find_by_subject(incident.subject):
-        if sibling is not incident and sibling.last_published is not None:
+        published = sibling.last_published
+        if sibling is incident or published is None:
+            continue
+        if sibling.incident_id in table.stale_ids or (not is_same and _blames_deployment(published)):
             outputs += _publish(table, sibling)
     return outputs
 
@@ -54,16 +59,17 @@ def _publish_with_siblings(table: IncidentTable, incident: IncidentState) -> lis
 def _publish(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]:
     table.add_reminders(incident)
     table.parts.mark("incident", incident.incident_id)
+    table.stale_ids.discard(incident.incident_id)
     siblings = [one for one in table.incidents.find_by_subject(incident.subject) if one is not incident]
     shifts = table.shifts.shifts_of(incident.subject)
     known = DiagnosisContext(table.deployments, shifts, siblings, table.now(incident))
     if incident.last_published is None and incident.announce_at is None:
         incident.announce_at = known.clock + round(table.settings.announce_after_s * 1000)
     revision = build_revision(published_view(table, incident), known, table.settings)
-    if revision is None:
-        return []
-    incident.last_published, incident.announce_at = revision, None
-    return [OutputMessage(ALERTS, revision.incident_id.encode(), revision.to_json())]
+    if revision is not None:
+        incident.last_published, incident.announce_at = revision, None
+    table.schedule(incident)
+    return [] if revision is None else [OutputMessage(ALERTS, revision.incident_id.encode(), revision.to_json())]
 
 
 def _evict(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]:
@@ -76,7 +82,9 @@ def _evict(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]
     targets = list(table.merges.targets(incident))
     for incident_id in list(table.incidents.remove(incident)):
         table.candidates.pop(incident_id, None)
+        table.stale_ids.discard(incident_id)
         table.parts.mark("incident", incident_id)
+    table.stale_ids.update(sibling.incident_id for sibling in table.incidents.find_by_subject(incident.subject))
     return outputs + _publish_changed(table, targets)
 
 
@@ -91,3 +99,12 @@ def _close(table: IncidentTable, incident: IncidentState) -> None:
 
 def _start_and_severity(revision: Incident) -> tuple[int, Severity]:
     return revision.started_at, revision.severity
+
+
+def _blamed_since(revision: Incident | None) -> int | None:
+    """Return the start of an incident that counts against the version that was live then, or None."""
+    return None if revision is None or revision.severity == "P4" else revision.started_at
+
+
+def _blames_deployment(revision: Incident) -> bool:
+    return any(suspect.deployment_id is not None for suspect in revision.suspects)

@@ -16,14 +16,14 @@ def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
             _settle(table, incident)
             continue
         now = table.now(incident)
-        if now == reading.at:
-            continue
         is_changed = reading.was_unfinished and any(
             [_settle(table, incident), _was_deployed(table, incident, reading.at + 1, now)]
         )
         is_announced = incident.announce_at is not None and now >= incident.announce_at
         if is_changed or is_announced or (now >= incident.next_reminder_at and table.add_reminders(incident)):
             touched.add([incident])
+        else:
+            table.schedule(incident)
     return touched
 
 

@@ -53,7 +53,9 @@ def test_the_deployment_that_arrived_first_is_dropped_not_the_oldest_by_time():
     history = DeploymentHistory(2)
     history.add(deployment("from-the-future", before_s=-10_000_000))
     history.add(deployment("b", before_s=20))
-    assert history.add(deployment("a", before_s=30)) == [key("from-the-future")]
+    assert history.add(deployment("a", before_s=30)) == [
+        (key("from-the-future"), deployment("from-the-future", before_s=-10_000_000))
+    ]
     assert ids(history) == ["a", "b"]
     assert len(history) == 2
 
@@ -73,7 +75,7 @@ def test_state_restored_in_any_order_drops_in_the_same_order():
         history.add(deployment(name))
     for name in ("a", "b"):
         assert restored.load(history.dump(key(name))) == key(name)
-    assert restored.add(deployment("c")) == history.add(deployment("c")) == [key("b")]
+    assert restored.add(deployment("c")) == history.add(deployment("c")) == [(key("b"), deployment("b"))]
     assert restored.dump(key("b")) is None
 
 
