@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
+from pipeline.due_times import LowestRank
 from pipeline.route.decision import LastSent
 from pipeline.route.delivery import Delivery, Dispatch, Owed
 from pipeline.route.escalation import Escalation
@@ -176,6 +177,8 @@ class NotificationLog:
         self._incidents: dict[str, NotifiedIncident] = {}
         self._with_alert: dict[str, NotifiedIncident] = {}
         self._changed: set[str] = set()
+        self._quietest = LowestRank(self._incident_rank)
+        self._oldest_alert = LowestRank(self._alert_rank)
 
     def get(self, incident_id: str) -> NotifiedIncident | None:
         """Return the entry of an incident, or None if there is none."""
@@ -202,14 +205,7 @@ class NotificationLog:
         """Drop one incident beyond the limit, and return its id and its entry with the alert. Return None if there is none."""
         if len(self._incidents) <= self._limit:
             return None
-        quietest = min(
-            self._incidents,
-            key=lambda name: (
-                bool(self._incidents[name].owed),
-                not self._incidents[name].is_closed,
-                self._incidents[name].last_offset,
-            ),
-        )
+        quietest = self._quietest.first() or ""
         if self._with_alert.pop(quietest, None) is not None:
             self._store.mark("alert", quietest)
         self._mark(quietest)
@@ -219,7 +215,7 @@ class NotificationLog:
         """Drop one alert beyond the limit, and return it with its incident. Return None if there is none."""
         if len(self._with_alert) <= self._alerts_limit:
             return None
-        incident_id = min(self._with_alert, key=self._alert_order)
+        incident_id = self._oldest_alert.first() or ""
         incident = self._with_alert[incident_id]
         alert = incident.alert
         self._remove_alert(incident_id)
@@ -239,10 +235,12 @@ class NotificationLog:
             )
             self._with_alert[incident_id] = incident
             self._store.mark("alert", incident_id)
+            self._oldest_alert.mark(incident_id)
 
-    def incidents_with_alert(self) -> list[tuple[str, NotifiedIncident]]:
-        """Return the ids and entries of the incidents with a stored alert, oldest alert first."""
-        return sorted(self._with_alert.items(), key=lambda item: item[1].last_offset)
+    def with_alert(self, incident_ids: Iterable[str] | None = None) -> list[tuple[str, NotifiedIncident]]:
+        """Return the ids and entries of incidents with a stored alert, oldest alert first: of some, or of all."""
+        names = self._with_alert if incident_ids is None else (one for one in incident_ids if one in self._with_alert)
+        return sorted(((one, self._with_alert[one]) for one in names), key=lambda item: item[1].last_offset)
 
     def open_alerts(self, receiver: str) -> list[tuple[RawMessage, str]]:
         """Return the newest alert of each open incident that was sent to a receiver, and the receiver's reference."""
@@ -316,7 +314,7 @@ class NotificationLog:
     def load(self, incident_id: str, state: Mapping[str, Any]) -> NotifiedIncident:
         """Restore one incident from :meth:`dump`."""
         incident = self._incidents[incident_id] = NotifiedIncident.load(state)
-        self._changed.add(incident_id)
+        self._note_change(incident_id)
         return incident
 
     def dump_alert(self, incident_id: str) -> dict[str, Any] | None:
@@ -340,20 +338,33 @@ class NotificationLog:
             ALERTS, state["partition"], state["offset"], state["timestamp"], state["key"], value
         )
         self._with_alert[incident_id] = incident
+        self._oldest_alert.mark(incident_id)
 
     def _mark(self, incident_id: str) -> None:
         self._store.mark("incident", incident_id)
+        self._note_change(incident_id)
+
+    def _note_change(self, incident_id: str) -> None:
         self._changed.add(incident_id)
+        self._quietest.mark(incident_id)
+        self._oldest_alert.mark(incident_id)
 
     def _remove_alert(self, incident_id: str) -> None:
         incident = self._with_alert.pop(incident_id, None)
         if incident is not None:
             incident.alert = None
             self._store.mark("alert", incident_id)
+            self._oldest_alert.mark(incident_id)
 
-    def _alert_order(self, incident_id: str) -> tuple[bool, bool, int]:
-        incident = self._with_alert[incident_id]
-        return bool(incident.owed), bool(incident.held_back), incident.last_offset
+    def _incident_rank(self, incident_id: str) -> tuple[bool, bool, int] | None:
+        """Return the rank of an incident. Beyond the limit, the incident with the lowest rank is dropped."""
+        incident = self._incidents.get(incident_id)
+        return None if incident is None else (bool(incident.owed), not incident.is_closed, incident.last_offset)
+
+    def _alert_rank(self, incident_id: str) -> tuple[bool, bool, int] | None:
+        """Return the rank of a stored alert. Beyond the limit, the alert with the lowest rank is dropped."""
+        incident = self._with_alert.get(incident_id)
+        return None if incident is None else (bool(incident.owed), bool(incident.held_back), incident.last_offset)
 
 
 def read_incident(message: InputMessage) -> Incident | OutputMessage:

@@ -285,6 +285,7 @@ class Outbox:
             self.withdraw(dispatch.incident.incident_id, notified, dispatch.receiver)
         elif owed is not None:
             owed.since, owed.attempts, owed.is_passed_on = now, 0, False
+            self._schedule.add(dispatch.incident.incident_id, dispatch.receiver, owed)
         return self._sent(dispatch, delivery, earlier_attempts)
 
     def _record_refusal(

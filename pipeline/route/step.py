@@ -10,12 +10,12 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
+from pipeline.due_times import DueTimes
 from pipeline.route import reasons
 from pipeline.route.decision import RouteDecision, decide_notification, is_unknown
 from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
 from pipeline.route.deployments import Deployments
 from pipeline.route.digest import Digests
-from pipeline.route.due_times import DueTimes
 from pipeline.route.escalation import Escalations
 from pipeline.route.labels import add_labels, incident_labels
 from pipeline.route.notices import NoticeDispatch
@@ -262,7 +262,7 @@ class RouteStep:
         due = set(self._due_times.take(self._now()))
         is_obstacle_new = self._obstacles.take_change(self._now())
         outputs: list[OutputMessage] = []
-        for incident_id, notified in self._log.incidents_with_alert() if due or is_obstacle_new else ():
+        for incident_id, notified in self._log.with_alert(None if is_obstacle_new else due):
             if incident_id in due or (is_obstacle_new and (notified.held_back or notified.owed)):
                 outputs += self._decide_again(incident_id, notified)
                 self._due_times.set(incident_id, self._next_due(notified))

@@ -83,6 +83,9 @@ class IncidentState:
     announce_at
         Time from which the first revision of an incident with a low severity may be published. None after the first
         revision.
+    is_stale
+        Whether the newest revision may be outdated, because a deployment, a shift or an incident that it depends on was
+        dropped. It is published again with the next report of its subject.
     next_reminder_at
         Earliest time of the next reminder. It is not stored in a checkpoint, but recomputed after a restart.
     last_published
@@ -120,6 +123,7 @@ class IncidentState:
     last_logged_at: dict[str, int] = field(default_factory=dict)
     reminders: list[Reminder] = field(default_factory=list)
     announce_at: int | None = None
+    is_stale: bool = False
     next_reminder_at: int = 0
     last_published: Incident | None = None
 
@@ -144,13 +148,13 @@ class IncidentState:
             "incident_id": self.incident_id,
             "subject": self.subject,
             "opened_by": self.opened_by,
-            "decision": _dump_decision(self.decision),
+            "decision": self.decision.dump(),
             "decided_at": self.decided_at,
             "clock": self.clock,
             "first_started_at": self.first_started_at,
             "family": self.family,
             "partitions": sorted(self.partitions),
-            "pending_downgrade": None if downgrade is None else [downgrade[0], _dump_decision(downgrade[1])],
+            "pending_downgrade": None if downgrade is None else [downgrade[0], downgrade[1].dump()],
             "log": [[entry.at, entry.event, entry.text] for entry in self.log],
             "acknowledged_by": self.acknowledged_by,
             "roles": dict(sorted(self.roles.items())),
@@ -170,6 +174,7 @@ class IncidentState:
             "last_logged_at": dict(self.last_logged_at),
             "reminders": [astuple(reminder) for reminder in self.reminders],
             "announce_at": self.announce_at,
+            "is_stale": self.is_stale,
         }
 
     @classmethod
@@ -195,14 +200,14 @@ class IncidentState:
             incident_id=state["incident_id"],
             subject=state["subject"],
             opened_by=state["opened_by"],
-            decision=_load_decision(state["decision"]),
+            decision=SeverityDecision.load(state["decision"]),
             decided_at=state["decided_at"],
             clock=state["clock"],
             first_started_at=state["first_started_at"],
             family=state["family"],
             partitions=set(state["partitions"]),
             tracked={drift.published.drift_id: drift for drift in tracked},
-            pending_downgrade=None if downgrade is None else (int(downgrade[0]), _load_decision(downgrade[1])),
+            pending_downgrade=None if downgrade is None else (int(downgrade[0]), SeverityDecision.load(downgrade[1])),
             log=[LogEntry(at=at, event=event, text=text) for at, event, text in state["log"]],
             acknowledged_by=state["acknowledged_by"],
             roles=dict(state["roles"]),
@@ -222,6 +227,7 @@ class IncidentState:
             last_logged_at=dict(state["last_logged_at"]),
             reminders=[Reminder(*reminder) for reminder in state["reminders"]],
             announce_at=announce_at,
+            is_stale=bool(state.get("is_stale", True)),  # A checkpoint of an earlier version does not have it.
             last_published=None if published is None else Incident.model_validate(published),
         )
 
@@ -387,13 +393,3 @@ class IncidentState:
         """Publish the newest numbers of all drifts with the next revision."""
         for tracked in self.tracked.values():
             tracked.published = tracked.newest
-
-
-def _dump_decision(decision: SeverityDecision) -> list[Any]:
-    drift = decision.drift.model_dump(exclude_none=True)
-    return [decision.severity, decision.rule, decision.reason, drift, decision.adjusted_by, decision.adjustment_reason]
-
-
-def _load_decision(state: list[Any]) -> SeverityDecision:
-    severity, rule, reason, drift, *adjustment = state
-    return SeverityDecision(severity, rule, reason, Drift.model_validate(drift), *adjustment)

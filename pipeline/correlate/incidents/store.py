@@ -67,7 +67,7 @@ class IncidentStore:
             self._ids_by_drift[drift_id] = incident.incident_id
         if replaced is not None or incident.membership.merged_into is not None:
             self.merges.merge(incident, incident.membership.merged_into)
-        self._eviction.update(incident)
+        self._eviction.mark(incident)
 
     def track(self, incident: IncidentState, drift: Drift) -> None:
         """Add a firing drift to a stored incident."""
@@ -79,9 +79,9 @@ class IncidentStore:
         del incident.tracked[drift_id]
         del self._ids_by_drift[drift_id]
 
-    def update_rank(self, incident: IncidentState) -> None:
+    def mark_changed(self, incident: IncidentState) -> None:
         """Apply a change of an incident to the order of eviction."""
-        self._eviction.update(incident)
+        self._eviction.mark(incident)
 
     def next_eviction(self) -> IncidentState | None:
         """Return the incident to remove next if the maximum is exceeded, or None."""

@@ -38,7 +38,7 @@ def _apply_drift(table: IncidentTable, drift: Drift) -> Touched:
     known, siblings = incidents.find_by_drift(drift.drift_id), incidents.find_by_subject(drift.subject)
     # A report advances the clock of its subject. Time can change all unresolved incidents of the subject.
     unfinished = [sibling for sibling in siblings if table.is_unfinished(sibling)]
-    touched_ids = {sibling.incident_id for sibling in unfinished if sibling.incident_id in table.stale_ids}
+    touched_ids = {sibling.incident_id for sibling in unfinished if sibling.is_stale}
     if drift.tier == "cause":
         if table.shifts.can_explain(drift) and drift.state != "recovered" and _add_shift(table, drift):
             touched_ids |= {sibling.incident_id for sibling in siblings}
@@ -70,7 +70,7 @@ def _apply_drift(table: IncidentTable, drift: Drift) -> Touched:
         changed={
             incident.incident_id: incident
             for incident in (*touched, *covering.values())
-            if incident.incident_id in touched_ids or incident.incident_id in table.stale_ids
+            if incident.incident_id in touched_ids or incident.is_stale
         },
         readings=readings,
         to_group=touched,
@@ -99,7 +99,8 @@ def _find_changing(table: IncidentTable, tick: Tick) -> list[IncidentState]:
     """Return the incidents that a tick may change: all, if it passes the time of a deployment, or those that are due."""
     wall_ms, before_ms = table.clocks.span(tick.partition)
     new_wall_ms, watermark_ms = max(wall_ms, tick.wall or 0), tick.watermark or 0
-    due = table.next_changes.take(WALL, new_wall_ms) | table.next_changes.take(tick.partition, watermark_ms)
+    changes = table.next_changes
+    due = {*changes.take(WALL, new_wall_ms), *changes.take(tick.partition, watermark_ms)}
     passes_deployment = table.deployments.any_between(wall_ms + 1, new_wall_ms) or table.deployments.any_between(
         before_ms + 1, max(new_wall_ms, watermark_ms)
     )
@@ -116,7 +117,7 @@ def _apply_deployment(table: IncidentTable, deployment: Deployment) -> Touched:
     table.parts.mark("deployment", table.deployments.key(deployment), *(key for key, _ in dropped))
     table.limits_hit["deployments_max"] += len(dropped)
     for _, old in dropped:
-        table.stale_ids.update(incident.incident_id for incident in table.find_affected(old))
+        table.mark_stale(table.find_affected(old))
     relearn = relearn_output(deployment)
     return Touched(
         outputs=[] if relearn is None else [relearn],
@@ -152,7 +153,7 @@ def _add_shift(table: IncidentTable, drift: Drift) -> bool:
     table.parts.mark("shift", drift.drift_id, *(drift_id for drift_id, _ in dropped))
     table.limits_hit["workload_shifts_max"] += len(dropped)
     for _, old in dropped:
-        table.stale_ids.update(incident.incident_id for incident in table.incidents.find_by_subject(old.subject))
+        table.mark_stale(table.incidents.find_by_subject(old.subject))
     return True
 
 

@@ -29,9 +29,6 @@ class IncidentTable:
         Index of merged incidents.
     next_changes
         Times at which time alone changes an incident. They are recomputed after a restart.
-    stale_ids
-        Incidents whose newest revision may no longer fit, because a deployment, a shift or another incident that it
-        depends on was dropped. They are published with the next report of their subject.
     candidates
         Incidents that can be children of a parent, by id. They are recomputed after a restart.
     parts
@@ -51,7 +48,6 @@ class IncidentTable:
         self.merges = self.incidents.merges
         self.candidates: dict[str, ChildCandidate] = {}
         self.next_changes = NextChanges()
-        self.stale_ids: set[str] = set()
         self.parts = CheckpointParts(self.clocks, self.deployments, self.shifts, self.incidents)
         self.limits_hit: Counter[str] = Counter()
 
@@ -73,8 +69,13 @@ class IncidentTable:
                 siblings = self.incidents.find_by_subject(incident.subject)
                 incident.clock = max(sibling.clock for sibling in siblings)
         for incident in self.incidents:
-            self.stale_ids.add(incident.incident_id)
             self.schedule(incident)
+
+    def mark_stale(self, incidents: Iterable[IncidentState]) -> None:
+        """Mark incidents whose newest revision may be outdated, because something that it depends on was dropped."""
+        for incident in incidents:
+            incident.is_stale = True
+            self.parts.mark("incident", incident.incident_id)
 
     def schedule(self, incident: IncidentState) -> None:
         """Update the order of eviction, and the next time at which time alone can change an incident.
@@ -95,7 +96,7 @@ class IncidentTable:
                 times.append(quiet_since + round(self.settings.resolve_after_s * 1000))
         _, partitions = self.merges.clock_inputs(incident)
         self.next_changes.plan(incident.incident_id, min(times, default=math.inf), partitions)
-        self.incidents.update_rank(incident)
+        self.incidents.mark_changed(incident)
 
     def served_traffic(self, incident: IncidentState) -> ServedTraffic:
         """Return the traffic of an incident, for matching with deployments."""

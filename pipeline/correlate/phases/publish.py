@@ -51,7 +51,7 @@ def _publish_with_siblings(table: IncidentTable, incident: IncidentState) -> lis
         published = sibling.last_published
         if sibling is incident or published is None:
             continue
-        if sibling.incident_id in table.stale_ids or (not is_same and _blames_deployment(published)):
+        if sibling.is_stale or (not is_same and _blames_deployment(published)):
             outputs += _publish(table, sibling)
     return outputs
 
@@ -59,7 +59,7 @@ def _publish_with_siblings(table: IncidentTable, incident: IncidentState) -> lis
 def _publish(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]:
     table.add_reminders(incident)
     table.parts.mark("incident", incident.incident_id)
-    table.stale_ids.discard(incident.incident_id)
+    incident.is_stale = False
     siblings = [one for one in table.incidents.find_by_subject(incident.subject) if one is not incident]
     shifts = table.shifts.shifts_of(incident.subject)
     known = DiagnosisContext(table.deployments, shifts, siblings, table.now(incident))
@@ -82,9 +82,8 @@ def _evict(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]
     targets = list(table.merges.targets(incident))
     for incident_id in list(table.incidents.remove(incident)):
         table.candidates.pop(incident_id, None)
-        table.stale_ids.discard(incident_id)
         table.parts.mark("incident", incident_id)
-    table.stale_ids.update(sibling.incident_id for sibling in table.incidents.find_by_subject(incident.subject))
+    table.mark_stale(table.incidents.find_by_subject(incident.subject))
     return outputs + _publish_changed(table, targets)
 
 

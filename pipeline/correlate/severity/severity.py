@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.correlate.playbook import failure_modes, phrases
 from pipeline.correlate.severity.adjustment import SeverityAdjustment
@@ -47,6 +48,17 @@ class SeverityDecision:
         adjustment = f"; {self.adjustment_reason}" if self.adjustment_reason else ""
         measured = phrases.describe_measurement(drift)
         return f"{self.reason} ({drift.signal} {now} {measured}, normally {normal}){adjustment}"
+
+    def dump(self) -> list[Any]:
+        """Return the state as JSON-compatible values."""
+        drift = self.drift.model_dump(exclude_none=True)
+        return [self.severity, self.rule, self.reason, drift, self.adjusted_by, self.adjustment_reason]
+
+    @classmethod
+    def load(cls, state: Sequence[Any]) -> "SeverityDecision":
+        """Restore a state that :meth:`dump` returned."""
+        severity, rule, reason, drift, *adjustment = state
+        return cls(severity, rule, reason, Drift.model_validate(drift), *adjustment)
 
 
 def decide_severity(table: SeverityTable, drifts: Sequence[Drift], slas: SLAs | None = None) -> SeverityDecision:

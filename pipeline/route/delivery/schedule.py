@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple, Protocol
 
+from pipeline.due_times import DueTimes, LowestRank
 from pipeline.route.delivery.dispatch import Delivery
 from pipeline.route.delivery.owed import Owed
 from pipeline.route.group import Group
@@ -57,10 +58,17 @@ class Attempt(Protocol):
 class _Queue:
     """The pending notifications of one receiver by key and by group, and the state of the receiver.
 
-    The key of a notification is the id of its incident. A notice has a key of its own.
+    The key of a notification is the id of its incident. A notice has a key of its own. ``numbers`` are the positions in
+    the order in which keys were added. ``delays`` has the keys that wait after a failed attempt, and ``ready`` the others,
+    without those of groups, as of ``checked_at`` (Unix ms).
     """
 
     owed: dict[str, Owed] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    next_number: int = 0
+    ready: LowestRank[tuple[bool, int, int, int]] = field(init=False)
+    delays: DueTimes = field(default_factory=DueTimes)
+    checked_at: int = 0
     groups: dict[Group, dict[str, Owed]] = field(default_factory=dict)
     in_flight: set[str] = field(default_factory=set)
     failures: int = 0
@@ -68,6 +76,25 @@ class _Queue:
     problem: str = ""
     not_before: int = 0
     attempt_times: deque[int] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.ready = LowestRank(self._rank)
+
+    def find_ready(self, count: int, now: int) -> list[str]:
+        """Return the keys without a group whose attempts are due at a time (Unix ms), at most ``count`` in order."""
+        self.checked_at = now
+        for key in self.delays.take(now):
+            self.ready.mark(key)
+        return self.ready.lowest(count)
+
+    def _rank(self, key: str) -> tuple[bool, int, int, int] | None:
+        owed = self.owed.get(key)
+        if owed is None or owed.group is not None:
+            return None
+        if owed.not_before > self.checked_at:
+            self.delays.set(key, owed.not_before)
+            return None
+        return owed.is_notice, owed.attempts, owed.since, self.numbers[key]
 
 
 class DeliverySchedule:
@@ -103,6 +130,10 @@ class DeliverySchedule:
         if before is not None and before.group != owed.group:
             self.remove(key, receiver)
         queue.owed[key] = owed
+        if key not in queue.numbers:
+            queue.numbers[key] = queue.next_number
+            queue.next_number += 1
+        queue.ready.mark(key)
         if owed.group is not None:
             queue.groups.setdefault(owed.group, {})[key] = owed
 
@@ -110,7 +141,11 @@ class DeliverySchedule:
         """Remove a notification that is no longer owed. A receiver that was removed from the settings has none."""
         queue = self._queues.get(receiver)
         owed = None if queue is None else queue.owed.pop(key, None)
-        if queue is not None and owed is not None and owed.group is not None:
+        if queue is None or owed is None:
+            return
+        del queue.numbers[key]
+        queue.ready.mark(key)
+        if owed.group is not None:
             members = queue.groups[owed.group]
             del members[key]
             if not members:
@@ -154,9 +189,10 @@ class DeliverySchedule:
         else:
             if queue.failures >= UNAVAILABLE_AFTER:
                 # A notification that failed more often than the receiver in a row has a problem of its own.
-                for owed in queue.owed.values():
+                for key, owed in queue.owed.items():
                     if owed.attempts <= queue.failures:
                         owed.not_before = 0
+                        queue.ready.mark(key)
             queue.failures, queue.last_failed, queue.problem, queue.not_before = 0, "", "", 0
 
     def find_problem(self, receiver: str) -> str:
@@ -168,7 +204,8 @@ class DeliverySchedule:
         for queue in self._queues.values():
             queue.not_before = 0
             queue.attempt_times = deque(at for at in queue.attempt_times if at <= now)
-            for owed in queue.owed.values():
+            for key, owed in queue.owed.items():
+                queue.ready.mark(key)
                 owed.not_before = 0
                 owed.since, owed.decided_at = min(owed.since, now), min(owed.decided_at, now)
 
@@ -200,11 +237,8 @@ class DeliverySchedule:
             limit = min(limit, per_minute - len(queue.attempt_times))
         if limit <= 0:
             return []
-        due = [
-            (owed.is_notice, owed.attempts, owed.since, DueMessage(receiver, (key,), None))
-            for key, owed in queue.owed.items()
-            if owed.group is None and owed.not_before <= now
-        ]
+        ready = ((key, queue.owed[key]) for key in queue.find_ready(limit, now))
+        due = [(owed.is_notice, owed.attempts, owed.since, DueMessage(receiver, (key,), None)) for key, owed in ready]
         for group, members in queue.groups.items():
             owed_of_group = members.values()
             is_delayed = any(owed.not_before > now for owed in owed_of_group)
@@ -233,6 +267,7 @@ class DeliverySchedule:
             if owed is not None:
                 owed.attempts += 1
                 owed.problem = delivery.reason
+                queue.ready.mark(owed_key)
                 owed.not_before = now + int(1000 * max(pause_s, _delay_s(owed.attempts, limit_s, key)))
 
 

@@ -19,7 +19,7 @@ class ExhaustiveStep(RouteStep):
     """A step that decides again on all stored incidents."""
 
     def _decide_due(self):
-        return [output for name, one in self._log.incidents_with_alert() for output in self._decide_again(name, one)]
+        return [output for name, one in self._log.with_alert() for output in self._decide_again(name, one)]
 
 
 class CountingStep(RouteStep):
