@@ -118,6 +118,18 @@ class Draft(Message):
     text: Text = Field(description="Text of the message.")
 
 
+class DraftFacts(Message):
+    """What drafts state that is not in any other field of the incident. Times are to the minute."""
+
+    failure_mode: Label = Field(default="", description="Failure mode of the drift that the incident is named after.")
+    share: Text = Field(description="Affected share of the requests, for people.")
+    products: Text = Field(default="", description="Names by which users know the subjects.")
+    recovered_at: Timestamp | None = Field(default=None, description="Time at which all signals had recovered.")
+    rolled_back_at: Timestamp | None = Field(default=None, description="Time of the rollback.")
+    switched_off_at: Timestamp | None = Field(default=None, description="Time of the use of the kill switch.")
+    mitigated_at: Timestamp | None = Field(default=None, description="Time at which a person contained the incident.")
+
+
 class LogEntry(Message):
     """One line of the running log."""
 
@@ -172,7 +184,13 @@ class Incident(Message):
         default_factory=list, max_length=ITEMS_MAX, description="Legal duties that may apply to the incident."
     )
     drafts: list[Draft] = Field(
-        default_factory=list, max_length=ITEMS_MAX, description="Drafts of messages to each audience."
+        default_factory=list,
+        max_length=ITEMS_MAX,
+        description="Drafts of messages to each audience. They are made when somebody reads the incident: the topic does "
+        "not contain them, but webhooks and the command line do.",
+    )
+    draft_facts: DraftFacts | None = Field(
+        default=None, description="Facts from which drafts are made, or null if the incident needs no message."
     )
     runbook: Text = Field(description="Path of the runbook for the failure mode.")
     acknowledged_by: Label | None = Field(default=None, description="Person who acknowledged the incident.")

@@ -288,6 +288,35 @@ def intake(*, seed: int, records: int, json_file: Path | None) -> None:
     write_json(json_file, {form: benchmark.to_json() for form, benchmark in benchmarks.items()})
 
 
+@command.command("correlate")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the flood.")
+@click.option(
+    "--drifts", type=click.IntRange(100), default=1_000, show_default=True, help="Number of drifts per round."
+)
+@json_option
+def correlate(*, seed: int, drifts: int, json_file: Path | None) -> None:
+    """Measure the processor time of correlate per drift and of route per alert in a flood.
+
+    10,000 drifts a minute come from 2,000 subjects while 100, 1,000 and 5,000 other incidents are open. Runs both steps
+    in one process, without Kafka, in three rounds, and reports the medians. Exits with status 1 if a drift or an
+    alert costs more than 1.5 times as much with 5,000 open incidents as with 100.
+    """
+    from load.bench.flood import run_correlate_benchmark  # noqa: PLC0415  slow to import
+
+    benchmark = run_correlate_benchmark(seed, drifts)
+    for cost in benchmark.costs:
+        echo(
+            f"{cost.open_incidents} open incidents: correlate {cost.correlate_us:.0f} us and {cost.alert_bytes:.0f} bytes "
+            f"of alerts per drift, checkpoints {cost.correlate_checkpoint_us:.0f} us and {cost.checkpoint_bytes:.0f} "
+            f"bytes per drift, restart {cost.restart_s:.1f} s, route {cost.route_us:.0f} us per alert"
+        )
+    echo(f"ratios: correlate {benchmark.ratio:.2f}, route {benchmark.route_ratio:.2f}")
+    for problem in benchmark.problems:
+        echo(f"problem: {problem}", err=True)
+    write_json(json_file, benchmark.to_json())
+    sys.exit(1 if benchmark.problems else 0)
+
+
 @command.command("http")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the records.")
 @click.option(

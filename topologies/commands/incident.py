@@ -11,6 +11,7 @@ import click
 from pydantic import ValidationError
 
 from pipeline.correlate.incidents import IncidentStanding, refusal_reason
+from pipeline.correlate.revision import add_drafts
 from schemas.command import Command
 from schemas.incident import CLOSED, Audience, Incident, Role, Severity
 from schemas.timestamp import format_timestamp
@@ -67,10 +68,10 @@ def show(incident_id: str, as_json: bool, drafts: bool, cluster: Cluster) -> Non
     """Show the newest revision and the running log."""
     incident = _find_incident(asyncio.run(read_newest_revisions(cluster)), incident_id)
     if as_json:
-        echo_json(incident.to_json())
+        echo_json(add_drafts(incident).to_json())
         return
     if drafts:
-        print_drafts(incident, sys.stdout)
+        print_drafts(add_drafts(incident), sys.stdout)
         return
     print_card(incident, sys.stdout)
     print_running_log(incident, sys.stdout)

@@ -8,6 +8,7 @@ from typing import get_args
 
 import click
 
+from pipeline.correlate.revision import add_drafts
 from schemas.incident import CLOSED, Incident, Severity
 from schemas.topics import ALERTS
 from topologies.commands.options import find_id, now_ms
@@ -111,6 +112,6 @@ def _severity_and_start(incident: Incident) -> tuple[str, int, str]:
 def _print(*incidents: Incident, as_json: bool) -> None:
     for incident in incidents:
         if as_json:
-            echo_json(incident.to_json())
+            echo_json(add_drafts(incident).to_json())
         else:
             print_card(incident, sys.stdout)

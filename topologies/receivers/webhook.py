@@ -13,6 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
+from pipeline.correlate.revision import add_drafts
 from pipeline.route import Delivery, Dispatch, NoticeDispatch
 from pipeline.route.receiver_settings import WebhookReceiverSettings, decode_signing_key, is_header_value
 from schemas.notice import Digest
@@ -146,7 +147,7 @@ def cloud_event(dispatch: Dispatch) -> dict[str, Any]:
     """Return the CloudEvent of a dispatch, as a JSON object."""
     incident = dispatch.incident
     head = _event_head(dispatch.notification_id, EVENT_TYPE, incident.subject, incident.updated_at)
-    return {**head, "data": incident.model_dump(mode="json", exclude_none=True)}
+    return {**head, "data": add_drafts(incident).model_dump(mode="json", exclude_none=True)}
 
 
 def digest_event(dispatch: NoticeDispatch) -> dict[str, Any]:

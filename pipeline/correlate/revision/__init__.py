@@ -3,6 +3,7 @@
 This package may import every other package of correlate.
 """
 
+from pipeline.correlate.revision.drafts import add_drafts, build_drafts
 from pipeline.correlate.revision.revision import build_revision
 
-__all__ = ["build_revision"]
+__all__ = ["add_drafts", "build_drafts", "build_revision"]

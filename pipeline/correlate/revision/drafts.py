@@ -6,14 +6,13 @@ not blame anyone else: we are responsible for our choices. They describe current
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pipeline.correlate.causes import clear_suspect
 from pipeline.correlate.playbook import failure_modes, phrases
 from pipeline.correlate.revision.impact import describe_compromised_data, describe_impact
 from pipeline.wording import quantity
-from schemas.drift import Drift
-from schemas.incident import Draft, Incident, Suspect
+from schemas.drift import MINUTE_MS, Drift
+from schemas.incident import Draft, DraftFacts, Incident, Suspect
 from schemas.timestamp import date_minute
 
 CHECK = "DRAFT. Before a person sends this, check every sentence and fill in what is in [brackets]."
@@ -40,54 +39,72 @@ _TO_LEADERSHIP = ("P1", "P2", "P3")
 _TO_USERS = ("P1", "P2")
 
 
-@dataclass(frozen=True, slots=True)
-class DraftContext:
-    """Inputs of the drafts: the incident, its leading drift, and the times (Unix ms) of containment and recovery.
+def draft_facts(
+    incident: Incident,
+    drift: Drift,
+    subjects: Sequence[str],
+    public_names: Mapping[str, str],
+    times: Mapping[str, int | None],
+) -> DraftFacts | None:
+    """Return the facts for the drafts of an incident, or None if it needs no message.
 
-    ``subjects`` are the names of its subjects. If there are many, the leading drift applies to only one subject.
+    P1 to P3 have a draft to leadership, P1 and P2 also one to users, and merged incidents none.
+
+    Parameters
+    ----------
+    incident
+        The revision.
+    drift
+        Its leading drift. If there are many subjects, it applies to only one of them.
+    subjects
+        Names of its subjects.
+    public_names
+        Names by which users know subjects.
+    times
+        Times (Unix ms) of the recovery and of what contained the incident, by field of :class:`DraftFacts`.
     """
-
-    incident: Incident
-    drift: Drift
-    subjects: Sequence[str]
-    recovered_at: int | None = None
-    rolled_back_at: int | None = None
-    switched_off_at: int | None = None
-    mitigated_at: int | None = None
-
-    @property
-    def has_many_subjects(self) -> bool:
-        """Whether the incident has more than one subject."""
-        return len(self.subjects) > 1
+    if incident.status == "merged" or incident.severity not in _TO_LEADERSHIP:
+        return None
+    is_for_users = incident.severity in _TO_USERS
+    return DraftFacts(
+        failure_mode=failure_modes.failure_mode_of(drift).name if is_for_users else "",
+        share=_share(drift, has_many_subjects=len(subjects) > 1),
+        products=_products(subjects, public_names) if is_for_users else "",
+        **{name: None if at is None else at - at % MINUTE_MS for name, at in times.items()},
+    )
 
 
-def build_drafts(context: DraftContext, public_names: Mapping[str, str]) -> list[Draft]:
-    """Return the drafts for an incident: to leadership for P1 to P3, to users for P1 and P2, none if merged."""
-    incident = context.incident
+def build_drafts(incident: Incident) -> list[Draft]:
+    """Return the drafts for an incident. An incident that an earlier version wrote contains its drafts."""
+    facts = incident.draft_facts
+    if facts is None:
+        return incident.drafts
     if incident.status == "merged":
         return []
-    drafts = []
-    if incident.severity in _TO_LEADERSHIP:
-        drafts.append(_to_leadership(context))
+    drafts = [_to_leadership(incident, facts)]
     if incident.severity in _TO_USERS:
-        drafts.append(_to_users(context, _products(context.subjects, public_names)))
+        drafts.append(_to_users(incident, facts))
     return drafts
 
 
-def _to_leadership(context: DraftContext) -> Draft:
-    incident = context.incident
+def add_drafts(incident: Incident) -> Incident:
+    """Return an incident with its drafts in place of the facts for them."""
+    return incident.model_copy(update={"drafts": build_drafts(incident), "draft_facts": None})
+
+
+def _to_leadership(incident: Incident, facts: DraftFacts) -> Draft:
     open_steps = [step for step in incident.containment if step.done_at is None]
     first = min(open_steps, key=lambda step: step.rank, default=None)
     todo = "" if first is None or incident.resolved_at else f"{first.action.replace('_', ' ')}: {first.target}. "
     where = f"in {', '.join(incident.segments)}" if incident.segments else "no segment stands out"
-    system = "AI systems" if context.has_many_subjects else "an AI system"
+    system = "AI systems" if _has_many_subjects(incident) else "an AI system"
     paragraphs = [
         CHECK,
         f"{incident.severity} {incident.status}: {incident.title}, {system}. {_sentence(incident.severity_reason)}",
         f"What: {incident.summary}",
-        f"Impact: {_time_span(context)}; {_share(context)}; {where}. [Say how many people, and what it costs them.]",
+        f"Impact: {_time_span(incident, facts)}; {facts.share}; {where}. [Say how many people, and what it costs them.]",
         f"Cause: {_cause_for_leadership(incident.suspects)}",
-        f"Done: {_done(context)}",
+        f"Done: {_done(facts)}",
         f"Now: {todo}[Say who does what by when.] {_responders(incident)}",
     ]
     if incident.duties:
@@ -98,11 +115,11 @@ def _to_leadership(context: DraftContext) -> Draft:
     return Draft(audience="internal", subject=subject, text="\n\n".join(paragraphs))
 
 
-def _to_users(context: DraftContext, products: str) -> Draft:
-    incident, mode = context.incident, failure_modes.failure_mode_of(context.drift)
+def _to_users(incident: Incident, facts: DraftFacts) -> Draft:
+    products, mode = facts.products, failure_modes.MODES[facts.failure_mode]
     shown = products[:1].upper() + products[1:]
     happened = f"{shown}, which is an AI system, {describe_impact(mode)}."
-    if context.has_many_subjects:
+    if _has_many_subjects(incident):
         happened = (
             f"several of our AI systems failed at the same time: {products}. The most affected of them "
             f"{describe_impact(mode)}. [Say how the others were affected.]"
@@ -117,31 +134,34 @@ def _to_users(context: DraftContext, products: str) -> Draft:
     paragraphs = [
         CHECK,
         f"What happened: {happened} We are sorry.",
-        f"When, and how much: {_time_span(context)}; {_share(context)}{where}.{partial} [Say how many people.]",
+        f"When, and how much: {_time_span(incident, facts)}; {facts.share}{where}.{partial} [Say how many people.]",
         f"What it means for you: {describe_compromised_data(mode)}",
-        f"Why: {_cause_for_users(context)}",
-        f"What we have done: {_done(context)}",
+        f"Why: {_cause_for_users(incident)}",
+        f"What we have done: {_done(facts)}",
         next_steps,
         f"Next: {_next_message(incident)} [Say where to ask.]",
     ]
-    return Draft(audience="external", subject=f"{shown}: {_state(context)}", text="\n\n".join(paragraphs))
+    return Draft(audience="external", subject=f"{shown}: {_state(incident, facts)}", text="\n\n".join(paragraphs))
 
 
-def _state(context: DraftContext) -> str:
-    if context.incident.resolved_at is not None:
+def _has_many_subjects(incident: Incident) -> bool:
+    return incident.subject_count != 1  # A parent without subjects had many.
+
+
+def _state(incident: Incident, facts: DraftFacts) -> str:
+    if incident.resolved_at is not None:
         return "a problem is resolved"
-    if context.recovered_at is not None:
+    if facts.recovered_at is not None:
         return "a problem has stopped, and we are monitoring it"
-    if context.incident.status == "mitigated":
+    if incident.status == "mitigated":
         return "a problem is contained, and we are working on it"
     return "we are working on a problem"
 
 
-def _time_span(context: DraftContext) -> str:
-    incident = context.incident
+def _time_span(incident: Incident, facts: DraftFacts) -> str:
     since = f"since about {_moment(incident.started_at)}"
-    if context.recovered_at is not None:
-        return f"from about {_moment(incident.started_at)} to {_moment(context.recovered_at)}"
+    if facts.recovered_at is not None:
+        return f"from about {_moment(incident.started_at)} to {_moment(facts.recovered_at)}"
     if incident.resolved_at is not None:
         return f"{since}; closed by a person at {_moment(incident.resolved_at)}, [say whether it has stopped]"
     return f"{since}, and it continues"
@@ -175,9 +195,8 @@ def _responders(incident: Incident) -> str:
     )
 
 
-def _share(context: DraftContext) -> str:
-    drift = context.drift
-    if context.has_many_subjects:
+def _share(drift: Drift, *, has_many_subjects: bool) -> str:
+    if has_many_subjects:
         return "[say which share of the requests, in each of them]"
     if drift.channel != "rate" or drift.side == "down":
         return "[say which share of the requests]"  # If a rate is bad when it falls, it is the share of good requests.
@@ -194,9 +213,9 @@ def _cause_for_leadership(suspects: list[Suspect]) -> str:
     return f"most likely {first.name} ({first.reason}).{ours}"
 
 
-def _cause_for_users(context: DraftContext) -> str:
+def _cause_for_users(incident: Incident) -> str:
     """Describe the most likely cause as our responsibility. Suppliers are not named, because we chose them."""
-    first, system = clear_suspect(context.incident.suspects), "them" if context.has_many_subjects else "it"
+    first, system = clear_suspect(incident.suspects), "them" if _has_many_subjects(incident) else "it"
     if first is None:
         return "we do not know the cause yet. [Say what is known so far.]"
     if first.kind in SUPPLIED:
@@ -212,16 +231,16 @@ def _cause_for_users(context: DraftContext) -> str:
     return _OUR_CAUSES.get(first.kind, _OUR_CAUSES["input_shift"])
 
 
-def _done(context: DraftContext) -> str:
+def _done(facts: DraftFacts) -> str:
     parts = []
-    if context.rolled_back_at is not None:
-        parts.append(f"we reverted a change at {_moment(context.rolled_back_at)}")
-    if context.switched_off_at is not None:
-        parts.append(f"we switched it off at {_moment(context.switched_off_at)}")
-    if context.mitigated_at is not None:
-        parts.append(f"we contained it at {_moment(context.mitigated_at)}")
-    if context.recovered_at is not None:
-        parts.append(f"our measurements have been back to normal since {_moment(context.recovered_at)}")
+    if facts.rolled_back_at is not None:
+        parts.append(f"we reverted a change at {_moment(facts.rolled_back_at)}")
+    if facts.switched_off_at is not None:
+        parts.append(f"we switched it off at {_moment(facts.switched_off_at)}")
+    if facts.mitigated_at is not None:
+        parts.append(f"we contained it at {_moment(facts.mitigated_at)}")
+    if facts.recovered_at is not None:
+        parts.append(f"our measurements have been back to normal since {_moment(facts.recovered_at)}")
     if not parts:
         return "[nothing is recorded: say what was switched off, rolled back or filtered, and when]."
     return f"{'; '.join(parts)}. [Say what else was done.]"

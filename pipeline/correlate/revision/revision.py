@@ -17,7 +17,7 @@ from pipeline.correlate.response import (
     response_targets,
 )
 from pipeline.correlate.revision.changes import describe_changes
-from pipeline.correlate.revision.drafts import DraftContext, build_drafts
+from pipeline.correlate.revision.drafts import draft_facts
 from pipeline.correlate.revision.evidence import evidence_lines, parent_evidence_lines, segment_names
 from pipeline.correlate.revision.summary import write_summary
 from pipeline.correlate.settings import CorrelateSettings
@@ -106,16 +106,14 @@ def _build_content(incident: IncidentState, context: DiagnosisContext, settings:
         change="",
         log=log,
     )
-    draft_context = DraftContext(
-        revision,
-        incident.lead,
-        incident.subjects,
-        recovered_at=incident.recovered_at,
-        rolled_back_at=rolled_back_at,
-        switched_off_at=switched_off_at,
-        mitigated_at=incident.mitigated_at,
-    )
-    return revision.model_copy(update={"drafts": build_drafts(draft_context, settings.public_names)})
+    times = {
+        "recovered_at": incident.recovered_at,
+        "rolled_back_at": rolled_back_at,
+        "switched_off_at": switched_off_at,
+        "mitigated_at": incident.mitigated_at,
+    }
+    facts = draft_facts(revision, incident.lead, incident.subjects, settings.public_names, times)
+    return revision.model_copy(update={"draft_facts": facts})
 
 
 def _build_empty_parent(incident: IncidentState, before: Incident) -> Incident:

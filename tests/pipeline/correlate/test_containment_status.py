@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.correlate.revision import build_drafts
 from pipeline.correlate.settings import CorrelateSettings
 from tests.pipeline.correlate.builders import MINUTE, SECOND, START, command, deployment, drift, later, only, tick
 
@@ -23,7 +24,7 @@ def reminded(incident):
 
 
 def texts(incident):
-    return {draft.audience: draft.text for draft in incident.drafts}
+    return {draft.audience: draft.text for draft in build_drafts(incident)}
 
 
 # the kill switch

@@ -65,7 +65,7 @@ def test_the_log_names_the_person_who_had_the_role_before():
 def test_a_note_adds_a_line_to_the_log_and_counts_as_a_response():
     before, after = revisions(OPENED, send("note", note="the provider has opened a ticket"))
     assert after.change == after.log[-1].text == "noted by ann: the provider has opened a ticket"
-    same = {"revision": 1, "change": "", "log": [], "updated_at": 0, "response_targets": [], "drafts": []}
+    same = {"revision": 1, "change": "", "log": [], "updated_at": 0, "response_targets": [], "draft_facts": None}
     assert before.model_copy(update=same) == after.model_copy(update=same)
 
 

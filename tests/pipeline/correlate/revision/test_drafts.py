@@ -3,6 +3,7 @@
 import pytest
 
 from pipeline.correlate.playbook.failure_modes import MODES
+from pipeline.correlate.revision import build_drafts
 from pipeline.correlate.revision.impact import describe_compromised_data, describe_impact
 from pipeline.correlate.settings import CorrelateSettings
 from tests.pipeline.correlate.builders import (
@@ -37,7 +38,7 @@ Next: the next message comes by 2026-11-24 04:12 UTC. [Say where to ask.]
 
 
 def drafts(*contracts, settings=NAMED):
-    return {draft.audience: draft for draft in only(*contracts, settings=settings).drafts}
+    return {draft.audience: draft for draft in build_drafts(only(*contracts, settings=settings))}
 
 
 def external(*contracts, settings=NAMED):
@@ -163,7 +164,7 @@ def test_the_responders_are_named_as_far_as_known():
 def of_many(settings=NAMED, **fields):
     three = [failing(subject, after_s=index, **fields) for index, subject in enumerate(("a", "b", "c"))]
     classified = command("classify", the_parent(*three).incident_id, severity="P2")
-    return {draft.audience: draft for draft in the_parent(*three, classified, settings=settings).drafts}
+    return {draft.audience: draft for draft in build_drafts(the_parent(*three, classified, settings=settings))}
 
 
 def test_a_draft_for_many_subjects_names_the_products_and_not_what_they_share():

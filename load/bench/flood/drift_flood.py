@@ -48,6 +48,16 @@ class DriftFlood:
     def __post_init__(self) -> None:
         self._generator = random.Random(self.seed)
 
+    @property
+    def now(self) -> int:
+        """Time of the flood in Unix ms."""
+        return self._now
+
+    def next_offset(self) -> int:
+        """Return an offset that no message has yet."""
+        self._offset += 1
+        return self._offset
+
     def open_incidents(self, count: int) -> Iterator[RawMessage]:
         """Yield drifts that open a number of incidents, one each, which stay open. They begin at different times."""
         rounds = -(-count // self.subjects)
@@ -133,8 +143,7 @@ class DriftFlood:
             yield self._write(Tick(partition=partition, watermark=self._now - 500, wall=self._now))
 
     def _write(self, contract: Drift | Tick) -> RawMessage:
-        self._offset += 1
-        return RawMessage(DRIFTS, 0, self._offset, self._now, None, contract.to_json())
+        return RawMessage(DRIFTS, 0, self.next_offset(), self._now, None, contract.to_json())
 
 
 def _series(started_at: int, *, is_rate: bool) -> Series:
