@@ -12,6 +12,7 @@ from pipeline.correlate.causes import WorkloadShifts
 from pipeline.correlate.deployments import DeploymentHistory
 from pipeline.correlate.incidents import IncidentClocks, IncidentState, IncidentStore
 from pipeline.state import Part, PartKind, PartStore, State
+from schemas.incident import Incident
 
 PART_KINDS = (
     PartKind("clocks", owner="partition"),
@@ -36,6 +37,7 @@ class CheckpointParts:
         self._incidents = incidents
         self._store = PartStore(PART_KINDS)
         self._stored_drifts: dict[str, dict[str, object]] = {}
+        self._stored_revisions: dict[str, Incident] = {}
 
     def mark(self, kind: str, *names: str) -> None:
         """Mark parts of a kind as changed. An ``incident`` includes its drifts and its published revision."""
@@ -45,6 +47,7 @@ class CheckpointParts:
         """Mark all parts in the checkpoint as changed."""
         self._store.mark_all("clocks", "deployment", "shift", "incident")
         self._stored_drifts.clear()
+        self._stored_revisions.clear()
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the parts that changed since the last call, by key. A value of None removes the part."""
@@ -81,6 +84,8 @@ class CheckpointParts:
         incident = IncidentState.load(state, drifts, published)
         self._incidents.add(incident)
         self._stored_drifts[incident.incident_id] = _copy_drifts(incident)
+        if incident.last_published is not None:
+            self._stored_revisions[incident.incident_id] = incident.last_published
 
     def _dump(self, kind: str, name: str) -> Iterable[tuple[Part, State | None]]:
         match kind:
@@ -103,12 +108,16 @@ class CheckpointParts:
         for drift_id, drift in tracked.items():
             if stored.get(drift_id) != drift:
                 yield Part("drift", drift_id), {"incident_id": name, **drift.dump()}
+        stored_revision = self._stored_revisions.pop(name, None)
         if incident is None:
             yield Part("published", name), None
             yield Part("incident", name), None
             return
-        if incident.last_published is not None:
-            yield Part("published", name), incident.last_published.model_dump(exclude_none=True)
+        published = incident.last_published
+        if published is not None:
+            self._stored_revisions[name] = published
+            if published is not stored_revision:
+                yield Part("published", name), published.model_dump(exclude_none=True)
         yield Part("incident", name), incident.dump()
         self._stored_drifts[name] = _copy_drifts(incident)
 

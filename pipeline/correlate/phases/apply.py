@@ -65,6 +65,7 @@ def _apply_drift(table: IncidentTable, drift: Drift) -> Touched:
     readings = [ClockReading(one, table.now(one), table.is_unfinished(one)) for one in (*others, *covering.values())]
     for incident in (*touched, *others):
         incident.clock = max(incident.clock, drift.updated_at)
+        table.parts.mark("incident", incident.incident_id)
     readings += [ClockReading(incident, incident.clock, was_unfinished=True) for incident in touched]
     return Touched(
         changed={

@@ -30,10 +30,10 @@ def group_incidents(table: IncidentTable, touched: Touched) -> Touched:
 
 
 def restore_candidates(table: IncidentTable) -> None:
-    """Compute the candidates among restored incidents, which are already grouped, and what else a checkpoint lacks."""
+    """Compute the candidates among restored incidents, which are already grouped, and when time changes them."""
     for incident in table.incidents:
         _update_candidate(table, incident)
-    table.refresh_restored()
+        table.schedule(incident)
 
 
 def _update_candidate(table: IncidentTable, incident: IncidentState) -> set[GroupKey]:

@@ -59,18 +59,6 @@ class IncidentTable:
         """Return whether time can still change an incident. A person may have resolved it ahead of its clock."""
         return incident.resolved_at is None or incident.resolved_at > self.now(incident)
 
-    def refresh_restored(self) -> None:
-        """Compute the state of restored incidents that is not in a checkpoint.
-
-        The newest report of a subject is in the checkpoint with the incident that it changed.
-        """
-        for incident in self.incidents:
-            if self.is_unfinished(incident) and incident.membership.scope is None:
-                siblings = self.incidents.find_by_subject(incident.subject)
-                incident.clock = max(sibling.clock for sibling in siblings)
-        for incident in self.incidents:
-            self.schedule(incident)
-
     def mark_stale(self, incidents: Iterable[IncidentState]) -> None:
         """Mark incidents whose newest revision may be outdated, because something that it depends on was dropped."""
         for incident in incidents:

@@ -79,8 +79,6 @@ def build_drafts(incident: Incident) -> list[Draft]:
     facts = incident.draft_facts
     if facts is None:
         return incident.drafts
-    if incident.status == "merged":
-        return []
     drafts = [_to_leadership(incident, facts)]
     if incident.severity in _TO_USERS:
         drafts.append(_to_users(incident, facts))
@@ -145,7 +143,7 @@ def _to_users(incident: Incident, facts: DraftFacts) -> Draft:
 
 
 def _has_many_subjects(incident: Incident) -> bool:
-    return incident.subject_count != 1  # A parent without subjects had many.
+    return incident.subject_count > 1
 
 
 def _state(incident: Incident, facts: DraftFacts) -> str:

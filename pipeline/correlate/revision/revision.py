@@ -125,6 +125,7 @@ def _build_empty_parent(incident: IncidentState, before: Incident) -> Incident:
             "merged_into": incident.membership.merged_into,
             "children": [],
             "subject_count": 0,
+            "draft_facts": None,
         }
     )
 
