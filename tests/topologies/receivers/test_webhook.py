@@ -2,6 +2,7 @@ import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ from aiohttp import web
 from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.reasons import Reason
 from pipeline.route.receiver_settings import WebhookReceiverSettings, decode_signing_key
-from schemas.incident import Incident
+from schemas.incident import DraftFacts, Incident
 from schemas.notice import Digest
 from tests.pipeline.route.samples import STARTED, alert, incident
 from tests.topologies.endpoint import Endpoint, run_endpoint
 from tests.topologies.messages import digests
 from topologies.receivers.http import HttpClient
-from topologies.receivers.webhook import CONTENT_TYPE, WebhookReceiver, message_id, signature_headers
+from topologies.receivers.webhook import CONTENT_TYPE, WebhookReceiver, cloud_event, message_id, signature_headers
 
 NOW_S = 1_795_489_961.0
 DISPATCH = Dispatch(
@@ -69,6 +70,14 @@ async def test_the_incident_arrives_as_a_structured_cloud_event(endpoint):
         "datacontenttype": "application/json",
     }
     assert Incident.from_json(orjson.dumps(data)) == incident()
+
+
+def test_the_event_contains_the_drafts_in_place_of_the_facts_for_them():
+    facts = DraftFacts(failure_mode="refusal_spike", share="9.1 % of the requests", products="our assistant")
+    event = cloud_event(replace(DISPATCH, incident=incident(severity="P2", draft_facts=facts)))
+    assert [draft["audience"] for draft in event["data"]["drafts"]] == ["internal", "external"]
+    assert "9.1 % of the requests" in event["data"]["drafts"][0]["text"]
+    assert "draft_facts" not in event["data"]
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])

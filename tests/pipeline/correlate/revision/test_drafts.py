@@ -3,9 +3,10 @@
 import pytest
 
 from pipeline.correlate.playbook.failure_modes import MODES
-from pipeline.correlate.revision import build_drafts
+from pipeline.correlate.revision import add_drafts, build_drafts
 from pipeline.correlate.revision.impact import describe_compromised_data, describe_impact
 from pipeline.correlate.settings import CorrelateSettings
+from schemas.incident import Draft, Incident
 from tests.pipeline.correlate.builders import (
     MINUTE,
     START,
@@ -56,6 +57,19 @@ def external(*contracts, settings=NAMED):
 )
 def test_leadership_has_a_draft_from_p3_and_users_from_p2_and_a_ticket_has_none(opened, audiences):
     assert list(drafts(opened)) == audiences
+
+
+def test_a_revision_of_an_earlier_version_contains_its_drafts():
+    draft = Draft(audience="internal", subject="P2 open", text="DRAFT.")
+    earlier = only(EXPOSED).model_copy(update={"draft_facts": None, "drafts": [draft]})
+    assert build_drafts(earlier) == [draft]
+
+
+def test_a_revision_contains_facts_and_its_reader_adds_the_drafts():
+    revision = only(EXPOSED)
+    assert (revision.drafts, revision.draft_facts is None) == ([], False)
+    read = add_drafts(Incident.from_json(revision.to_json()))
+    assert (read.drafts, read.draft_facts) == (build_drafts(revision), None)
 
 
 def test_a_draft_to_users_reads_like_this():
