@@ -40,11 +40,11 @@ class EvictionOrder:
 
     def first(self) -> IncidentState:
         """Return the incident to remove next. There must be one."""
-        first = self._incidents[self._order.first() or ""]
-        if self._merges.eviction_rank(first, dates_parents=False)[0] <= 1:
-            return first
-        # Only open parents are left.
-        return self._incidents[min(map(self._merges.eviction_rank, self._incidents.values()))[2]]
+        lowest = self._incidents[self._order.first() or ""]
+        kind, _, incident_id = self._merges.eviction_rank(lowest, dates_parents=False)
+        if kind > 1:  # Only open parents are left.
+            _, _, incident_id = min(map(self._merges.eviction_rank, self._incidents.values()))
+        return self._incidents[incident_id]
 
     def _mark_with_members(self, incident: IncidentState) -> None:
         self._order.mark(incident.incident_id)

@@ -14,7 +14,7 @@ from pipeline.correlate.severity import SEVERITIES, is_worse
 from schemas.incident import CHILDREN_MAX
 
 EvictionRank = tuple[int, int, str]
-"""Kind of the incident, time (Unix ms) and id. Smaller ranks are removed first."""
+"""Kind of the incident, time (Unix ms) and id of the incident to remove. Smaller ranks are removed first."""
 
 
 class MergeIndex:
