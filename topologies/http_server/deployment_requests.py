@@ -10,8 +10,9 @@ from pipeline.step import OutputMessage
 from pipeline.wording import one_line
 from schemas.deployment import Deployment
 from schemas.topics import DEPLOYMENTS
-from topologies.http_server.answers import DecodedRequest, RequestContent, json_response
+from topologies.http_server.decoded_request import DecodedRequest, RequestContent
 from topologies.http_server.items import Item, bad_items, read_items
+from topologies.listener import json_response
 
 
 def read_deployments(request: RequestContent) -> DecodedRequest:

@@ -1,29 +1,19 @@
 """From a request to its answer: authenticate the client, read the body, check all of it, write it, and answer."""
 
 import asyncio
-import hmac
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from aiohttp import web
 
 from pipeline.webhooks import PAYLOAD_BYTES_MAX
 from topologies.configuration import Configuration
-from topologies.http_server.answers import (
-    SERVER,
-    DecodedRequest,
-    HttpProblem,
-    HttpResponse,
-    RequestContent,
-    json_response,
-    retry_later,
-)
 from topologies.http_server.backlog import Backlog, BacklogFull
+from topologies.http_server.decoded_request import DecodedRequest, RequestContent
 from topologies.http_server.deployment_requests import read_deployments
 from topologies.http_server.items import CONTENT_TYPES
 from topologies.http_server.message_writer import MessageTooLarge, MessageWriter, WriteFailed
@@ -33,8 +23,8 @@ from topologies.http_server.telemetry_requests import CONTENT_TYPES as OTLP_TYPE
 from topologies.http_server.telemetry_requests import read_telemetry, status_response, telemetry_mapping
 from topologies.http_server.unseen_subjects import UnseenSubjects
 from topologies.http_server.webhook_requests import read_webhook_request
-from topologies.http_settings import PREFIX, HttpSettings
-from topologies.secret_files import SecurityError, read_secret_file
+from topologies.http_settings import HttpSettings
+from topologies.listener import ClientAuthentication, HttpProblem, HttpResponse, json_response, retry_later
 
 THREAD_ABOVE_BYTES = 32 * 1024
 """Maximum size of a body that is decoded without a thread. A thread costs more than it saves for a small body."""
@@ -45,9 +35,6 @@ an attempt takes 5 s while Kafka is away, so a longer time would be its end."""
 
 WEBHOOKS_WAITING_MAX = 32
 """Maximum number of webhooks that are being read, checked or written to Kafka."""
-
-TOKEN_AGE_MAX_S = 5.0
-"""Seconds after which the file of the token is read again."""
 
 PATHS = ("/v1/records", "/v1/deployments", "/v1/traces", "/v1/logs", "/v1/webhooks/NAME", "/healthz")
 
@@ -98,10 +85,9 @@ class Endpoints:
     def __init__(
         self, configuration: Configuration, http: HttpSettings, writer: MessageWriter, *, replay: bool
     ) -> None:
-        self._http = http
         self._writer = writer
         self._unseen_subjects = UnseenSubjects(configuration.kafka.cluster)
-        self._token = TokenReader(http.token_file) if http.token_file is not None else None
+        self._authentication = ClientAuthentication(http)
         limits = (Backlog(http.waiting_requests_max, http.waiting_bytes_max), http.request_bytes_max)
         # Anyone can send to webhooks, so they have limits of their own.
         webhook_limits = (Backlog(WEBHOOKS_WAITING_MAX, WEBHOOKS_WAITING_MAX * PAYLOAD_BYTES_MAX), PAYLOAD_BYTES_MAX)
@@ -123,24 +109,19 @@ class Endpoints:
             for name, settings in http.webhooks.items()
         }
 
-    async def respond(self, request: web.BaseRequest) -> web.Response:
+    async def respond(self, request: web.BaseRequest) -> HttpResponse:
         """Answer a request."""
         endpoint, content_type = self._endpoints.get(request.path), request.content_type.lower()
         try:
-            response = await self._answer(request, endpoint, content_type)
+            return await self._answer(request, endpoint, content_type)
         except HttpProblem as problem:
             is_known = endpoint is not None and content_type in endpoint.content_types
-            response = endpoint.format_problem(content_type, problem) if endpoint and is_known else problem.to_json()
+            return endpoint.format_problem(content_type, problem) if endpoint and is_known else problem.to_json()
         except ConnectionError:
             raise
         except Exception:
             logger.exception("http: internal error in a request to %s", _safe_path(request.path))
-            response = HttpProblem(500, "internal error: see the log of the server").to_json()
-        return web.Response(
-            status=response.status,
-            body=response.content,
-            headers={"Content-Type": response.content_type, "Server": SERVER, **response.headers},
-        )
+            return HttpProblem(500, "internal error: see the log of the server").to_json()
 
     async def close(self) -> None:
         """Stop decoding, and the check of subjects."""
@@ -155,7 +136,7 @@ class Endpoints:
         if request.method != "POST":
             raise HttpProblem(405, "the method is not allowed: use POST", headers={"Allow": "POST"})
         if not endpoint.has_own_proof:
-            self._authenticate(request)
+            self._authentication.check(request)
         if endpoint.content_types and content_type not in endpoint.content_types:
             types = ", ".join(endpoint.content_types)
             raise HttpProblem(415, f"the Content-Type is not supported: send one of {types}")
@@ -199,53 +180,6 @@ class Endpoints:
         if not await self._writer.is_available():
             raise retry_later(503, "Kafka does not answer", RETRY_S)
         return json_response({"status": "ok"})
-
-    def _authenticate(self, request: web.BaseRequest) -> None:
-        """Check the token.
-
-        Without authentication, refuse requests of web pages: a browser on this machine can reach the loopback address,
-        and adds the field Origin.
-        """
-        if self._token is None:
-            if not self._http.authenticates_clients and "Origin" in request.headers:
-                raise HttpProblem(
-                    403, "requests of web pages are refused, because the server has no token: set http.token_file"
-                )
-            return
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not self._token.matches(token.strip()):
-            raise HttpProblem(
-                401,
-                "the token is missing or wrong: send Authorization: Bearer TOKEN with the token of the server",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-
-
-class TokenReader:
-    """The token in a file. It is read again every few seconds, so a new token needs no restart.
-
-    Parameters
-    ----------
-    path
-        The file.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = Path(path)
-        self._token = b""
-        self._read_at = -TOKEN_AGE_MAX_S
-
-    def matches(self, token: str) -> bool:
-        """Return whether a token is that in the file. The time of the comparison does not depend on the token."""
-        now = time.monotonic()
-        if now - self._read_at >= TOKEN_AGE_MAX_S:
-            try:
-                self._token = read_secret_file(f"{PREFIX}token_file", self._path).strip().encode()
-            except SecurityError as error:
-                logger.error("http: %s; all clients are refused", error)  # noqa: TRY400  the cause is in the message
-                self._token = b""
-            self._read_at = now
-        return bool(self._token) and hmac.compare_digest(self._token, token.encode(errors="surrogateescape"))
 
 
 def _safe_path(path: str) -> str:

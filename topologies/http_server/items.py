@@ -18,8 +18,9 @@ from pipeline.cloud_events import is_cloud_event, unwrap_cloud_event
 from pipeline.json_elements import BLANK, Element, read_elements
 from pipeline.lenient_json import dump_json
 from schemas.record import ELEMENTS_MAX
-from topologies.http_server.answers import JSON, HttpProblem, RequestContent
+from topologies.http_server.decoded_request import RequestContent
 from topologies.http_server.request_body import check_json
+from topologies.listener import JSON, HttpProblem
 
 LINES = ("application/x-ndjson", "application/jsonl")
 CLOUD_EVENT = "application/cloudevents+json"

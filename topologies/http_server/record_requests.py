@@ -18,8 +18,9 @@ from pipeline.detect.record_check import (
 from pipeline.detect.settings import DetectSettings
 from pipeline.step import OutputMessage, RawMessage
 from schemas.topics import RECORDS
-from topologies.http_server.answers import PLACES_MAX, DecodedRequest, RequestContent, json_response
+from topologies.http_server.decoded_request import DecodedRequest, RequestContent
 from topologies.http_server.items import Item, bad_items, read_items
+from topologies.listener import PLACES_MAX, json_response
 
 _NO_PARTITION = -1
 

@@ -8,8 +8,8 @@ import zlib
 
 from aiohttp import web
 
-from topologies.http_server.answers import HttpProblem
 from topologies.http_server.backlog import Reservation
+from topologies.listener import HttpProblem
 
 BODY_TIMEOUT_S = 20.0
 """Maximum seconds in which a client must send the body of a request."""

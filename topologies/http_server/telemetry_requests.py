@@ -21,9 +21,10 @@ from pipeline.json_elements import BLANK
 from pipeline.lenient_json import dump_json
 from pipeline.step import OutputMessage, RawMessage
 from schemas.topics import RECORDS
-from topologies.http_server.answers import JSON, DecodedRequest, HttpProblem, HttpResponse, RequestContent
+from topologies.http_server.decoded_request import DecodedRequest, RequestContent
 from topologies.http_server.request_body import check_json
 from topologies.http_settings import TelemetrySettings
+from topologies.listener import JSON, HttpProblem, HttpResponse
 
 PROTOBUF = "application/x-protobuf"
 CONTENT_TYPES = (PROTOBUF, JSON)

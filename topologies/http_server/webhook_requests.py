@@ -5,14 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.webhooks import WebhookRefused, WebhookSettings, read_webhook
-from topologies.http_server.answers import (
-    PLACES_MAX,
-    DecodedRequest,
-    HttpProblem,
-    RequestContent,
-    json_response,
-    retry_later,
-)
+from topologies.http_server.decoded_request import DecodedRequest, RequestContent
+from topologies.listener import PLACES_MAX, HttpProblem, json_response, retry_later
 from topologies.receivers import SecretUnavailable, read_secret
 
 RETRY_S = 60

@@ -16,9 +16,9 @@ from tests.topologies.http_server.conftest import SMALL_BYTES
 from tests.topologies.http_server.http_worker import TopicReader, http_worker
 from tests.topologies.http_server.test_records_over_http import LINES, lines, record
 from topologies.http_server import request_body
-from topologies.http_server.answers import HttpProblem
 from topologies.http_server.backlog import Backlog, BacklogFull
-from topologies.http_server.server import BoundedServer
+from topologies.listener import HttpProblem
+from topologies.listener.listener import BoundedServer
 
 pytestmark = pytest.mark.kafka
 

@@ -1,13 +1,12 @@
-"""Requests after they were read, answers before they are sent, and the problems that become answers."""
+"""Answers before they are sent, and the problems that become answers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 
 from pipeline.plain_text import plain_text
-from pipeline.step import OutputMessage
 
 JSON = "application/json"
 
@@ -19,28 +18,6 @@ PLACES_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
-class RequestContent:
-    """A request whose body was read.
-
-    Attributes
-    ----------
-    content_type
-        Content type without parameters, in lower case.
-    headers
-        Header fields, by their names in lower case.
-    body
-        The body, decompressed.
-    now_ms
-        Time of arrival, in Unix milliseconds.
-    """
-
-    content_type: str
-    headers: Mapping[str, str]
-    body: bytes
-    now_ms: int
-
-
-@dataclass(frozen=True, slots=True)
 class HttpResponse:
     """An answer before it is sent."""
 
@@ -48,13 +25,6 @@ class HttpResponse:
     content: bytes
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class DecodedRequest(NamedTuple):
-    """What results from a request: the messages to write, and the answer after Kafka has them."""
-
-    outputs: list[OutputMessage]
-    response: HttpResponse
 
 
 class HttpProblem(Exception):
