@@ -6,7 +6,7 @@ both methods with :class:`pipeline.state.PartStore`.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class InputMessage(Protocol):
@@ -48,6 +48,24 @@ class OutputMessage:
     partition: int | None = None
 
 
+class Measurement(NamedTuple):
+    """A number that a step counts or holds, for the metrics of its worker.
+
+    Attributes
+    ----------
+    metric
+        Name of the metric.
+    value
+        The value. That of a counter never decreases while the step exists, except when a part of the state is dropped.
+    labels
+        Values of the labels that the step knows, in the order of the metric.
+    """
+
+    metric: str
+    value: float
+    labels: tuple[str, ...] = ()
+
+
 class Step(Protocol):
     """Stateful step over one input partition.
 
@@ -79,6 +97,10 @@ class Step(Protocol):
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the parts of the state that changed since the last call, by key. A value of None removes the part."""
+        ...
+
+    def measure(self) -> Iterator[Measurement]:
+        """Yield what the step has counted and holds. The runtime calls this method when the metrics are read."""
         ...
 
     def mark_all(self) -> None:

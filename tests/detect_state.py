@@ -8,7 +8,7 @@ from topologies.configuration.configuration import Configuration
 from topologies.kafka import Cluster
 from topologies.kafka.client import read_topic
 from topologies.runtime.checkpoint import read_checkpoint
-from topologies.runtime.known_topics import KNOWN_TOPICS_KEY
+from topologies.runtime.inputs.known_topics import KNOWN_TOPICS_KEY
 
 
 async def restored(cluster: Cluster, configuration: Configuration, *, replay: bool = False) -> list[DetectStep]:

@@ -1,18 +1,16 @@
 """The correlate step on Kafka. One worker is active; other workers are standbys."""
 
-import faust
-
 from pipeline.correlate.step import CorrelateStep
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
 from topologies.configuration import Configuration
-from topologies.runtime import TopologySpec, build_application
+from topologies.runtime import StepApplication, TopologySpec, build_application
 
 
-def build(configuration: Configuration, *, replay: bool) -> faust.App:
+def build(configuration: Configuration, *, replay: bool) -> StepApplication:
     """Build the application of ``driftwire worker correlate``."""
     spec = TopologySpec(
         name="correlate",
         topics=(DRIFTS, DEPLOYMENTS, COMMANDS),
         make_step=lambda _: CorrelateStep(configuration.correlate, replay=replay),
     )
-    return build_application(spec, configuration.kafka, replay=replay)
+    return build_application(spec, configuration.kafka, configuration.metrics, replay=replay)

@@ -1,14 +1,12 @@
 """The detect step on Kafka: it reads records and writes drifts. Its control topic contains the baselines."""
 
-import faust
-
 from pipeline.detect.step import DetectStep
 from schemas.topics import BASELINES, RECORDS
 from topologies.configuration import Configuration
-from topologies.runtime import TopologySpec, build_application
+from topologies.runtime import StepApplication, TopologySpec, build_application
 
 
-def build(configuration: Configuration, *, replay: bool) -> faust.App:
+def build(configuration: Configuration, *, replay: bool) -> StepApplication:
     """Build the application of ``driftwire worker detect``."""
     spec = TopologySpec(
         name="detect",
@@ -17,4 +15,4 @@ def build(configuration: Configuration, *, replay: bool) -> faust.App:
         control_topic=BASELINES,
         make_step=lambda partition: DetectStep(partition, configuration.detect, replay=replay),
     )
-    return build_application(spec, configuration.kafka, replay=replay)
+    return build_application(spec, configuration.kafka, configuration.metrics, replay=replay)

@@ -1,14 +1,13 @@
 """The intake step on Kafka: it reads topics of other services and writes records."""
 
-import faust
 from aiokafka.partitioner import murmur2
 
 from pipeline.intake import IntakeStep
 from topologies.configuration import Configuration
-from topologies.runtime import TopologySpec, build_application
+from topologies.runtime import StepApplication, TopologySpec, build_application
 
 
-def build(configuration: Configuration, *, replay: bool) -> faust.App:
+def build(configuration: Configuration, *, replay: bool) -> StepApplication:
     """Build the application of ``driftwire worker intake``."""
     topics = configuration.intake.topics
     time_zone, partitions = configuration.detect.time_zone, configuration.kafka.records_partitions
@@ -18,7 +17,7 @@ def build(configuration: Configuration, *, replay: bool) -> faust.App:
         topics=tuple(topics),
         make_step=lambda _: IntakeStep(mappings, lambda key: choose_partition(key, partitions)),
     )
-    return build_application(spec, configuration.kafka, replay=replay)
+    return build_application(spec, configuration.kafka, configuration.metrics, replay=replay)
 
 
 def choose_partition(key: bytes, partitions: int) -> int:

@@ -3,17 +3,15 @@
 import time
 from typing import cast
 
-import faust
-
 from pipeline.route import RouteStep
 from pipeline.step import OutputMessage, Step
 from schemas.topics import ALERTS, COMMANDS
 from topologies.configuration import Configuration
 from topologies.receivers import NotificationSender, build_receivers
-from topologies.runtime import TopologySpec, build_application
+from topologies.runtime import StepApplication, TopologySpec, build_application
 
 
-def build(configuration: Configuration, *, replay: bool) -> faust.App:
+def build(configuration: Configuration, *, replay: bool) -> StepApplication:
     """Build the application of ``driftwire worker route``."""
     sender = NotificationSender(build_receivers(configuration.route, replay=replay))
 
@@ -34,4 +32,4 @@ def build(configuration: Configuration, *, replay: bool) -> faust.App:
         finish_deliveries=finish,
         has_deliveries=lambda step: sender.has_work(cast(RouteStep, step)),
     )
-    return build_application(spec, configuration.kafka, replay=replay)
+    return build_application(spec, configuration.kafka, configuration.metrics, replay=replay)

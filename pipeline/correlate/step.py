@@ -1,6 +1,8 @@
 """The correlate step turns drifts, ticks, deployments and commands into revisions of incidents."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import get_args
 
 from pipeline.correlate.decode import Content, decode_message
 from pipeline.correlate.phases import (
@@ -12,7 +14,8 @@ from pipeline.correlate.phases import (
     settle_clocks,
 )
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.step import InputMessage, OutputMessage
+from pipeline.step import InputMessage, Measurement, OutputMessage
+from schemas.incident import CLOSED, Severity
 
 
 class CorrelateStep:
@@ -75,6 +78,15 @@ class CorrelateStep:
     def on_gap(self) -> list[OutputMessage]:
         """Do nothing, because no statistic spans messages. If a drift is lost, its next report opens the incident."""
         return []
+
+    def measure(self) -> Iterator[Measurement]:
+        """Yield the number of published incidents that are open, by severity, and how often each limit was hit."""
+        published = [incident.last_published for incident in self._table.incidents]
+        open_incidents = Counter(one.severity for one in published if one is not None and one.status not in CLOSED)
+        for severity in get_args(Severity):
+            yield Measurement("driftwire_open_incidents", open_incidents[severity], (severity,))
+        for limit, count in self.limits_hit.items():
+            yield Measurement("driftwire_limit_hits_total", count, (limit,))
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""

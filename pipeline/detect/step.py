@@ -14,11 +14,12 @@ from pipeline.detect.admission import Admission, AdmittedBatch, PositionedOutput
 from pipeline.detect.baselines import BaselineStore, PackedBaseline
 from pipeline.detect.control import read_control
 from pipeline.detect.losses import DeadLetterMonitor
+from pipeline.detect.measurements import measure_streams
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Block
 from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, Streams, push_replayed
 from pipeline.state import Part, PartKind, PartStore, State
-from pipeline.step import InputMessage, OutputMessage
+from pipeline.step import InputMessage, Measurement, OutputMessage
 from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
 
@@ -142,6 +143,13 @@ class DetectStep:
             self._streams.pack_idle(wall_ms)
         self._last_tick_ms, self._last_tick_messages = wall_ms, messages
         return outputs
+
+    def measure(self) -> Iterator[Measurement]:
+        """Yield the counts of records and bad fields, the streams by state, and the watermark."""
+        yield from measure_streams(self._streams.values(), self.counts())
+        if self._watermark.time_ms:
+            partition = str(self._partition)
+            yield Measurement("driftwire_watermark_timestamp_seconds", self._watermark.time_ms / 1000, (partition,))
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""

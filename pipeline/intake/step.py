@@ -9,7 +9,7 @@ from pipeline.intake.settings import TopicSettings
 from pipeline.intake.telemetry import TelemetryMapping
 from pipeline.json_elements import read_elements
 from pipeline.lenient_json import dump_json
-from pipeline.step import InputMessage, OutputMessage
+from pipeline.step import InputMessage, Measurement, OutputMessage
 from schemas.timestamp import EARLIEST_MS, LATEST_MS
 from schemas.topics import RECORDS
 
@@ -59,6 +59,10 @@ class IntakeStep:
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield nothing."""
+        return iter(())
+
+    def measure(self) -> Iterator[Measurement]:
+        """Yield nothing. The worker counts messages and dead letters."""
         return iter(())
 
     def mark_all(self) -> None:

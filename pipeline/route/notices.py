@@ -4,7 +4,7 @@ A notice is owed until its receiver accepts it, as a notification is. Both share
 share the back-off, the rate limit and the state of the receiver. A notice has no fallback.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -119,6 +119,10 @@ class Notices:
             for receiver in [name for name in stored.owed if name not in self._receivers]:
                 outputs += self._give_up(notice_id, receiver, "the receiver was removed from the settings")
         return outputs
+
+    def all_owed(self) -> Iterator[Mapping[str, Owed]]:
+        """Yield what is owed of each notice, by receiver."""
+        return (stored.owed for stored in self._notices.values())
 
     def find(self, key: str) -> str | None:
         """Return the id of the notice with a key in the schedule, or None if the key is that of an incident."""

@@ -22,11 +22,12 @@ from pipeline.route.notices import NoticeDispatch
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident, read_incident
 from pipeline.route.obstacles import Obstacles, is_same_obstacle
 from pipeline.route.outbox import Outbox, suppressed_output
+from pipeline.route.owed_measurements import measure_owed
 from pipeline.route.recipients import RecipientFinder, Recipients
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.state import Part, PartKind, PartStore, State
-from pipeline.step import InputMessage, OutputMessage
+from pipeline.step import InputMessage, Measurement, OutputMessage
 from schemas.incident import Incident
 from schemas.topics import ALERTS, COMMANDS, DEPLOYMENTS
 
@@ -197,6 +198,10 @@ class RouteStep:
             if notified is not None and notified.owed:  # an obstacle may have begun during the attempt
                 outputs += self._decide_again(incident_id, notified)
         return outputs
+
+    def measure(self) -> Iterator[Measurement]:
+        """Yield what is owed to each receiver."""
+        return measure_owed(self._log, self._notices, self._receivers, self._now())
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import faust
 
-from pipeline.step import InputMessage, OutputMessage
+from pipeline.step import InputMessage, Measurement, OutputMessage
 from schemas.topics import BASELINES, DRIFTS, RECORDS
 from tests.topologies.faults import install_from_environment
 from topologies.configuration.configuration import KafkaSettings
@@ -81,6 +81,9 @@ class CountingStep:
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:
         return []
+
+    def measure(self) -> Iterator[Measurement]:
+        return iter(())
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         if not self._is_writable:

@@ -23,7 +23,7 @@ from topologies.configuration import Configuration
 from topologies.kafka import Cluster
 from topologies.kafka.client import read_topic, write_message
 from topologies.processes import Topology
-from topologies.runtime.positions import read_group_offsets
+from topologies.runtime.inputs.positions import read_group_offsets
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

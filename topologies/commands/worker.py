@@ -25,8 +25,13 @@ RETRY_S = 1.0
 @click.argument("step", type=click.Choice(STEPS))
 @config_option
 @bootstrap_option
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    help="Port of the metrics and health of this worker. Overrides the port of metrics.listen. 0 selects a free port.",
+)
 @replay_option
-def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bool) -> None:
+def command(step: str, config: Path | None, bootstrap: str | None, metrics_port: int | None, *, replay: bool) -> None:
     """Run one step against an existing Kafka.
 
     The worker creates missing topics and prints "STEP: ready" when it has its partitions. Ctrl-C or SIGTERM stops it
@@ -34,10 +39,13 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
     route worker is a standby. An intake worker reads the topics of [intake.topics] in the configuration. It never
     creates them, and waits for a missing one. An http worker receives records, telemetry, deployments and webhooks at
     the address http.listen, and prints "http: ready on ADDRESS".
+
+    With a section [metrics] in the configuration, or with --metrics-port, the other workers serve /metrics, /healthz
+    and /readyz, and print "STEP: metrics at ADDRESS".
     """
     from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import and not needed for --help
 
-    configuration = load_configuration(config).with_bootstrap(bootstrap)
+    configuration = load_configuration(config).with_bootstrap(bootstrap).with_metrics_port(metrics_port)
     if step == "intake" and not configuration.intake.topics:
         raise click.UsageError(
             'the configuration contains no topic for intake: add a table such as [intake.topics."llm.requests"]'
@@ -46,9 +54,16 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
     if step == "http":
         _run_http(configuration, replay=replay)
     else:
-        from topologies.runtime import run_worker  # noqa: PLC0415  as above
+        from topologies.runtime import StepApplication, run_worker  # noqa: PLC0415  as above
 
-        run_worker(importlib.import_module(f"topologies.{step}").build(configuration, replay=replay))
+        app: StepApplication = importlib.import_module(f"topologies.{step}").build(configuration, replay=replay)
+        server = app.metrics_server
+
+        async def start() -> None:
+            if server is not None:
+                echo(f"{step}: metrics at {await server.start()}/metrics")
+
+        run_worker(app, start)
 
 
 def _run_http(configuration: "Configuration", *, replay: bool) -> None:

@@ -23,6 +23,7 @@ from topologies.http_settings import HttpSettings
 from topologies.kafka import Cluster
 from topologies.kafka_address import check_kafka_address
 from topologies.kafka_security import SecuritySettings
+from topologies.metrics_settings import MetricsSettings
 from topologies.private_files import write_private_file
 from topologies.terminal import echo
 
@@ -127,6 +128,7 @@ class Configuration(BaseModel):
     broker: BrokerSettings = Field(default_factory=BrokerSettings)
     intake: IntakeSettings = Field(default_factory=IntakeSettings)
     http: HttpSettings | None = None
+    metrics: MetricsSettings | None = None
     detect: DetectSettings = Field(default_factory=DetectSettings)
     correlate: CorrelateSettings = Field(default_factory=CorrelateSettings)
     route: RouteSettings = Field(default_factory=RouteSettings)
@@ -150,6 +152,14 @@ class Configuration(BaseModel):
     def with_bootstrap(self, bootstrap: str | None) -> "Configuration":
         """Return a copy with another Kafka address, or this configuration if the address is None."""
         return self if bootstrap is None else self.with_cluster(Cluster(bootstrap, self.kafka.security))
+
+    def with_metrics_port(self, port: int | None) -> "Configuration":
+        """Return a copy that serves metrics at another port, or this configuration if the port is None."""
+        if port is None:
+            return self
+        metrics = self.metrics or MetricsSettings()
+        listen = f"{metrics.listen.rpartition(':')[0]}:{port}"
+        return self.model_copy(update={"metrics": metrics.model_copy(update={"listen": listen})})
 
     def with_cluster(self, cluster: Cluster) -> "Configuration":
         """Return a copy with the address and security settings of another Kafka cluster."""
@@ -192,10 +202,11 @@ def load_configuration(path: Path | None) -> Configuration:
         details = error.errors(include_url=False)
         raise ConfigurationError([f"{path}: {format_problem(Configuration, detail)}" for detail in details]) from error
     security = configuration.kafka.security
-    http = configuration.http or HttpSettings()
-    if problems := [*unknown_signals(configuration.correlate.sla), *security.problems(), *http.problems()]:
+    listeners = [settings for settings in (configuration.http, configuration.metrics) if settings is not None]
+    problems = [*unknown_signals(configuration.correlate.sla), *security.problems()]
+    if problems := [*problems, *(line for listener in listeners for line in listener.problems())]:
         raise ConfigurationError([f"{path}: {line}" for line in problems])
-    for line in [*security.warnings(path), *http.warnings()]:
+    for line in [*security.warnings(path), *(line for listener in listeners for line in listener.warnings())]:
         echo(f"{path}: {line}", err=True)
     return configuration
 

@@ -74,6 +74,22 @@ class FetchedBytes:
         return len(self.data)
 
 
+class FetchedMessages(list[Any]):
+    """Messages of one partition, in the order of their offsets, or one :class:`UnreadableBatch`.
+
+    Attributes
+    ----------
+    begins_at
+        Offset from which they were read: that after the last message of the list before, unless the consumer has sought
+        another position. Offsets between it and the first message have no message for the consumer.
+    size_bytes
+        Bytes of the batches that were opened for them, as fetched.
+    """
+
+    begins_at = 0
+    size_bytes = 0
+
+
 class BatchReader:
     """Reader of the fetched batches of one partition, in place of aiokafka's ``PartitionRecords``.
 
@@ -96,6 +112,8 @@ class BatchReader:
         Offset after the last returned message.
     is_finished
         True if the consumer must fetch again.
+    read_bytes
+        Bytes of the batches that were opened so far, as fetched.
     """
 
     def __init__(
@@ -113,6 +131,7 @@ class BatchReader:
         self.is_finished = False
         self._partition = partition
         self._data = fetched.data
+        self.read_bytes = 0
         self._start = self._end = 0
         self._aborted = sorted(aborted_transactions or (), key=lambda item: item[1], reverse=True)
         self._aborted_producers: set[int] = set()
@@ -169,6 +188,7 @@ class BatchReader:
                 self.next_fetch_offset = batch.next_offset
                 continue
             batch.open(self.next_fetch_offset)
+            self.read_bytes += self._end - self._start
             self._batch = batch
             return batch
         self.is_finished = True
@@ -211,7 +231,11 @@ class BatchReader:
 
 
 class FetchResult(fetcher.FetchResult):
-    """Result of a fetch that returns lists of messages from a :class:`BatchReader`."""
+    """Result of a fetch that returns lists of messages from a :class:`BatchReader`.
+
+    It notes in the consumer's state of the partition the position to which it has read, and the offset after the last
+    message that it has returned (``read_to``).
+    """
 
     _partition_records: Any
 
@@ -220,7 +244,17 @@ class FetchResult(fetcher.FetchResult):
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
         reader: BatchReader = self._partition_records
-        taken = reader.take(max_records)
+        state = self._assignment.state_value(self._topic_partition)
+        position, begins_at = getattr(state, "read_to", (-1, -1))
+        if reader.next_fetch_offset != position:  # the first fetch, or the consumer has sought another position
+            begins_at = reader.next_fetch_offset
+        bytes_before = reader.read_bytes
+        taken = FetchedMessages(reader.take(max_records))
+        taken.size_bytes = reader.read_bytes - bytes_before
+        taken.begins_at = begins_at
+        if taken:
+            begins_at = getattr(taken[-1], "last_offset", taken[-1].offset) + 1
+        state.read_to = reader.next_fetch_offset, begins_at
         self._update_position()
         if reader.is_finished:
             self._partition_records = None

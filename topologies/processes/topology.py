@@ -175,10 +175,19 @@ class Topology:
         for index, step in enumerate(self._steps):
             earlier = self._steps[:index].count(step)
             name = f"{step}-{earlier + 1}" if earlier else step
-            self.workers.append(WorkerProcess(name, step, arguments, self._on_line))
+            self.workers.append(WorkerProcess(name, step, [*arguments, *self._metrics_option(index)], self._on_line))
         self._tasks = [asyncio.create_task(worker.run()) for worker in self.workers]
         if self.broker is not None:
             self._tasks.append(asyncio.create_task(self.broker.wait_for_failure()))
+
+    def _metrics_option(self, index: int) -> list[str]:
+        """Return the option that gives each worker a port of its own for metrics, counted from the configured port."""
+        metrics = self._configuration.metrics
+        if metrics is None or self._steps[index] == "http":
+            return []
+        _, port = metrics.address
+        earlier = sum(step != "http" for step in self._steps[:index])
+        return ["--metrics-port", str(port and port + earlier)]
 
     def _write_configuration(self) -> Path:
         file = self._data_folder / CONFIGURATION_NAME

@@ -1,11 +1,14 @@
 """Faust application of a step, with the runtime and the settings for exactly-once processing."""
 
 import time
+from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
 
 from topologies.configuration import KafkaSettings
+from topologies.metrics import MetricsServer
+from topologies.metrics_settings import MetricsSettings
 from topologies.runtime.faust_transport import BATCHES_BUFFERED_MAX, RECORDS_PER_FETCH_MAX, ReadCommittedTransport
 from topologies.runtime.runtime import StepRuntime
 from topologies.runtime.topology_spec import TopologySpec
@@ -33,14 +36,26 @@ class _ConsumerOnly(BootStrategy):
     enable_kafka_producer = False
 
 
-class _Application(faust.App):
+class StepApplication(faust.App):
+    """The application of a step.
+
+    Attributes
+    ----------
+    metrics_server
+        Server of the metrics, or None.
+    """
+
+    metrics_server: MetricsServer | None = None
+
     BootStrategy = _ConsumerOnly
 
     def _create_directories(self) -> None:
         """Create no directories, because a worker stores nothing on disk."""
 
 
-def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool) -> faust.App:
+def build_application(
+    spec: TopologySpec, kafka: KafkaSettings, metrics: MetricsSettings | None = None, *, replay: bool
+) -> StepApplication:
     """Build the application of one step.
 
     Parameters
@@ -49,10 +64,12 @@ def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool)
         The topology of the step.
     kafka
         Address and settings of the cluster.
+    metrics
+        Where the metrics are served, or None.
     replay
         Whether the time of the records is the only clock.
     """
-    app = _Application(
+    app = StepApplication(
         f"{kafka.app_id}-{spec.name}",
         broker=f"kafka://{kafka.bootstrap}",
         ConsumerScheduler="topologies.runtime.faust_transport:BatchScheduler",
@@ -75,11 +92,19 @@ def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool)
         broker_commit_interval=NEVER_S,
     )
     app.transport = ReadCommittedTransport(app, kafka.cluster)
-    StepRuntime(
+    runtime = StepRuntime(
         app,
         spec,
         cluster=kafka.cluster,
         checkpoint_interval_s=kafka.checkpoint_interval_s,
         clock=None if replay else time.time,
-    ).attach()
+    )
+    runtime.attach()
+    if metrics is not None:
+        server = app.metrics_server = MetricsServer(metrics, runtime.metrics, runtime.find_obstacle)
+
+        async def stop(*_: Any, **__: Any) -> None:
+            await server.stop()
+
+        app.on_before_shutdown.connect(stop)
     return app

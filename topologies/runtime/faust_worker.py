@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Awaitable, Callable
 from types import FrameType
 
 import faust
@@ -36,8 +37,15 @@ class _FaustWorker(faust.Worker):
         self.loop.call_soon_threadsafe(self._schedule_shutdown, signal.Signals(number))
 
 
-def run_worker(app: faust.App) -> None:
+def run_worker(app: faust.App, start: Callable[[], Awaitable[None]] | None = None) -> None:
     """Run an application until SIGTERM or Ctrl-C, then exit this process with status 0, or 1 if it failed.
+
+    Parameters
+    ----------
+    app
+        The application.
+    start
+        Coroutine function that is called first, in the event loop of the application.
 
     Raises
     ------
@@ -48,6 +56,8 @@ def run_worker(app: faust.App) -> None:
     freeze_modules()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
+    if start is not None:
+        loop.run_until_complete(start())
     worker = _FaustWorker(app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False)
     worker.spinner = None
     try:

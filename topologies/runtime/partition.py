@@ -7,19 +7,22 @@ last used offset per topic. ``checkpoint.py`` writes the checkpoint. Next: ``run
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 
 from aiokafka import TopicPartition
+from aiokafka.errors import ProducerFenced
 
-from pipeline.dead_letters import dead_letter, refused_output, shorten_dead_letter
-from pipeline.step import InputMessage, OutputMessage
-from schemas.topics import DEAD_LETTERS, RECORDS
+from pipeline.step import InputMessage, Measurement, OutputMessage
+from schemas.topics import DEAD_LETTERS
 from topologies.kafka import Cluster, UnreadableBatch
-from topologies.runtime.checkpoint import Checkpoints, CheckpointTopicReplaced, MessagesRefused, StoredCheckpoint
+from topologies.metrics import PartitionState, WorkerMetrics
+from topologies.runtime.checkpoint import CheckpointFailed, Checkpoints, CheckpointTopicReplaced, MessagesRefused
 from topologies.runtime.control import ControlMessage
 from topologies.runtime.garbage_collection import collection_paused
-from topologies.runtime.known_topics import KNOWN_TOPICS_KEY, KnownTopics
-from topologies.runtime.positions import find_available_offset, read_group_offsets
+from topologies.runtime.inputs import KNOWN_TOPICS_KEY, KnownTopics, find_available_offset, find_start
+from topologies.runtime.partition_metrics import PartitionMetrics
+from topologies.runtime.pending_outputs import PendingOutputs, internal_error, unreadable_batch
 from topologies.runtime.topology_spec import TopologySpec
 
 logger = logging.getLogger("driftwire")
@@ -38,25 +41,26 @@ class PartitionWorker:
         Event that is set when the state is restored or the worker is closed.
     is_dirty
         True if outputs or changes of the state wait for a checkpoint.
-    is_urgent
-        True if an output should be written before the checkpoint interval ends.
     failure
         Failure of the last checkpoint, until :meth:`recover` succeeds. Until then the worker uses no messages.
+    metrics
+        What the partition reports to the metrics of the worker.
     retry_at
         Time of the event loop in seconds at which :meth:`recover` is due.
-    pending_output_bytes, last_state_bytes
-        Bytes of the outputs that wait for a checkpoint, and of the state in the last one.
+    last_state_bytes
+        Bytes of the state in the last checkpoint.
     """
 
-    def __init__(self, spec: TopologySpec, cluster: Cluster, group: str, partition: int) -> None:
+    def __init__(
+        self, spec: TopologySpec, cluster: Cluster, group: str, partition: int, metrics: WorkerMetrics
+    ) -> None:
         self.partition = partition
         self.lock = asyncio.Lock()
         self.opened = asyncio.Event()
         self.is_dirty = False
-        self.is_urgent = False
         self.failure: Exception | None = None
         self.retry_at = 0.0
-        self.pending_output_bytes = self.last_state_bytes = 0
+        self.last_state_bytes = 0
         self._spec = spec
         self._cluster = cluster
         self._step = spec.make_step(partition)
@@ -65,9 +69,20 @@ class PartitionWorker:
         self._continued_topics, self._new_topics = set[str](), set[str]()
         self._group = group
         self._known_topics = KnownTopics(cluster, (*spec.topics, *([spec.control_topic] if spec.control_topic else [])))
-        self._outputs: list[OutputMessage] = []
+        self._outputs = PendingOutputs()
         self._changed_parts: dict[bytes, bytes | None] = {}
         self._closed = False
+        self.metrics = PartitionMetrics(metrics, spec.name, partition)
+
+    @property
+    def is_urgent(self) -> bool:
+        """True if an output should be written before the checkpoint interval ends."""
+        return self._outputs.is_urgent
+
+    @property
+    def pending_output_bytes(self) -> int:
+        """Bytes of the outputs that wait for a checkpoint."""
+        return self._outputs.size_bytes
 
     def is_closed(self) -> bool:
         """Return True if the partition was closed or abandoned."""
@@ -86,7 +101,7 @@ class PartitionWorker:
         try:
             async with self.lock:
                 stored = await self._checkpoints.open()
-                self._offsets, parts = await self._start_of(stored)
+                self._offsets, parts = await find_start(stored, self._cluster, self._group, self.partition, self._warn)
                 self._known_topics.load(parts.pop(KNOWN_TOPICS_KEY, b"[]"))
                 is_evidence_old = await self._compare_topics()
                 covered = [message for message in controls if self.covers_control(message)]
@@ -94,6 +109,7 @@ class PartitionWorker:
                     self._apply_control(message, is_covered=True)
                 for line in self._step.restore(parts.items()):
                     self._warn(line)
+                self.metrics.start(self._step, self.used_offsets())
                 for message in controls[len(covered) :]:
                     self.control(message)
                 if stored.is_torn or is_evidence_old:
@@ -103,27 +119,6 @@ class PartitionWorker:
             raise
         finally:
             self.opened.set()
-
-    async def _start_of(self, stored: StoredCheckpoint) -> tuple[dict[str, int], dict[bytes, bytes]]:
-        """Return the offsets and parts with which the worker starts.
-
-        Without a readable entry, it uses the offsets of the consumer group, because the same transaction wrote them. If
-        the group has no offsets either, it starts at the beginning of the topic, without the parts.
-        """
-        for line in stored.problems:
-            self._warn(line)
-        if stored.offsets is not None:
-            return stored.offsets, stored.parts
-        offsets = await read_group_offsets(self._cluster, self._group, self.partition)
-        if offsets:
-            self._warn("there is no readable checkpoint; reading continues at the offsets of the consumer group")
-            return offsets, stored.parts
-        if stored.parts:
-            self._warn(
-                f"the {len(stored.parts)} parts of the state are discarded, because the offsets of the consumer group "
-                "are missing too; reading starts at the beginning of the topic"
-            )
-        return {}, {}
 
     def _warn(self, line: str) -> None:
         logger.warning("%s: partition %d: %s", self._spec.name, self.partition, line)
@@ -170,6 +165,7 @@ class PartitionWorker:
             self._add_outputs(self._step.on_gap())
         if log_start < expected <= log_end:
             return self.take_new_topics() | {topic}
+        self.metrics.order.forget(topic)
         self._offsets[topic] = log_start - 1
         self.is_dirty = True
         return self.take_new_topics() - {topic}
@@ -189,17 +185,16 @@ class PartitionWorker:
             self._warn(line + self._spec.gap_effect)
         for topic in changes.created_again:
             self._offsets.pop(topic, None)
+            self.metrics.order.forget(topic)
         self._new_topics |= changes.created_again
         if changes.is_changed:
             self._changed_parts[KNOWN_TOPICS_KEY] = self._known_topics.dump()
             self.is_dirty = True
         return bool(changes.created_again or changes.grown)
 
-    def used_offsets(self) -> dict[tuple[str, int], int]:
-        """Return the last offset that the step received, by input topic and partition."""
-        return {
-            (topic, self.partition): offset for topic, offset in self._offsets.items() if topic in self._spec.topics
-        }
+    def used_offsets(self) -> dict[str, int]:
+        """Return the last offset that the step received, by input topic."""
+        return {topic: offset for topic, offset in self._offsets.items() if topic in self._spec.topics}
 
     def new_records(self, topic: str, records: Sequence[InputMessage]) -> Sequence[InputMessage]:
         """Return the records that the state does not contain yet."""
@@ -210,15 +205,15 @@ class PartitionWorker:
 
     def step(self, topic: str, records: Sequence[InputMessage]) -> None:
         """Give records of an input topic to the step."""
-        self._offsets[topic] = records[-1].offset
+        self._use(topic, records[0].offset, records[-1].offset, len(records))
         with collection_paused():
             self._add_outputs(self._step.step(records))
         self.is_dirty = True
 
     def skip(self, topic: str, record: InputMessage) -> None:
         """Dead-letter a message on which the step fails, and continue after this message."""
-        self._add_outputs([self._internal_error(record)])
-        self._offsets[topic] = record.offset
+        self._add_outputs([internal_error(self._spec.name, record)])
+        self._use(topic, record.offset, record.offset, 1)
         self.is_dirty = True
 
     def skip_unreadable(self, batch: UnreadableBatch) -> None:
@@ -226,9 +221,22 @@ class PartitionWorker:
         if batch.last_offset < self.next_offset(batch.topic):
             return
         logger.error("%s: %s", self._spec.name, batch)
-        self._add_outputs([self._unreadable(batch)])
-        self._offsets[batch.topic] = batch.last_offset
+        self._add_outputs([unreadable_batch(self._spec.name, batch)])
+        self._use(batch.topic, max(batch.offset, self.next_offset(batch.topic)), batch.last_offset, 1)
         self.is_dirty = True
+
+    @property
+    def state(self) -> PartitionState:
+        """What the worker does, for its metrics."""
+        return "suspended" if self.failure is not None else "ready" if self.is_open() else "restoring"
+
+    def measure(self) -> Sequence[Measurement]:
+        """Return the measurements of the step, or nothing while its state is not restored."""
+        return self.metrics.measure(self._step) if self.is_open() else ()
+
+    def _use(self, topic: str, first: int, last: int, count: int) -> None:
+        self.metrics.count_used(topic, first, last, count)
+        self._offsets[topic] = last
 
     def covers_control(self, message: ControlMessage) -> bool:
         """Return True if the state contains a control message."""
@@ -250,7 +258,7 @@ class PartitionWorker:
     def check_deliveries(self) -> None:
         """Make a checkpoint urgent if notifications can be sent, or if their outcomes can be recorded."""
         if self._spec.has_deliveries(self._step):
-            self.is_dirty = self.is_urgent = True
+            self.is_dirty = self._outputs.is_urgent = True
 
     def collect_changes(self) -> None:
         """Collect the changed parts of the state. An error means that the step cannot write its state."""
@@ -291,22 +299,30 @@ class PartitionWorker:
         self._continued_topics.clear()
 
     async def _write(self) -> None:
-        inputs = {topic: offset for topic, offset in self._offsets.items() if topic in self._spec.topics}
+        inputs = self.used_offsets()
+        started_at = time.monotonic()
         try:
-            await self._checkpoints.commit(self._outputs, self._changed_parts, self._offsets, inputs)
+            await self._checkpoints.commit(self._outputs.messages, self._changed_parts, self._offsets, inputs)
         except CheckpointTopicReplaced as replaced:
             self._warn(str(replaced))
             self._clear_pending()
             self._mark_all()
             self.collect_changes()
             await self._write()
+            return
+        except (CheckpointFailed, ProducerFenced):
+            self.metrics.count_aborted()
+            raise
+        self.metrics.time_checkpoint(time.monotonic() - started_at)
         self._clear_pending()
 
     def _clear_pending(self) -> None:
-        self.last_state_bytes = sum(len(value or b"") for value in self._changed_parts.values())
-        self._outputs, self._changed_parts = [], {}
-        self.pending_output_bytes = 0
-        self.is_dirty = self.is_urgent = False
+        """Count the content of a checkpoint that is committed, and drop it."""
+        self.last_state_bytes = sum(len(part or b"") for part in self._changed_parts.values())
+        self.metrics.count_committed(self._outputs.messages, self.last_state_bytes, self.used_offsets())
+        self._outputs = PendingOutputs()
+        self._changed_parts = {}
+        self.is_dirty = False
 
     def _mark_all(self) -> None:
         self.is_dirty = True
@@ -322,16 +338,10 @@ class PartitionWorker:
         self.failure, self.retry_at = failure, 0.0
         if not isinstance(failure, MessagesRefused):
             return False
-        is_replaced = False
-        for index in failure.indices:
-            output = self._outputs[index]
-            if output.topic == DEAD_LETTERS:
-                self._outputs[index] = shorten_dead_letter(output)
-            else:
-                self._outputs[index] = refused_output(self._spec.name, output, str(failure))
-                self._warn(f"{failure}; it is dead-lettered")
-            is_replaced |= self._outputs[index] is not output
-        return is_replaced or not failure.indices
+        replaced = list(self._outputs.replace_refused(self._spec.name, failure))
+        for _ in filter(None, replaced):
+            self._warn(f"{failure}; it is dead-lettered")
+        return bool(replaced) or not failure.indices
 
     async def close(self, *, within_s: float) -> None:
         """Write a final checkpoint within the time limit, and close the partition.
@@ -346,6 +356,7 @@ class PartitionWorker:
                 await self.opened.wait()
                 async with self.lock:
                     if not self._closed and self.failure is None:
+                        self.measure()
                         self._closed = True
                         await self._spec.finish_deliveries(self._step)
                         self.check_deliveries()
@@ -368,30 +379,15 @@ class PartitionWorker:
     def _apply_control(self, message: ControlMessage, *, is_covered: bool = False) -> list[OutputMessage]:
         """Give a control message to the step. If the step fails, dead-letter the message, because it would fail again."""
         if isinstance(message, UnreadableBatch):
-            return [self._unreadable(message)]
+            return [unreadable_batch(self._spec.name, message)]
         try:
             return self._step.control(message, is_covered=is_covered)
         except Exception:
-            logger.exception(
-                "%s: the step failed on the message of %s at offset %d; the message is dead-lettered",
-                self._spec.name,
-                message.topic,
-                message.offset,
-            )
-            return [self._internal_error(message)]
-
-    def _internal_error(self, message: InputMessage) -> OutputMessage:
-        return dead_letter(self._spec.name, message, "internal_error", "the step failed on this message")
-
-    def _unreadable(self, batch: UnreadableBatch) -> OutputMessage:
-        return dead_letter(self._spec.name, batch, "unreadable_batch", batch.detail, last_offset=batch.last_offset)
+            text = "%s: the step failed on the message of %s at offset %d; the message is dead-lettered"
+            logger.exception(text, self._spec.name, message.topic, message.offset)
+            return [internal_error(self._spec.name, message)]
 
     def _add_outputs(self, outputs: Sequence[OutputMessage]) -> None:
-        if not outputs:
-            return
-        self.is_dirty = True
-        self._outputs.extend(outputs)
-        for output in outputs:
-            self.pending_output_bytes += len(output.value or b"")
-            # Ticks, which have no key, records and dead letters are not urgent.
-            self.is_urgent |= output.key is not None and output.topic not in (DEAD_LETTERS, RECORDS)
+        if outputs:
+            self.is_dirty = True
+            self._outputs.add(outputs)

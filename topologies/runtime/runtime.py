@@ -16,25 +16,24 @@ To understand how checkpoints are written and read, read these files in this ord
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 import faust
-from aiokafka import TopicPartition
-from aiokafka.errors import IllegalStateError, KafkaError, ProducerFenced
-from faust.types import TP
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from pipeline.state import NewerState
-from pipeline.step import InputMessage
+from pipeline.step import InputMessage, Measurement
 from topologies.errors import DriftwireError
 from topologies.kafka import Cluster, UnreadableBatch
+from topologies.metrics import WorkerMetrics
 from topologies.runtime.checkpoint import CheckpointFailed
 from topologies.runtime.checkpoint_schedule import CheckpointSchedule
 from topologies.runtime.control import ControlMessage, ControlReader
 from topologies.runtime.faust_transport import BatchSchema, OffsetReset
 from topologies.runtime.faust_worker import stop_failed_worker
+from topologies.runtime.inputs import InputControl
 from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
 
@@ -81,6 +80,11 @@ class StepRuntime:
         (``checkpoint_schedule.py``).
     clock
         The wall clock in Unix seconds, for ticks. None in a replay, because the time of the records is the only clock.
+
+    Attributes
+    ----------
+    metrics
+        The metrics of the worker.
     """
 
     def __init__(
@@ -98,7 +102,10 @@ class StepRuntime:
         self._checkpoint_interval_s = checkpoint_interval_s
         self._clock = clock
         self._partition_workers: dict[int, PartitionWorker] = {}
-        self._assigned = set[TP]()
+        self.metrics = WorkerMetrics(spec.name, clock)
+        self.metrics.on_read(self._measure)
+        self._inputs = InputControl(app, spec.topics)
+        self._is_assigned = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure_counts: dict[int, int] = {}
         """Consecutive failures by partition."""
@@ -106,8 +113,6 @@ class StepRuntime:
         """Last offset of a batch on which the step failed, by topic and partition."""
         self._failed_messages: set[tuple[str, int, int]] = set()
         """Topic, partition and offset of single messages on which the step failed."""
-        self._paused: set[TP] = set()
-        """Input partitions that are not fetched until their worker can use messages again."""
         self._control_reader: ControlReader | None = None
         self._is_ready_printed = False
 
@@ -125,23 +130,21 @@ class StepRuntime:
         self._app.agent(topic, name=f"driftwire.{self._spec.name}")(agent)
 
     async def _on_assigned(self, _: Any, /, *changes: Any, **__: Any) -> None:
-        self._assigned = {tp for tp in changes[0] if tp.topic in self._spec.topics}
+        partitions = self._inputs.assign(changes[0])
+        self._is_assigned = True
         if self._spec.control_topic is not None and self._control_reader is None:
             self._control_reader = ControlReader(self._cluster, self._spec.control_topic, self._on_control)
             self._control_reader.start()
-        partitions = {tp.partition for tp in self._assigned}
         for partition in sorted(partitions - self._partition_workers.keys()):
             self._start_partition(partition)
         if not partitions:
             self._print_ready("standby")
 
     async def _on_revoked(self, _: Any, /, *changes: Any, **__: Any) -> None:
-        revoked = {tp for tp in changes[0] if tp.topic in self._spec.topics}
-        self._assigned -= revoked
-        await self._close_partitions({tp.partition for tp in revoked}, REVOCATION_TIMEOUT_S)
+        await self._close_partitions(self._inputs.revoke(changes[0]), REVOCATION_TIMEOUT_S)
 
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
-        self._assigned = set()
+        self._inputs.assign(())
         await self._close_partitions(set(self._partition_workers), STOP_TIMEOUT_S)
         if self._control_reader is not None:
             await self._control_reader.stop()
@@ -161,7 +164,7 @@ class StepRuntime:
         logger.warning(text, self._spec.name, worker.partition, reason)
 
     def _start_partition(self, partition: int, *, delay_s: float = 0.0) -> None:
-        worker = PartitionWorker(self._spec, self._cluster, self._app.conf.id, partition)
+        worker = PartitionWorker(self._spec, self._cluster, self._app.conf.id, partition, self.metrics)
         self._partition_workers[partition] = worker
         self._start_task(self._run_partition(worker, delay_s))
 
@@ -188,8 +191,8 @@ class StepRuntime:
         if worker.is_closed():
             await worker.disconnect()
             return
-        await self._seek(worker, worker.take_new_topics())
-        await self._resume(worker)
+        await self._inputs.seek(worker.partition, worker.take_new_topics(), worker.next_offset)
+        await self._inputs.resume(worker.partition, worker.next_offset)
         if all(other.is_open() for other in self._partition_workers.values()):
             self._print_ready("ready")
 
@@ -227,7 +230,7 @@ class StepRuntime:
         """Keep the content of a failed checkpoint, and use no messages until it is written."""
         if worker.fail(failure):
             return
-        self._pause(worker.partition)
+        self._inputs.pause(worker.partition)
         delay_s = self._next_delay_s(worker.partition)
         worker.retry_at = asyncio.get_running_loop().time() + delay_s
         text = "%s: partition %d: no checkpoint: %s; nothing is lost, next attempt in %g s"
@@ -250,24 +253,11 @@ class StepRuntime:
                 "%s: partition %d: the checkpoint is written; processing continues", self._spec.name, worker.partition
             )
         await self._apply_controls(worker)
-        await self._resume(worker)
+        await self._inputs.resume(worker.partition, worker.next_offset)
 
     def _next_delay_s(self, partition: int) -> float:
         failures = self._failure_counts[partition] = self._failure_counts.get(partition, 0) + 1
         return float(min(RETRY_DELAY_S * 2 ** (failures - 1), RETRY_DELAY_MAX_S))
-
-    def _pause(self, partition: int) -> None:
-        """Stop fetching the inputs of a partition while other partitions of this worker continue."""
-        sources = self._inputs_of(partition)
-        self._paused |= sources
-        self._app.consumer.pause_partitions(sources)
-
-    async def _resume(self, worker: PartitionWorker) -> None:
-        """Resume fetching the inputs of a partition, starting after the offsets in its state."""
-        sources = self._inputs_of(worker.partition) & self._paused
-        await self._seek(worker, {source.topic for source in sources})
-        self._paused -= sources
-        self._app.consumer.resume_partitions(sources)
 
     async def _on_batch(self, topic: str, partition: int, records: Sequence[Any]) -> None:
         """Give a batch to its partition's worker, or drop it and read it again later if the worker cannot use it now."""
@@ -275,11 +265,11 @@ class StepRuntime:
         if worker is None:
             return
         if not worker.is_open():
-            self._pause(partition)
+            self._inputs.pause(partition)
             return
         async with worker.lock:
             if not worker.is_open():  # a checkpoint has failed while the batch waited
-                self._pause(partition)
+                self._inputs.pause(partition)
                 return
             try:
                 await self._process(worker, topic, records)
@@ -290,13 +280,17 @@ class StepRuntime:
             except Exception as error:  # noqa: BLE001 - as above
                 self._on_failure(worker, error)
 
-    async def _process(self, worker: PartitionWorker, topic: str, records: Sequence[Any]) -> None:
+    async def _process(self, worker: PartitionWorker, topic: str, records: Any) -> None:
         first = records[0]
         if isinstance(first, OffsetReset):
-            await self._seek(worker, await worker.reset(topic, first.log_start, first.log_end))
-        elif not await worker.continues_at(topic, first.offset):
-            await self._seek(worker, {topic})
-        elif isinstance(first, UnreadableBatch):
+            topics = await worker.reset(topic, first.log_start, first.log_end)
+            await self._inputs.seek(worker.partition, topics, worker.next_offset)
+            return
+        if not await worker.continues_at(topic, first.offset):
+            await self._inputs.seek(worker.partition, {topic}, worker.next_offset)
+            return
+        worker.metrics.count_fetched(topic, records.begins_at, records.size_bytes)
+        if isinstance(first, UnreadableBatch):
             worker.skip_unreadable(first)
         elif new_records := worker.new_records(topic, records):
             await self._run_step(worker, topic, new_records)
@@ -349,7 +343,7 @@ class StepRuntime:
         if self._partition_workers.get(partition) is not worker:  # the partition was revoked meanwhile
             self._warn_last_checkpoint(worker, error)
             return
-        self._pause(partition)
+        self._inputs.pause(partition)
         if isinstance(error, ProducerFenced):
             del self._partition_workers[partition]
             text = "%s: partition %d: %s; it is released, and restored in %g s if it is still assigned to this worker"
@@ -364,7 +358,7 @@ class StepRuntime:
         is_kafka = isinstance(error, (KafkaError, CheckpointFailed, DriftwireError))
         if not is_kafka:
             # Process the messages since the last checkpoint one by one, to find the message on which the step fails.
-            self._failed_until.update(worker.used_offsets())
+            self._failed_until.update({(topic, partition): last for topic, last in worker.used_offsets().items()})
         delay_s = self._next_delay_s(partition)
         logger.log(
             logging.WARNING if is_kafka else logging.ERROR,
@@ -380,18 +374,23 @@ class StepRuntime:
     async def _restore_if_assigned(self, partition: int) -> None:
         """Restore a partition that is still assigned to this worker after another worker fenced it."""
         await asyncio.sleep(FENCED_RESTORE_DELAY_S)
-        if self._inputs_of(partition) and partition not in self._partition_workers:
+        if self._inputs.find(partition) and partition not in self._partition_workers:
             self._start_partition(partition)
 
-    async def _seek(self, worker: PartitionWorker, topics: set[str]) -> None:
-        """Continue reading input topics after the offsets in the state. Only the consumer's own thread may seek."""
-        inputs = [source for source in self._inputs_of(worker.partition) if source.topic in topics]
-        with contextlib.suppress(IllegalStateError, TimeoutError):  # the partition is being revoked
-            offsets = {TopicPartition(*source): worker.next_offset(source.topic) for source in inputs}
-            await self._app.consumer.seek_wait(offsets)
+    def find_obstacle(self) -> str | None:
+        """Return why this worker is not ready, or None if all of its partitions are. A standby is ready."""
+        if not self._is_assigned:
+            return "Kafka has not assigned partitions to this worker yet"
+        waiting = sorted(number for number, worker in self._partition_workers.items() if not worker.is_open())
+        numbers = ", ".join(str(number) for number in waiting)
+        return f"partitions that are being restored, or wait for a checkpoint: {numbers}" if waiting else None
 
-    def _inputs_of(self, partition: int) -> set[TP]:
-        return {source for source in self._assigned if source.partition == partition}
+    def _measure(self) -> Iterator[Measurement]:
+        for partition, worker in self._partition_workers.items():
+            yield Measurement("driftwire_partitions", 1, (worker.state,))
+            yield from worker.measure()
+            if worker.is_open():
+                yield from self._inputs.measure_lag(partition, worker.next_offset)
 
     def _print_ready(self, state: str) -> None:
         """Print once the line for which the parent process waits."""

@@ -34,7 +34,7 @@ from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.kafka.client import read_topic
 from topologies.runtime.checkpoint import read_checkpoint
 from topologies.runtime.checkpoint.stored_checkpoint import SEQUENCE_HEADER
-from topologies.runtime.known_topics import KNOWN_TOPICS_KEY
+from topologies.runtime.inputs.known_topics import KNOWN_TOPICS_KEY
 from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
 from topologies.step_state import ENTRY_KEY

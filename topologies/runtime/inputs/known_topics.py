@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 
 from topologies.kafka import Cluster
-from topologies.runtime.topic_ids import read_topic_ids
+from topologies.runtime.inputs.topic_ids import read_topic_ids
 
 KNOWN_TOPICS_KEY = b"\x00topics"
 """Key of the part that contains the ids and counts. No part of a step's state has this key."""

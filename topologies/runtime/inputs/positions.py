@@ -1,11 +1,42 @@
-"""Positions in input topics: the first available message after an offset, and the offsets of a consumer group."""
+"""Positions in input topics: where a worker starts, and the first available message after an offset."""
+
+from collections.abc import Callable
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from topologies.kafka import Cluster, committed_consumer
-from topologies.runtime.checkpoint import CheckpointFailed, describe_refusal
+from topologies.runtime.checkpoint import CheckpointFailed, StoredCheckpoint, describe_refusal
+
+
+async def find_start(
+    stored: StoredCheckpoint, cluster: Cluster, group: str, partition: int, warn: Callable[[str], None]
+) -> tuple[dict[str, int], dict[bytes, bytes]]:
+    """Return the last used offsets by topic, and the parts of the state, with which a worker starts.
+
+    Without a readable entry of a checkpoint, these are the offsets of the consumer group, because the same transaction
+    wrote them. If the group has no offsets either, the worker starts at the beginning of the topics, without the parts.
+
+    Raises
+    ------
+    CheckpointFailed
+        If Kafka does not answer.
+    """
+    for line in stored.problems:
+        warn(line)
+    if stored.offsets is not None:
+        return stored.offsets, stored.parts
+    offsets = await read_group_offsets(cluster, group, partition)
+    if offsets:
+        warn("there is no readable checkpoint; reading continues at the offsets of the consumer group")
+        return offsets, stored.parts
+    if stored.parts:
+        warn(
+            f"the {len(stored.parts)} parts of the state are discarded, because the offsets of the consumer group "
+            "are missing too; reading starts at the beginning of the topic"
+        )
+    return {}, {}
 
 
 async def find_available_offset(cluster: Cluster, partition: TopicPartition, offset: int) -> int | None:
