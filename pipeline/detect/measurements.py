@@ -1,10 +1,10 @@
 """Measurements of the detect step: its records, its streams by state, and the reasons of bad fields."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Literal, get_args
 
-from pipeline.detect.stream import Stream
+from pipeline.detect.stream import Streams
 from pipeline.step import Measurement
 
 StreamState = Literal["learning", "monitored", "relearning", "silent"]
@@ -14,34 +14,44 @@ OUTCOMES = ("used", "duplicates", "late", "dead_letters")
 """Counts of records that become measurements."""
 
 
-def measure_streams(streams: Collection[Stream], counts: Mapping[str, int]) -> Iterator[Measurement]:
-    """Yield the measurements of the streams of a partition.
+def measure_streams(streams: Streams, partition_counts: Mapping[str, int]) -> Iterator[Measurement]:
+    """Yield the measurements of the streams of a partition, without unpacking any of them.
 
     Parameters
     ----------
     streams
         The streams.
-    counts
-        Counts of records, by outcome.
+    partition_counts
+        Counts of records that do not belong to a stream, by outcome.
     """
-    for outcome in OUTCOMES:
-        yield Measurement("driftwire_records_total", counts[outcome], (outcome,))
-    yield Measurement("driftwire_held_records", counts["held"])
+    counts: Counter[str] = Counter(partition_counts)
     bad_fields: Counter[str] = Counter()
-    for stream in streams:
+    states: Counter[StreamState] = Counter()
+    held = 0
+    for stream in streams.live.values():
+        counts.update(stream.counts)
+        held += stream.event_time_guard.held_count
         for (_, reason), count in stream.columns.bad_fields.items():
             bad_fields[reason] += count
+        is_monitored, is_relearning = stream.monitor is not None, stream.relearning is not None
+        states[_state(stream.silence.since, is_monitored=is_monitored, is_relearning=is_relearning)] += 1
+    for packed in streams.packed.values():
+        counts.update(packed.counts)
+        bad_fields.update(packed.bad_fields)
+        is_monitored, is_relearning = packed.is_monitored, packed.is_relearning
+        states[_state(packed.silence.since, is_monitored=is_monitored, is_relearning=is_relearning)] += 1
+    for outcome in OUTCOMES:
+        yield Measurement("driftwire_records_total", counts[outcome], (outcome,))
+    yield Measurement("driftwire_held_records", held)
     for reason, count in bad_fields.items():
         yield Measurement("driftwire_bad_fields_total", count, (reason,))
-    states = Counter(stream_state(stream) for stream in streams)
     for state in get_args(StreamState):
         yield Measurement("driftwire_streams", states[state], (state,))
 
 
-def stream_state(stream: Stream) -> StreamState:
-    """Return what a stream does."""
-    if stream.silence.since:
+def _state(silent_since: int, *, is_monitored: bool, is_relearning: bool) -> StreamState:
+    if silent_since:
         return "silent"
-    if stream.monitor is None:
+    if not is_monitored:
         return "learning"
-    return "monitored" if stream.relearning is None else "relearning"
+    return "relearning" if is_relearning else "monitored"

@@ -146,7 +146,7 @@ class DetectStep:
 
     def measure(self) -> Iterator[Measurement]:
         """Yield the counts of records and bad fields, the streams by state, and the watermark."""
-        yield from measure_streams(self._streams.values(), self.counts())
+        yield from measure_streams(self._streams, self._counts)
         if self._watermark.time_ms:
             partition = str(self._partition)
             yield Measurement("driftwire_watermark_timestamp_seconds", self._watermark.time_ms / 1000, (partition,))

@@ -97,7 +97,8 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "driftwire_held_records",
         "gauge",
-        "Records that wait until others agree with their time, because it is far ahead of the subject's time.",
+        "Records that wait until others agree with their time, because it is far ahead of the subject's time. "
+        "Those of subjects without a record for an hour are not included.",
         steps=("detect",),
     ),
     Metric(

@@ -1,7 +1,7 @@
 """What a partition reports to the metrics of its worker, and the log of violations of the order of messages."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pipeline.step import Measurement, OutputMessage, Step
 from topologies.metrics import OrderViolation, Totals, WorkerMetrics, count_outputs
@@ -48,13 +48,11 @@ class PartitionMetrics:
         self.order.use(topic, first, last, count)
         self._metrics.count("driftwire_messages_total", count, topic)
 
-    def count_committed(
-        self, outputs: Sequence[OutputMessage], parts: Collection[bytes | None], offsets: Mapping[str, int]
-    ) -> None:
-        """Count a committed transaction: its outputs, the parts of the state, and the last used offsets."""
+    def count_committed(self, outputs: Sequence[OutputMessage], state_bytes: int, offsets: Mapping[str, int]) -> None:
+        """Count a committed transaction: its outputs, the bytes of the state, and the last used offsets."""
         self.order.commit(offsets)
         count_outputs(self._metrics, outputs)
-        size_bytes = sum(len(part or b"") for part in parts) + sum(len(output.value or b"") for output in outputs)
+        size_bytes = state_bytes + sum(len(output.value or b"") for output in outputs)
         self._metrics.count("driftwire_checkpoint_bytes_total", size_bytes)
 
     def time_checkpoint(self, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """A stream without recent records, as the encoded parts of its state. It returns unchanged for its next record."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from pipeline.codec import decode
@@ -35,6 +36,10 @@ class PackedStream:
         Newest event time of the records in Unix milliseconds.
     has_baseline
         Whether the stream has a baseline or waits for one.
+    counts, bad_fields
+        Counts of the records, as for the stream, and of its bad fields by reason.
+    is_monitored, is_relearning
+        Whether the stream has a monitor, and whether it relearns signals.
     silence, silence_after_s
         As for :class:`pipeline.detect.stream.stream.Stream`.
 
@@ -62,6 +67,11 @@ class PackedStream:
             raise ValueError(f"the baseline {version} of {subject} is missing")
         self.watermark: int = state["watermark"]
         self.has_baseline = bool(baselines)
+        self.counts: Counter[str] = Counter(state["counts"])
+        self.bad_fields: Counter[str] = Counter()
+        for _, reason, count in state["columns"]["bad_fields"]:
+            self.bad_fields[reason] += count
+        self.is_monitored, self.is_relearning = version is not None, state["relearning"] is not None
         self.silence = SilenceTracker()
         self.silence.load(state["silence"])
         self.silence_after_s = None if active is None else SilenceTracker.threshold_s(active, settings)

@@ -21,6 +21,7 @@ EXAMPLE = Path(__file__).parents[3] / "driftwire.example.toml"
 COMMENTED_KEYS = (
     "intake",
     "http",
+    "metrics",
     "route.routes.",
     "route.labels.",
     "route.inhibit.",
