@@ -247,6 +247,11 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             if coordinator._coordination_task.done() and not self.should_stop:  # noqa: SLF001
                 stop_failed_worker()
 
+    def partition_state(self, source: TP) -> Any:
+        """Return what aiokafka knows of an assigned partition, or None."""
+        subscription = None if self._consumer is None else self._consumer._subscription.subscription  # noqa: SLF001
+        return None if subscription is None else subscription.assignment.state_value(source)
+
     def _describe(self, error: BaseException) -> str:
         return describe_refusal(error, self._transport.cluster, right="Read", group=self.app.conf.id)
 
@@ -277,6 +282,10 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
 class _ReadCommittedConsumer(Consumer):
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _ReadCommittedThread(self, loop=self.loop, beacon=self.beacon)
+
+    def partition_state(self, source: TP) -> Any:
+        """Return what aiokafka knows of an assigned partition, such as the end of its log, or None."""
+        return cast(_ReadCommittedThread, self._thread).partition_state(source)
 
 
 class ReadCommittedTransport(Transport):

@@ -150,13 +150,13 @@ class PartitionWorker:
         is_lost = await self._compare_topics()
         expected = self.next_offset(topic)
         if expected > log_end:
-            self._warn(
+            self._report_loss(
                 f"{topic} ends at offset {log_end}, but the state is at offset {expected}, so Kafka has lost messages; "
                 f"reading starts at the beginning of the topic{self._spec.gap_effect}"
             )
             is_lost = True
         elif log_start > expected > 0:
-            self._warn(
+            self._report_loss(
                 f"retention deleted {log_start - expected} messages of {topic} before they were read (offsets {expected} "
                 f"to {log_start - 1}){self._spec.gap_effect}"
             )
@@ -169,6 +169,10 @@ class PartitionWorker:
         self._offsets[topic] = log_start - 1
         self.is_dirty = True
         return self.take_new_topics() - {topic}
+
+    def _report_loss(self, line: str) -> None:
+        self._warn(line)
+        self.metrics.count_violation("offset_gap")
 
     def take_new_topics(self) -> set[str]:
         """Return the topics that were created again and are not yet being read from their beginning."""

@@ -63,6 +63,10 @@ class PartitionMetrics:
         """Count a transaction that Kafka has not confirmed."""
         self._metrics.count("driftwire_transactions_aborted_total", 1)
 
+    def count_violation(self, kind: OrderViolation) -> None:
+        """Count a violation of the order of messages."""
+        self._metrics.count("driftwire_order_violations_total", 1, kind)
+
     def measure(self, step: Step) -> list[Measurement]:
         """Return the measurements of the step, and count what its counters have gained since the last call."""
         measurements = list(step.measure())
@@ -71,4 +75,4 @@ class PartitionMetrics:
 
     def _report_violation(self, kind: OrderViolation, text: str) -> None:
         logger.error("%s: partition %d: the order of messages is violated: %s", self._step_name, self._partition, text)
-        self._metrics.count("driftwire_order_violations_total", 1, kind)
+        self.count_violation(kind)

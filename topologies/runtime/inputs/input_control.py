@@ -68,10 +68,9 @@ class InputControl:
 
     def measure_lag(self, partition: int, next_offset: Callable[[str], int]) -> Iterator[Measurement]:
         """Yield how many offsets of each input have not been used, up to the end of its log as of the last fetch."""
-        assignment = self._find_assignment()
-        for source in self.find(partition) if assignment is not None else ():
-            state = assignment.state_value(source)
-            if state is None or state.highwater is None:  # the partition was revoked, or nothing is fetched yet
+        for source in self.find(partition):
+            state = self._partition_state(source)
+            if state is None or state.highwater is None:  # nothing is fetched yet, or the partition was revoked
                 continue
             position, after_last = getattr(state, "read_to", (-1, -1))
             used = next_offset(source.topic)
@@ -79,9 +78,6 @@ class InputControl:
                 used = position
             yield Measurement("driftwire_lag_messages", max(0, state.highwater - used), (source.topic, str(partition)))
 
-    def _find_assignment(self) -> Any:
-        """Return the assignment in the consumer of aiokafka, or None before it has one. Faust gives no access to it."""
-        thread = getattr(self._app.consumer, "_thread", None)
-        consumer = getattr(thread, "_consumer", None)
-        subscription = None if consumer is None else consumer._subscription.subscription  # noqa: SLF001
-        return None if subscription is None else subscription.assignment
+    def _partition_state(self, source: TP) -> Any:
+        consumer: Any = self._app.consumer  # that of faust_transport
+        return consumer.partition_state(source)
