@@ -36,6 +36,7 @@ class WorkerMetrics:
         self._step = step
         self._registry = CollectorRegistry()
         self._counters: dict[str, Counter] = {}
+        self._series: dict[tuple[str, tuple[str, ...]], Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
         self._measure: Callable[[], Iterable[Measurement]] = tuple
@@ -60,7 +61,10 @@ class WorkerMetrics:
 
     def count(self, name: str, amount: float, *labels: str) -> None:
         """Add an amount to a counter."""
-        self._counters[name].labels(self._step, *labels).inc(amount)
+        series = self._series.get((name, labels))
+        if series is None:  # it costs most to find a series by its labels
+            series = self._series[name, labels] = self._counters[name].labels(self._step, *labels)
+        series.inc(amount)
 
     def observe(self, name: str, value: float, *, incident_id: str | None = None) -> None:
         """Add a value to a histogram, with the id of an incident as its exemplar."""
