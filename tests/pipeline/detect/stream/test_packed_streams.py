@@ -78,6 +78,9 @@ def test_streams_that_are_packed_give_the_same_outputs_and_the_same_state(seed, 
         before = always.packed
         always.second(values, now_ms, offset)
         unpacked += len(before - always.packed)
+        packed = always.packed
+        assert list(always.step.measure()) == list(never.step.measure())
+        assert always.packed == packed
     drifts = [Drift.from_json(output.value) for output in never.outputs if output.topic == DRIFTS and output.key]
     assert {drift.signal for drift in drifts} >= {"silence", "refused"}
     assert unpacked >= 3
