@@ -43,7 +43,7 @@ def measure_streams(streams: Streams, partition_counts: Mapping[str, int]) -> It
     for outcome in OUTCOMES:
         yield Measurement("driftwire_records_total", counts[outcome], (outcome,))
     yield Measurement("driftwire_held_records", held)
-    for reason, count in bad_fields.items():
+    for reason, count in sorted(bad_fields.items()):
         yield Measurement("driftwire_bad_fields_total", count, (reason,))
     for state in get_args(StreamState):
         yield Measurement("driftwire_streams", states[state], (state,))
