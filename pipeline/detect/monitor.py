@@ -91,17 +91,17 @@ class Monitor:
     def __init__(self, baseline: Baseline, settings: DetectSettings, *, is_sampled: bool = False) -> None:
         self.packed_baseline, self._settings = PackedBaseline(baseline), settings
         self._tests, self.not_testable = derive_tests(baseline, settings, is_sampled=is_sampled)
-        self._layout = GridLayout(baseline, self._tests)
-        self._bank = PageHinkleyBank(
-            self._tests, self._layout.channel_columns, self._layout.presence_columns, settings.recovery_evidence
+        self.layout = GridLayout(baseline, self._tests)
+        self.bank = PageHinkleyBank(
+            self._tests, self.layout.channel_columns, self.layout.presence_columns, settings.recovery_evidence
         )
-        self._late_bursts = LateBursts(self._tests, self._layout, self._bank)
-        self._adwin = AdwinBank.for_tests(self._tests, self._layout, settings)
-        self._recent_values = RecentValues(self._layout.value_indexes)
+        self.late_bursts = LateBursts(self._tests, self.layout, self.bank)
+        self.adwin = AdwinBank.for_tests(self._tests, self.layout, settings)
+        self.recent_values = RecentValues(self.layout.value_indexes)
         self._demotion = Demotion(self._tests)
-        self._segments = Segments(self._tests, self._layout, settings)
-        self._segment_drifts = SegmentDrifts(self._segments, self.packed_baseline, settings)
-        self._minute_series = MinuteSeries(self._layout)
+        self.segments = Segments(self._tests, self.layout, settings)
+        self.segment_drifts = SegmentDrifts(self.segments, self.packed_baseline, settings)
+        self.minute_series = MinuteSeries(self.layout)
         self._latches: dict[int, Latch] = {}
         self._untested: list[tuple[NotTestable, Latch]] = []
         self.finite_values = self.monitored_values = 0
@@ -112,6 +112,11 @@ class Monitor:
         return self.packed_baseline.read()
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no test has fired, so that a block can only fire a test."""
+        return bool(self._tests) and not self._latches and not self._untested and self.segment_drifts.is_idle
+
+    @property
     def tests(self) -> Sequence[OneSidedTest]:
         """The one-sided tests of the full subject."""
         return self._tests
@@ -119,12 +124,12 @@ class Monitor:
     @property
     def test_statistics(self) -> NDArray[np.float64]:
         """The current statistic of every test and bet, shape ``(S, 8)``."""
-        return self._bank.test_statistics
+        return self.bank.test_statistics
 
     @property
     def latched(self) -> NDArray[np.bool_]:
         """Mask of the tests that have fired but not recovered, shape ``(S,)``. Their statistics test for recovery."""
-        return self._bank.latched
+        return self.bank.latched
 
     def observe(self, block: Block) -> list[Finding]:
         """Test one block. Return the findings in the order of the records that caused them."""
@@ -134,67 +139,50 @@ class Monitor:
         ended = self.end_untested(int(block.times_ms[0]))
         if not self._tests:
             return ended
-        view = self._layout.view(block)
+        view = self.layout.view(block)
         self.monitored_values += view.values.size - int(np.count_nonzero(np.isnan(view.values)))
-        observation = self._segments.update(view, block.segments, block.versions)
+        observation = self.segments.update(view, block.segments, block.versions)
         withheld: set[int] = set()
         may_fire = partial(self._may_fire, view, observation, withheld)
-        crossings = self._bank.observe(view.grid, block.times_ms, may_fire)
-        self._late_bursts.update(view)
+        crossings = self.bank.observe(view.grid, block.times_ms, may_fire)
+        self.late_bursts.update(view)
         for test in withheld:
-            self._bank.rearm(test)
+            self.bank.rearm(test)
         crossed = {crossing.test for crossing in crossings}
         for test, latch in self._latches.items():
             if test not in crossed:
                 latch.add(self._tally(view, -1, test))
         findings = [self._fire_or_recover(view, crossing) for crossing in crossings]
-        findings += self._mean_changes(view)
-        findings += self._evidence_due(view)
+        findings += self.find_mean_changes(view)
+        findings += self.find_evidence_due(view)
         latched = {self._tests[test].crossing_key for test in self._latches}
-        findings += self._segment_drifts.find_drifts(view, observation, latched)
-        self._recent_values.observe(view.values)
-        self._minute_series.observe(view)
-        return ended + [self._with_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
+        findings += self.segment_drifts.find_drifts(view, observation, latched)
+        self.recent_values.observe(view.values)
+        self.minute_series.observe(view)
+        return ended + [self.add_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
 
     def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
         """Return the tests that are excluded for segment values, as dimension, value and test key."""
-        return self._segments.excluded_tests()
+        return self.segments.excluded_tests()
 
     def close_drifts(self, now_ms: int) -> list[Finding]:
         """Close every open drift because a new baseline is applied."""
         latches, self._latches = self._latches, {}
-        findings = [
-            latch.build_end(
-                self._tests[test],
-                self.baseline.signals[self._tests[test].signal.name],
-                now_ms=now_ms,
-                recovery=self._settings.recovery_evidence,
-            )
-            for test, latch in latches.items()
-        ]
-        return self.end_untested(now_ms) + findings + self._segment_drifts.close_drifts(now_ms)
+        findings = [self._end(self._tests[test], latch, now_ms) for test, latch in latches.items()]
+        return self.end_untested(now_ms) + findings + self.segment_drifts.close_drifts(now_ms)
 
     def end_untested(self, now_ms: int) -> list[Finding]:
         """End the drifts whose tests no longer run after a change of settings or sampling."""
         untested, self._untested = self._untested, []
-        findings = [
-            latch.build_end(
-                test,
-                self.baseline.signals[test.signal.name],
-                now_ms=now_ms,
-                recovery=self._settings.recovery_evidence,
-                reason=Latch.untested_reason(test),
-            )
-            for test, latch in untested
-        ]
-        return findings + self._segment_drifts.end_untested(now_ms)
+        findings = [self._end(test, latch, now_ms, reason=Latch.untested_reason(test)) for test, latch in untested]
+        return findings + self.segment_drifts.end_untested(now_ms)
 
     def reset_evidence(self) -> None:
         """Reset all statistics and windows after a gap in the records, but leave latches unchanged."""
-        self._bank.reset()
-        self._late_bursts.reset()
-        self._adwin.reset()
-        self._segments.bank.reset()
+        self.bank.reset()
+        self.late_bursts.reset()
+        self.adwin.reset()
+        self.segments.bank.reset()
 
     def dump(self) -> dict[str, dict[str, Any]]:
         """Return the state as three parts.
@@ -203,28 +191,28 @@ class Monitor:
         and signals by name, so it remains valid under other settings. ``evidence`` contains the statistics of the
         tests, and ``adwin`` the windows of ADWIN.
         """
-        tests, recent_values = self._tests, self._recent_values.dump()
+        tests, recent_values = self._tests, self.recent_values.dump()
         latches = [latch.dump(tests[latch.test_index]) for latch in self._latches.values()]
         return {
             "monitor": {
                 "baseline_version": self.packed_baseline.baseline_version,
                 "latches": latches + [latch.dump(test) for test, latch in self._untested],
                 "demotion": self._demotion.dump(),
-                "segments": self._segments.dump(),
-                "segment_drifts": self._segment_drifts.dump(),
+                "segments": self.segments.dump(),
+                "segment_drifts": self.segment_drifts.dump(),
                 "recent_values": {
-                    self._layout.signals[int(index)].name: values for index, values in recent_values.items()
+                    self.layout.signals[int(index)].name: values for index, values in recent_values.items()
                 },
-                "minute_series": self._minute_series.dump(),
+                "minute_series": self.minute_series.dump(),
                 "monitored_values": self.monitored_values,
                 "finite_values": self.finite_values,
             },
             "evidence": {
-                "bank": self._bank.dump(),
-                "late_bursts": self._late_bursts.dump(),
-                "segments": self._segments.dump_evidence(),
+                "bank": self.bank.dump(),
+                "late_bursts": self.late_bursts.dump(),
+                "segments": self.segments.dump_evidence(),
             },
-            "adwin": self._adwin.dump(),
+            "adwin": self.adwin.dump(),
         }
 
     def load(self, state: Mapping[str, dict[str, Any]]) -> None:
@@ -240,11 +228,11 @@ class Monitor:
         """
         self._load_history(state["monitor"])
         if "evidence" in state:
-            self._bank.load(state["evidence"]["bank"])
-            self._late_bursts.load(state["evidence"]["late_bursts"])
-            self._segments.load_evidence(state["evidence"]["segments"])
+            self.bank.load(state["evidence"]["bank"])
+            self.late_bursts.load(state["evidence"]["late_bursts"])
+            self.segments.load_evidence(state["evidence"]["segments"])
         if "adwin" in state:
-            self._adwin.load(state["adwin"])
+            self.adwin.load(state["adwin"])
 
     def _load_history(self, state: dict[str, Any]) -> None:
         if state["baseline_version"] != (version := self.packed_baseline.baseline_version):
@@ -260,17 +248,17 @@ class Monitor:
                 self._untested.append((not_testable[key], Latch.load(content, -1)))
                 continue
             latch = self._latches[indexes[key]] = Latch.load(content, indexes[key])
-            self._bank.latch(latch.test_index, latch.worst)
+            self.bank.latch(latch.test_index, latch.worst)
         self._demotion.load(state["demotion"])
-        self._segments.load(state["segments"])
-        self._segment_drifts.load(state["segment_drifts"], (*self._tests, *self.not_testable))
-        self._recent_values.load(
+        self.segments.load(state["segments"])
+        self.segment_drifts.load(state["segment_drifts"], (*self._tests, *self.not_testable))
+        self.recent_values.load(
             {
-                str(index): state["recent_values"].get(self._layout.signals[index].name, ())
-                for index in self._layout.value_indexes
+                str(index): state["recent_values"].get(self.layout.signals[index].name, ())
+                for index in self.layout.value_indexes
             }
         )
-        self._minute_series.load(state["minute_series"])
+        self.minute_series.load(state["minute_series"])
         self.monitored_values, self.finite_values = int(state["monitored_values"]), int(state["finite_values"])
 
     def _may_fire(
@@ -282,21 +270,21 @@ class Monitor:
         safety signals are never suppressed, because attacks usually come from a single tenant.
         """
         test = self._tests[crossing.test]
-        if crossing.test in withheld or self._late_bursts.is_late_burst(crossing, view):
+        if crossing.test in withheld or self.late_bursts.is_late_burst(crossing, view):
             return False
         if test.tier != "page" or test.signal.name in PROBE_SIGNALS:
             return True
         if test.signal.layer != "safety" and is_single_small_tenant(
-            self._segments, test.crossing_key, view, observation
+            self.segments, test.crossing_key, view, observation
         ):
             withheld.add(crossing.test)
             return False
-        return crossing.tally[0] >= PAGE_RECORDS or self._segments.affected_tenants(test.crossing_key) > 1
+        return crossing.tally[0] >= PAGE_RECORDS or self.segments.affected_tenants(test.crossing_key) > 1
 
     def _fire_or_recover(self, view: BlockView, crossing: Crossing) -> tuple[int, Finding]:
         """Latch a test that has fired, or release a test that has recovered."""
         test = crossing.test
-        row = view.last_carrying_row(crossing.step, int(self._layout.signal_indexes[test]))
+        row = view.last_carrying_row(crossing.step, int(self.layout.signal_indexes[test]))
         at_crossing = self._tally(view, crossing.step + 1, test)
         if test not in self._latches:
             latch = self._latch(view.block, row, crossing, "page_hinkley")
@@ -305,11 +293,15 @@ class Monitor:
             return row, finding
         latch = self._latches.pop(test)
         latch.add(at_crossing)
-        self._bank.rearm(test)
+        self.bank.rearm(test)
         if not self._is_latched(test):
-            self._segment_drifts.rearm_suppressed(self._tests[test].crossing_key)
-        self._adwin.forget(int(self._layout.channel_columns[test]))
+            self.segment_drifts.rearm_suppressed(self._tests[test].crossing_key)
+        self.adwin.forget(int(self.layout.channel_columns[test]))
         return row, self._finding(test, latch, "recovered", view, row, crossing.tally, evidence=crossing.evidence)
+
+    def _end(self, test: OneSidedTest | NotTestable, latch: Latch, now_ms: int, **reason: Any) -> Finding:
+        learned, recovery = self.baseline.signals[test.signal.name], self._settings.recovery_evidence
+        return latch.build_end(test, learned, now_ms=now_ms, recovery=recovery, **reason)
 
     def _latch(self, block: Block, row: int, crossing: Crossing, detector: Detector) -> Latch:
         detected_at = int(block.times_ms[row])
@@ -327,16 +319,16 @@ class Monitor:
             demote=self._demotion.record_firing(crossing.test, detected_at),
         )
         self._latches[crossing.test] = latch
-        self._bank.latch(crossing.test, crossing.mean)
+        self.bank.latch(crossing.test, crossing.mean)
         return latch
 
-    def _mean_changes(self, view: BlockView) -> list[tuple[int, Finding]]:
+    def find_mean_changes(self, view: BlockView) -> list[tuple[int, Finding]]:
         """Fire the ticket tests of changes that ADWIN found, unless a test with the same key has already fired."""
         findings = []
-        for change in self._adwin.observe(view.grid):
+        for change in self.adwin.observe(view.grid):
             if self._is_latched(change.test):
                 continue
-            crossing = self._bank.strongest(change.test)
+            crossing = self.bank.strongest(change.test)
             if crossing.tally[0] < self._settings.adwin_records:
                 records, total = self._tally(view, -1, change.test).tolist()
                 crossing = replace(crossing, started_at=int(view.block.times_ms[0]), tally=(records, total))
@@ -345,7 +337,7 @@ class Monitor:
             findings.append((change.row, finding))
         return findings
 
-    def _evidence_due(self, view: BlockView) -> list[tuple[int, Finding]]:
+    def find_evidence_due(self, view: BlockView) -> list[tuple[int, Finding]]:
         """Repeat the evidence of drifts whose update is due."""
         last_row = view.block.panes.size - 1
         findings = []
@@ -357,7 +349,7 @@ class Monitor:
 
     def _tally(self, view: BlockView, sample: int, test: int) -> NDArray[np.float64]:
         """Return the number of records with a test's signal before a sample, and the sum of the channel over them."""
-        columns = [self._layout.presence_columns[test], self._layout.channel_columns[test]]
+        columns = [self.layout.presence_columns[test], self.layout.channel_columns[test]]
         tally: NDArray[np.float64] = view.grid.prefix_sums[sample].take(columns)
         return tally
 
@@ -378,9 +370,9 @@ class Monitor:
         evidence: float | None = None,
     ) -> Finding:
         test, now = self._tests[index], None
-        if self._layout.baseline_median(index) is not None:
-            signal, count = int(self._layout.signal_indexes[index]), max(1.0, tally[0])
-            now = self._recent_values.median(signal, view.values, rows=row + 1, count=count)
+        if self.layout.baseline_median(index) is not None:
+            signal, count = int(self.layout.signal_indexes[index]), max(1.0, tally[0])
+            now = self.recent_values.median(signal, view.values, rows=row + 1, count=count)
         recovered = (evidence or 0.0, self._settings.recovery_evidence)
         return latch.build_finding(
             test,
@@ -390,11 +382,11 @@ class Monitor:
             tally=tally,
             now=now,
             evidence_and_threshold=recovered if state == "recovered" else (latch.evidence, test.threshold),
-            carried_by=self._segments.describe_affected(test.crossing_key),
+            carried_by=self.segments.describe_affected(test.crossing_key),
         )
 
-    def _with_series(self, finding: Finding, view: BlockView) -> Finding:
+    def add_series(self, finding: Finding, view: BlockView) -> Finding:
         """Add the minute series and the traffic share."""
         learned, pane = self.baseline.signals[finding.signal.name], int(view.block.panes[-1])
-        share = self._minute_series.traffic_share(finding, view) or self._segments.traffic_share(finding.segment, pane)
-        return replace(self._minute_series.attach_series(finding, learned), traffic_share=share)
+        share = self.minute_series.traffic_share(finding, view) or self.segments.traffic_share(finding.segment, pane)
+        return replace(self.minute_series.attach_series(finding, learned), traffic_share=share)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.detect.admission import Admission, AdmittedBatch, PositionedOutput, Records, Watermark
 from pipeline.detect.baselines import BaselineStore, PackedBaseline
 from pipeline.detect.control import read_control
+from pipeline.detect.fleet import observe_blocks
 from pipeline.detect.losses import DeadLetterMonitor
 from pipeline.detect.measurements import measure_streams
 from pipeline.detect.settings import DetectSettings
@@ -286,11 +287,13 @@ class DetectStep:
             return self._push_in_replay(by_subject, batch)
         outputs: list[PositionedOutput] = []
         times_ms: list[NDArray[np.int64]] = []
+        completed: list[tuple[Stream, int, Records]] = []
         for subject, records in by_subject:
             if len(records):
                 stream = self._streams.find(subject) or self._add_stream(subject)
-                outputs += stream.push(records)
+                outputs += stream.push(records, completed)
                 times_ms.append(records.times_ms)
+        outputs += observe_blocks(completed, self._settings)
         if times_ms:
             self._watermark.time_ms = max(self._watermark.time_ms, *(int(times.max()) for times in times_ms))
         return outputs

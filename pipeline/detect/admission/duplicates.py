@@ -89,6 +89,8 @@ class Duplicates:
 
     def find_new(self, records: Records) -> NDArray[np.bool_]:
         """Return a mask of the new records, and remember them. Records that are not distinctive are always new."""
+        if None not in records.request_ids:
+            return self.find_new_hashes(identity_hashes(records))
         is_new = np.ones(len(records), dtype=np.bool_)
         rows = np.flatnonzero(find_distinctive(records))
         is_new[rows] = self.find_new_hashes(identity_hashes(records)[rows])
@@ -96,6 +98,8 @@ class Duplicates:
 
     def find_new_hashes(self, hashes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return a mask of the new hashes, and remember them."""
+        if len(self._window.newest) + len(hashes) <= self._chunk_records:
+            return self._find_new_in_run(hashes)
         is_new = np.ones(len(hashes), dtype=np.bool_)
         start = 0
         while self._chunk_records and start < len(hashes):
@@ -108,12 +112,15 @@ class Duplicates:
     def _find_new_in_run(self, hashes: NDArray[np.int64]) -> NDArray[np.bool_]:
         ordered = np.sort(hashes)
         is_known = self._find_known(ordered)
-        self._remember(ordered[~is_known])
-        is_new = np.ones(len(hashes), dtype=np.bool_)
-        if is_known.any():
-            # The sort is stable, so the earliest of equal hashes comes first.
-            is_new[np.argsort(hashes, kind="stable")] = ~is_known
-        return is_new
+        is_new = ~is_known
+        if is_new.all():
+            self._remember(ordered)
+            return is_new
+        self._remember(ordered[is_new])
+        by_row = np.empty_like(is_new)
+        # The sort is stable, so the earliest of equal hashes comes first.
+        by_row[np.argsort(hashes, kind="stable")] = is_new
+        return by_row
 
     def _find_known(self, ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return a mask of the sorted hashes that are in a chunk or equal the previous hash."""
@@ -129,7 +136,9 @@ class Duplicates:
         """Add sorted hashes to the newest chunk, which stays sorted."""
         if not len(ordered):
             return
-        self._window.newest = np.sort(np.concatenate((self._window.newest, ordered)))
+        joined = np.concatenate((self._window.newest, ordered))
+        joined.sort()
+        self._window.newest = joined
         self._window.mark_newest()
         if len(self._window.newest) == self._chunk_records:
             self._window.begin_chunk()

@@ -74,6 +74,8 @@ class Records:
         Shape ``(R,)``, int64: event times, Unix milliseconds. Filled by admission.
     panes
         Shape ``(R,)``, int64: panes of the stream's watermark. Filled by the stream.
+    carried
+        The columns of ``values`` that may carry a value, None if that is not known.
     custom_values
         Shape ``(R, N)``: values of the first ``N`` custom signals of the stream. Filled by the stream.
     """
@@ -98,6 +100,7 @@ class Records:
     times_ms: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
     panes: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
     custom_values: NDArray[np.float64] = field(default_factory=lambda: _NO_VALUES)
+    carried: frozenset[int] | None = None
 
     def __len__(self) -> int:
         return len(self.request_ids)
@@ -136,6 +139,22 @@ class Records:
             positions=_chain([part.positions for part in parts], length),
             times_ms=_concatenate([part.times_ms for part in parts], length),
             panes=_concatenate([part.panes for part in parts], length),
+            custom_values=_concatenate_custom_values([part.custom_values for part in parts]),
+        )
+
+    @classmethod
+    def concatenate_for_block(cls, parts: Sequence["Records"]) -> "Records":
+        """Join at least one part from :meth:`copy_for_block` in order."""
+        if len(parts) == 1:
+            return parts[0]
+        lengths = [len(part) for part in parts]
+        return cls(
+            values=np.concatenate([part.values for part in parts]),
+            is_request=np.concatenate([part.is_request for part in parts]),
+            request_ids=list(chain.from_iterable([part.request_ids for part in parts])),
+            labels=_concatenate_labels([part.labels for part in parts], lengths),
+            times_ms=np.concatenate([part.times_ms for part in parts]),
+            panes=np.concatenate([part.panes for part in parts]),
             custom_values=_concatenate_custom_values([part.custom_values for part in parts]),
         )
 
@@ -194,7 +213,12 @@ class Records:
             times_ms=self.times_ms[part],
             panes=self.panes[part],
             custom_values=self.custom_values[part],
+            carried=self.carried,
         )
+
+    def may_carry(self, column: int) -> bool:
+        """Return whether a record may carry the signal of a column of ``values``."""
+        return self.carried is None or column in self.carried
 
     def copy_for_block(self, start: int, stop: int) -> "Records":
         """Copy the columns that a block needs, from ``start`` up to ``stop``, so the batch can be freed."""
@@ -217,6 +241,7 @@ class Records:
         # Sort once and then cut the result, because picking one record costs as much as picking many records.
         ordered = self.pick(list(chain.from_iterable(rows_by_subject.values())))
         ordered.subjects = ()
+        ordered.carried = frozenset(np.flatnonzero(~np.isnan(ordered.values).all(axis=0)).tolist())
         start = 0
         for subject, subject_rows in rows_by_subject.items():
             yield subject, ordered.cut(start, start + len(subject_rows))

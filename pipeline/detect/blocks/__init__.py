@@ -4,8 +4,8 @@ This package may import admission and signals.
 """
 
 from pipeline.detect.blocks.buffer import Buffer
-from pipeline.detect.blocks.columns import SignalColumns
+from pipeline.detect.blocks.columns import SignalColumns, find_categories, find_versions
 from pipeline.detect.blocks.derived import DerivedSignals
 from pipeline.detect.blocks.outcome_labels import OutcomeLabels
 
-__all__ = ["Buffer", "DerivedSignals", "OutcomeLabels", "SignalColumns"]
+__all__ = ["Buffer", "DerivedSignals", "OutcomeLabels", "SignalColumns", "find_categories", "find_versions"]

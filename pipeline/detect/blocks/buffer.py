@@ -27,7 +27,7 @@ class Buffer:
     @property
     def records(self) -> Records:
         """All buffered records, at least one."""
-        self._parts = [Records.concatenate(self._parts)]
+        self._parts = [Records.concatenate_for_block(self._parts)]
         return self._parts[0]
 
     def take(self) -> Records:

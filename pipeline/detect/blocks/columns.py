@@ -1,7 +1,8 @@
 """Track the catalogue and custom signals of one stream, and turn its records into blocks."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,8 @@ counted by section."""
 
 LOOK_ALIKES_MAX = 32
 """Maximum number of unknown fields of a subject that are named because they look like a known field."""
+
+LabelColumns = Mapping[str, Sequence[str | None]]
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _ERROR = catalogue.SIGNAL_INDEX["error"]
@@ -60,6 +63,8 @@ class SignalColumns:
         Number of values that were converted from another type, by field.
     look_alikes
         Unknown fields of its records that look like a known field, by their names.
+    sources
+        For each signal, its column: first the signals of the catalogue, then the custom signals of the stream.
     environment, provider
         The environment and the provider, each from the newest record that contains it.
     """
@@ -72,9 +77,10 @@ class SignalColumns:
         }
         self._dimension_fields = {field for fields in self._label_names.values() for field in fields}
         self.signals: list[Signal] = []
-        self._sources: list[int] = []
+        self.sources: list[int] = []
         self._custom_indexes: dict[str, int] = {}
         self._custom_signals: list[Signal] = []
+        self._sources_of: tuple[Sequence[Signal], int, NDArray[np.intp]] = ((), 0, np.zeros(0, dtype=np.intp))
         self.bad_fields: Counter[tuple[str, str]] = Counter()
         self.converted_fields: Counter[str] = Counter()
         self.look_alikes: set[str] = set()
@@ -139,9 +145,8 @@ class SignalColumns:
         fields
             Names of signals or categories, with their sections.
         """
-        indexes = [_CATALOGUE_FIELDS[field] for field in fields if field in _CATALOGUE_FIELDS]
-        has_all_numbers = not np.isnan(records.values[:, indexes]).any()
-        candidates = [field for field in fields if not (has_all_numbers and field in _CATALOGUE_FIELDS)]
+        indexes, others = _split_fields(tuple(fields))
+        candidates: Sequence[str] = fields if np.isnan(records.values.take(indexes, axis=1)).any() else others
         labels = {field: records.labels.get(_CATEGORY_FIELDS.get(field, field)) for field in candidates}
         candidates = [field for field in candidates if not labels[field] or None in (labels[field] or ())]
         if not candidates:
@@ -165,8 +170,8 @@ class SignalColumns:
         """Build a block of at least one record."""
         values = np.concatenate((records.values, records.custom_values), axis=1)
         carried = np.flatnonzero(~np.isnan(values).all(axis=0)).tolist()
-        for source in sorted(set(carried).difference(self._sources)):
-            self._sources.append(source)
+        for source in sorted(set(carried).difference(self.sources)):
+            self.sources.append(source)
             is_custom = source >= Records.WIDTH
             self.signals.append(
                 self._custom_signals[source - Records.WIDTH] if is_custom else catalogue.SIGNALS[source]
@@ -175,28 +180,46 @@ class SignalColumns:
         if missing:
             values = np.concatenate((values, np.full((len(records), missing), np.nan)), axis=1)
         labels = records.labels
-        self.environment = _newest(labels.get("environment")) or self.environment
-        self.provider = _newest(labels.get("provider")) or self.provider
+        self.update_labels(labels)
         return Block(
             signals=tuple(self.signals),
-            values=np.take(values, self._sources, axis=1),
+            values=np.take(values, self.sources, axis=1),
             panes=records.panes,
             times_ms=records.times_ms,
             request_ids=records.request_ids,
-            categories={name: list(labels[name]) for name in _CATEGORY_NAMES if _newest(labels.get(name)) is not None},
+            categories={name: list(column) for name, column in find_categories(labels).items()},
             first=records.is_request,
-            segments={
-                dimension: columns[0]
-                for dimension, names in self._label_names.items()
-                if (columns := [labels[name] for name in names if _newest(labels.get(name)) is not None])
-            },
-            versions={
-                name.removeprefix(_VERSIONS): column
-                for name, column in sorted(labels.items())
-                if name.startswith(_VERSIONS) and _newest(column) is not None
-            },
+            segments=self.find_segments(labels),
+            versions=find_versions(labels),
             is_sampled=_newest(labels.get("sampled")) is not None,
         )
+
+    def find_sources(self, signals: Sequence[Signal]) -> NDArray[np.intp]:
+        """Return the source of each signal, or -1 for a signal that no record can carry. The result is cached."""
+        cached_signals, cached_count, sources = self._sources_of
+        if cached_signals is not signals or cached_count != len(self._custom_signals):
+            indexes = {(signal.name, signal.kind): index for index, signal in enumerate(catalogue.SIGNALS)}
+            for index, signal in enumerate(self._custom_signals):
+                indexes[signal.name, signal.kind] = Records.WIDTH + index
+            sources = np.array([indexes.get((signal.name, signal.kind), -1) for signal in signals], dtype=np.intp)
+            self._sources_of = signals, len(self._custom_signals), sources
+        return sources
+
+    def update_labels(self, labels: LabelColumns) -> None:
+        """Use the environment and the provider of the newest record of a block."""
+        self.environment = _newest(labels.get("environment")) or self.environment
+        self.provider = _newest(labels.get("provider")) or self.provider
+
+    def find_segments(self, labels: LabelColumns) -> dict[str, Sequence[str | None]]:
+        """Return the labels of each segment dimension that a block carries."""
+        segments: dict[str, Sequence[str | None]] = {}
+        for dimension, names in self._label_names.items():
+            for name in names:
+                column = labels.get(name)
+                if column is not None and _newest(column) is not None:
+                    segments[dimension] = column
+                    break
+        return segments
 
     def dump(self) -> dict[str, Any]:
         """Return the state for :meth:`load`."""
@@ -217,9 +240,9 @@ class SignalColumns:
         indexes = catalogue.SIGNAL_INDEX | {
             signal.name: Records.WIDTH + index for index, signal in enumerate(self._custom_signals)
         }
-        self._sources = [indexes[name] for name in state["signals"]]
+        self.sources = [indexes[name] for name in state["signals"]]
         all_signals = (*catalogue.SIGNALS, *self._custom_signals)
-        self.signals = [all_signals[source] for source in self._sources]
+        self.signals = [all_signals[source] for source in self.sources]
         self.bad_fields = Counter({(field, reason): count for field, reason, count in state["bad_fields"]})
         # Checkpoints of earlier versions do not contain the following two.
         self.converted_fields = Counter(dict(state.get("converted_fields", ())))
@@ -283,6 +306,32 @@ class SignalColumns:
         return index
 
 
+def find_categories(labels: LabelColumns) -> dict[str, Sequence[str | None]]:
+    """Return the labels of each category that a block carries."""
+    return {
+        name: column
+        for name in _CATEGORY_NAMES
+        if (column := labels.get(name)) is not None and _newest(column) is not None
+    }
+
+
+def find_versions(labels: LabelColumns) -> dict[str, Sequence[str | None]]:
+    """Return the labels of each kind of version that a block carries, sorted by kind."""
+    return {kind: column for name, kind in _version_names(tuple(labels)) if _newest(column := labels[name]) is not None}
+
+
+@lru_cache(maxsize=256)
+def _version_names(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(name, name.removeprefix(_VERSIONS)) for name in sorted(names) if name.startswith(_VERSIONS)]
+
+
+@lru_cache(maxsize=256)
+def _split_fields(fields: tuple[str, ...]) -> tuple[NDArray[np.intp], list[str]]:
+    """Return the columns of the fields of the catalogue, and the other fields."""
+    columns = [_CATALOGUE_FIELDS[field] for field in fields if field in _CATALOGUE_FIELDS]
+    return np.array(columns, dtype=np.intp), [field for field in fields if field not in _CATALOGUE_FIELDS]
+
+
 def _find_successful_requests(records: Records) -> NDArray[np.bool_]:
     is_successful: NDArray[np.bool_] = records.is_request & (records.values[:, _ERROR] != 1.0)
     # A request whose error cannot be read may have failed.
@@ -308,4 +357,6 @@ def _section_of(field: str) -> str:
 
 
 def _newest(labels: Sequence[str | None] | None) -> str | None:
+    if labels and labels[-1] is not None:
+        return labels[-1]
     return next((label for label in reversed(labels or ()) if label is not None), None)

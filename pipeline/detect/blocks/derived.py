@@ -25,6 +25,8 @@ WATCHED_CATEGORIES = ("finish_reason", "error_type")
 
 FINGERPRINT = "fingerprint"
 
+_RETRIES = catalogue.SIGNAL_INDEX["retries"]
+
 
 class DerivedSignals:
     """Derived signals of one stream.
@@ -75,9 +77,9 @@ class DerivedSignals:
             if unused:
                 faults = ((row, "data.embedding", reason) for row, reason in unused.items())
                 records.faults = sorted([*records.faults, *faults])
-        retries = values[:, catalogue.SIGNAL_INDEX["retries"]]
-        is_known = ~np.isnan(retries)
-        if is_known.any():
+        if records.may_carry(_RETRIES):
+            retries = values[:, _RETRIES]
+            is_known = ~np.isnan(retries)
             values[is_known, catalogue.SIGNAL_INDEX["retried"]] = retries[is_known] > 0.0
         weights = request_weights(records)
         self.throughput.fill(records, weights)

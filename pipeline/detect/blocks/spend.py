@@ -41,6 +41,8 @@ class SpendRatio(RateRatio):
         weights
             Shape ``(R,)``: the number of requests that each record represents. None if every weight is 1.
         """
+        if not records.may_carry(_COST):
+            return
         rows = np.flatnonzero(~np.isnan(records.values[:, _COST]))
         if not rows.size:
             return

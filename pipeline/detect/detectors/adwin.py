@@ -190,6 +190,15 @@ class AdwinBank:
         tallies += total - sums[-1]
         return changes
 
+    def add_rows(self, rows: int, sums: NDArray[np.float64]) -> bool:
+        """Add a block that does not end a group, given the sums of its grid. Return False if it ends a group."""
+        if self._rows + rows >= self._records:
+            return False
+        if self._channels:
+            self._rows += rows
+            self._tallies += sums.take(self._columns)
+        return True
+
     def dump(self) -> dict[str, Any]:
         """Return the state. The windows are bytes in river's own format."""
         return {

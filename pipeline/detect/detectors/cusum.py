@@ -10,11 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.layout import Samples
+from pipeline.detect.layout import NEXT_RECORD, Samples
 from pipeline.detect.one_sided_tests import OneSidedTest
-
-NEXT_RECORD = -1
-"""Placeholder for the start time of a statistic that is 0. The next record sets the actual start."""
 
 NO_PANE = -1
 """Pane number of a slot without records."""

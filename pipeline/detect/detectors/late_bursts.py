@@ -87,6 +87,14 @@ class LateBursts:
         if self._late_pane > panes[-1] - RECOUNTED_PANES and (self._burst_tests or self._has_high_statistic()):
             self._subtract_excess(int(panes[-1]))
 
+    def is_idle(self, last_pane: int) -> bool:
+        """Return whether no recent record was late, if the records of a block up to ``last_pane`` are not late either."""
+        return self._late_pane <= last_pane - RECOUNTED_PANES
+
+    def add_on_time(self, panes: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
+        """Count a block without late records while the correction is idle. ``sums`` has shape ``(P, N)``."""
+        self._add(panes, sums[:, None])
+
     def reset(self) -> None:
         """Clear all panes after a gap in the records."""
         self._panes[:], self._sums[:] = NO_PANE, 0.0

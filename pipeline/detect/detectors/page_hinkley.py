@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors.cusum import NEXT_RECORD, Crossing, CusumState, StepSums, run_cusum, sample_evidence
-from pipeline.detect.layout import Grid
+from pipeline.detect.detectors.cusum import Crossing, CusumState, StepSums, run_cusum, sample_evidence
+from pipeline.detect.layout import NEXT_RECORD, Grid
 from pipeline.detect.one_sided_tests import BETS, OneSidedTest, rate_evidence
 from pipeline.detect.signals import channels
 
@@ -44,6 +44,21 @@ class PageHinkleyBank:
         Shape ``(S,)``: for each test, the grid columns of its channel and of its signal's presence.
     recovery
         Threshold of a recovery.
+
+    Attributes
+    ----------
+    state
+        The statistics. Its tests are in the internal order: the tests of binary channels come first.
+    binary_count
+        Number of tests of binary channels.
+    columns
+        Shape ``(2, S)``: the grid columns of the presence and the channel of each test, in the internal order.
+    ordered_thresholds, ordered_caps
+        Shape ``(S,)``: the threshold of each test, and the maximum that one pane may add, in the internal order.
+    record_evidence, event_evidence
+        Shape ``(8, B)``: see :func:`pipeline.detect.one_sided_tests.rate_evidence`, for the binary tests.
+    nulls, stakes, weights
+        Shapes ``(L,)``, ``(8, L)`` and ``(L,)``: null boundaries, bets and weights of the other tests.
     """
 
     def __init__(
@@ -58,16 +73,21 @@ class PageHinkleyBank:
         # Inside the bank, tests of binary channels come first, because their evidence is computed from sums alone.
         self._order = np.concatenate([np.flatnonzero(binary), np.flatnonzero(~binary)])
         self._positions = np.argsort(self._order)
-        self._binary_count = int(np.count_nonzero(binary))
-        self._columns = np.stack([presence_columns[self._order], channel_columns[self._order]])
+        self.binary_count = int(np.count_nonzero(binary))
+        self.columns = np.stack([presence_columns[self._order], channel_columns[self._order]])
         self._firing_thresholds = np.array([test.threshold for test in tests])
-        self._state = CusumState.of_size(1, BETS, len(tests))
+        self.state = CusumState.of_size(1, BETS, len(tests))
         self._update_bets()
+
+    @property
+    def test_count(self) -> int:
+        """Number of tests."""
+        return len(self._tests)
 
     @property
     def latched(self) -> NDArray[np.bool_]:
         """Mask of the tests that have fired but not recovered, shape ``(S,)``."""
-        latched: NDArray[np.bool_] = self._state.latched[_SLOT, self._positions]
+        latched: NDArray[np.bool_] = self.state.latched[_SLOT, self._positions]
         return latched
 
     @property
@@ -104,9 +124,9 @@ class PageHinkleyBank:
         """
         if not self._tests:
             return []
-        state, samples = self._state, grid.samples
+        state, samples = self.state, grid.samples
         times = np.append(times_ms[samples.starts], NEXT_RECORD)
-        sums = StepSums(grid.prefix_sums[:, None], times[:, None], self._columns)
+        sums = StepSums(grid.prefix_sums[:, None], times[:, None], self.columns)
         state.set_starts(sums)
         if samples.first_pane != state.panes[_SLOT]:
             state.statistics = state.bases = self._capped_statistics()[None]
@@ -127,17 +147,17 @@ class PageHinkleyBank:
 
     def latch(self, test: int, worst: float) -> None:
         """Latch a test, and test its recovery from ``worst``, the channel's mean when it fired."""
-        self._state.latch(_SLOT, int(self._positions[test]), worst)
+        self.state.latch(_SLOT, int(self._positions[test]), worst)
         self._update_bets()
 
     def rearm(self, test: int) -> None:
         """Reset a test to its normal bets, and set its statistics to 0."""
-        self._state.rearm(_SLOT, int(self._positions[test]))
+        self.state.rearm(_SLOT, int(self._positions[test]))
         self._update_bets()
 
     def subtract(self, test: int, evidence: NDArray[np.float64]) -> None:
         """Subtract evidence, shape ``(8,)``, from the statistics of a test."""
-        state, position = self._state, self._positions[test]
+        state, position = self.state, self._positions[test]
         statistics = np.maximum(self._capped_statistics()[:, position] - evidence, 0.0)
         state.statistics[_SLOT, :, position] = statistics
         state.bases[_SLOT, :, position] = np.minimum(state.bases[_SLOT, :, position], statistics)
@@ -146,7 +166,7 @@ class PageHinkleyBank:
 
     def strongest(self, test: int) -> Crossing:
         """Return the largest statistic of a test, as a crossing after the last record."""
-        state, position = self._state, self._positions[test]
+        state, position = self.state, self._positions[test]
         statistics = self._capped_statistics()[:, position]
         bet = int(np.argmax(statistics))
         count, total = state.tallies[_SLOT, :, bet, position].tolist()
@@ -155,12 +175,12 @@ class PageHinkleyBank:
 
     def reset(self) -> None:
         """Set all statistics to 0 after a gap in the records, but leave latches unchanged."""
-        self._state.reset()
-        self._state.clear_panes()
+        self.state.reset()
+        self.state.clear_panes()
 
     def dump(self) -> dict[str, Any]:
         """Return the state: arrays in the bank's internal order of tests."""
-        return self._state.dump()
+        return self.state.dump()
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore the state that :meth:`dump` returned.
@@ -170,12 +190,12 @@ class PageHinkleyBank:
         ValueError
             If the state belongs to other tests.
         """
-        self._state.load(state, slots=1)
+        self.state.load(state, slots=1)
         self._update_bets()
 
     def _capped_statistics(self) -> NDArray[np.float64]:
         """Return the capped statistics, shape ``(8, S)``. Within a pane, the uncapped statistics may be higher."""
-        state = self._state
+        state = self.state
         capped: NDArray[np.float64] = np.minimum(
             state.statistics[_SLOT], state.bases[_SLOT] + self._caps.reshape(BETS, -1)
         )
@@ -185,34 +205,36 @@ class PageHinkleyBank:
         nulls = np.array([test.null_boundary for test in self._tests])
         stakes = np.array([test.stakes for test in self._tests]).reshape(nulls.size, BETS)
         weights = np.array([test.weight for test in self._tests])[self._order]
-        latched, worst = self.latched, self._state.worst[_SLOT, self._positions]
+        latched, worst = self.latched, self.state.worst[_SLOT, self._positions]
         for test in np.flatnonzero(latched).tolist():
             nulls[test], stakes[test] = self._tests[test].recovery_test(float(worst[test]))
         nulls, stakes = nulls[self._order], stakes[self._order].T
-        binary, others = slice(self._binary_count), slice(self._binary_count, None)
-        self._record_evidence, self._event_evidence = rate_evidence(stakes[:, binary], nulls[binary], weights[binary])
-        self._nulls, self._stakes, self._weights = nulls[others], stakes[:, others], weights[others]
+        binary, others = slice(self.binary_count), slice(self.binary_count, None)
+        self.record_evidence, self.event_evidence = rate_evidence(stakes[:, binary], nulls[binary], weights[binary])
+        self.nulls, self.stakes, self.weights = nulls[others], stakes[:, others], weights[others]
         self._thresholds = np.where(latched, self._recovery, self._firing_thresholds)
-        self._caps = np.tile(self._thresholds[self._order] * CAP_SHARE, BETS)
+        self.ordered_thresholds = self._thresholds[self._order]
+        self.ordered_caps = self.ordered_thresholds * CAP_SHARE
+        self._caps = np.tile(self.ordered_caps, BETS)
 
     def _evidence(self, grid: Grid) -> NDArray[np.float64]:
         """Return the evidence of each sample, shape ``(T, 8 * S)``."""
-        count, binary = grid.sample_sums.shape[0], self._binary_count
-        presence_columns, channel_columns = self._columns
+        count, binary = grid.sample_sums.shape[0], self.binary_count
+        presence_columns, channel_columns = self.columns
         evidence = np.empty((count, BETS, self._order.size))
         if binary:
             records = grid.sample_sums.take(presence_columns[:binary], axis=1)[:, None]
             events = grid.sample_sums.take(channel_columns[:binary], axis=1)[:, None]
-            np.multiply(records, self._record_evidence, out=evidence[:, :, :binary])
-            evidence[:, :, :binary] += events * self._event_evidence
+            np.multiply(records, self.record_evidence, out=evidence[:, :, :binary])
+            evidence[:, :, :binary] += events * self.event_evidence
         if binary < self._order.size:
             surprise = grid.numbers.take(channel_columns[binary:], axis=2)
-            surprise -= self._nulls
+            surprise -= self.nulls
             presence_columns = presence_columns[binary:]
             if grid.prefix_sums[-1].take(presence_columns).min() < surprise.shape[0] * count:
                 surprise *= grid.numbers.take(presence_columns, axis=2)
-            others = sample_evidence(surprise, self._stakes).transpose(1, 0, 2)
-            np.multiply(others, self._weights, out=evidence[:, :, binary:])
+            others = sample_evidence(surprise, self.stakes).transpose(1, 0, 2)
+            np.multiply(others, self.weights, out=evidence[:, :, binary:])
         return evidence.reshape(count, -1)
 
     def _crossing(
@@ -221,7 +243,7 @@ class PageHinkleyBank:
         """Return the crossing at which a test fires or recovers, or None if it does neither."""
         position = int(self._positions[test])
         statistics, threshold = path[:, position :: self._order.size], float(self._thresholds[test])
-        for crossing in self._state.find_crossings(statistics, threshold, sums, slot=_SLOT, test=position):
+        for crossing in self.state.find_crossings(statistics, threshold, sums, slot=_SLOT, test=position):
             candidate = replace(crossing, test=test)
             if candidate.is_recovery:
                 # Only the first crossing of a block is checked.

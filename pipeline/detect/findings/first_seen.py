@@ -3,7 +3,7 @@
 A label is reported once. This is not a statistical test.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,35 @@ class FirstSeen:
         for kind, labels in columns.items():
             findings += self._observe_kind(kind, labels, block)
         return findings
+
+    @staticmethod
+    def distinct_labels(
+        versions: Mapping[str, set[str | None]], categories: Mapping[str, Sequence[str | None]]
+    ) -> dict[str, set[str | None]]:
+        """Return the distinct labels of a block by kind, given its distinct versions and its categories."""
+        labels = {f"versions.{kind}": distinct for kind, distinct in versions.items()}
+        return labels | {kind: set(categories[kind]) for kind in REPORTED_CATEGORIES if kind in categories}
+
+    def has_all(self, labels_by_kind: Mapping[str, set[str | None]]) -> bool:
+        """Return whether all labels of a block are known, so there is nothing to report or to count."""
+        if not self._has_baseline:
+            return False
+        for kind, labels in labels_by_kind.items():
+            known = self._known.get(kind)
+            if not known or kind in self._crowded_kinds:
+                return False
+            for label in labels:
+                if label is not None and label not in known:
+                    return False
+        return True
+
+    def refresh(self, labels_by_kind: Mapping[str, set[str | None]], pane: int) -> None:
+        """Remember that known labels were seen in a block that ends in a pane."""
+        for kind, labels in labels_by_kind.items():
+            known = self._known[kind]
+            for label in labels:
+                if label is not None and known[label] < pane:
+                    known[label] = pane
 
     def dump(self) -> dict[str, Any]:
         """Return the state without the flag for a baseline, which :meth:`follow` sets again."""

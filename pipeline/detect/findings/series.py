@@ -3,7 +3,7 @@
 A drift message contains them to compare a new version with the old version over the same minutes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -114,6 +114,36 @@ class MinuteSeries:
                     _add(version_sums, [(minute, row)])
         _add(self._all_records, by_minute)
         self._drop_before(last_minute - MINUTES_STORED)
+
+    def add_minute(self, minute: int, sums: NDArray[np.float64], versions: Mapping[str, set[str | None]]) -> bool:
+        """Add a block within one minute. Return False if it may change which versions are live.
+
+        Parameters
+        ----------
+        sums
+            Shape ``(2 * signals,)``: the sums of the presence and of the main channel of each signal.
+        versions
+            The labels of the block, by kind.
+        """
+        kinds = self._kinds
+        for name, labels in versions.items():
+            kind = kinds.get(name)
+            if (
+                kind is None
+                or kind.sole_version is None
+                or kind.crowded_until
+                or kind.uniform_version != kind.sole_version
+                or not kind.uniform_since
+                or len(labels) != 1
+                or kind.sole_version not in labels
+            ):
+                return False
+        for name in versions:
+            kinds[name].last_minute = minute
+        stored = self._all_records
+        stored[minute] = stored[minute] + sums if minute in stored else sums
+        self._drop_before(minute - MINUTES_STORED)
+        return True
 
     def attach_series(self, finding: Finding, learned: SignalBaseline) -> Finding:
         """Return the finding with the series of its signal, which begin up to ten minutes before its start."""

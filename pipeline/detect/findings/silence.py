@@ -68,8 +68,12 @@ class SilenceTracker:
         self.since, self.detected_at, self.version = last_record_ms, now_ms, version
         return self._finding("firing", now_ms, after_s)
 
-    def find_silences(self, pane_before: int, panes: NDArray[np.int64], after_s: float, version: str) -> list[Finding]:
-        """Return the findings for silences between the records, and for a silence that the records end."""
+    def find_silences(
+        self, pane_before: int | None, panes: NDArray[np.int64], after_s: float | None, version: str
+    ) -> list[Finding]:
+        """Return the findings for silences between the records of a block, and for a silence that the records end."""
+        if pane_before is None or after_s is None:
+            return []
         if not self.since and int(np.diff(panes, prepend=pane_before).max()) * PANE_MS < after_s * 1000:
             return []
         findings: list[Finding] = []
@@ -83,6 +87,11 @@ class SilenceTracker:
                 findings.append(self.end(pane_ms, after_s))
             before_ms = pane_ms
         return findings
+
+    def excludes(self, pane_before: int, first_pane: int, last_pane: int, after_s: float | None) -> bool:
+        """Return whether the records of a block cannot end a silence, and no silence can be between them."""
+        longest_ms = (last_pane - min(first_pane, pane_before)) * PANE_MS
+        return after_s is None or (not self.since and longest_ms < after_s * 1000)
 
     def end(self, at_ms: int, after_s: float) -> Finding:
         """End the silence with a record, and return its finding."""

@@ -1,9 +1,10 @@
 """The layout of a block for the detectors, with signals and channels as columns and records grouped into samples.
 
-This package may import one-sided tests, baselines and signals.
+This package may import one-sided tests, admission, baselines and signals.
 """
 
-from pipeline.detect.layout.grid import BlockView, Grid, Samples
+from pipeline.detect.layout.block_batch import BlockBatch
+from pipeline.detect.layout.grid import NEXT_RECORD, BlockView, Grid, Samples
 from pipeline.detect.layout.grid_layout import GridLayout
 
-__all__ = ["BlockView", "Grid", "GridLayout", "Samples"]
+__all__ = ["NEXT_RECORD", "BlockBatch", "BlockView", "Grid", "GridLayout", "Samples"]

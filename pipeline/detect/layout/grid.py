@@ -14,6 +14,9 @@ SAMPLE_RECORDS = 8
 The false-alarm guarantee does not depend on this number.
 """
 
+NEXT_RECORD = -1
+"""Placeholder for the time of a record that has not arrived yet. The next record sets the actual time."""
+
 _OFFSETS = np.arange(SAMPLE_RECORDS)[:, None]
 
 

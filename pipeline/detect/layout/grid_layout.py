@@ -33,7 +33,7 @@ class GridLayout:
         rates = [signal for signal in monitored if knots[signal.name] is None]
         values = [(signal, quantiles) for signal in monitored if (quantiles := knots[signal.name]) is not None]
         self.signals: list[Signal] = [*rates, *(signal for signal, _ in values)]
-        self._rate_count, self._value_count = len(rates), len(values)
+        self.rate_count, self.value_count = len(rates), len(values)
         self._indexes = {signal.name: index for index, signal in enumerate(self.signals)}
         self._medians = [None] * len(rates) + [float(quantiles[len(quantiles) // 2]) for _, quantiles in values]
         profiles = [(index, baseline.signals[name].profile) for name, index in self._indexes.items()]
@@ -44,35 +44,36 @@ class GridLayout:
             .transpose(1, 2, 0)
             .copy()
         )
-        self._rank_tables = RankTables([quantiles for _, quantiles in values])
+        self.rank_tables = RankTables([quantiles for _, quantiles in values])
         self.signal_indexes = np.array([self._indexes[test.signal.name] for test in tests], dtype=np.intp)
         self.presence_columns = self.signal_indexes
         self.channel_columns = np.array(
             [self.channel_column(test.signal, test.channel) for test in tests], dtype=np.intp
         )
+        self.has_hours = bool(self._cyclic.size)
         self._block_signals = -1
         self._block_columns = self._missing = np.zeros(0, dtype=np.intp)
 
     @property
     def width(self) -> int:
         """Number of columns of a grid."""
-        return len(self.signals) + self._rate_count + len(channels.VALUE_CHANNELS) * self._value_count
+        return len(self.signals) + self.rate_count + len(channels.VALUE_CHANNELS) * self.value_count
 
     @property
     def value_indexes(self) -> list[int]:
         """Indexes of the signals that are values, not rates."""
-        return list(range(self._rate_count, len(self.signals)))
+        return list(range(self.rate_count, len(self.signals)))
 
     def channel_column(self, signal: Signal, channel: ChannelName) -> int:
         """Return the grid column of a channel."""
         index = self._indexes[signal.name]
-        if index < self._rate_count:
+        if index < self.rate_count:
             return len(self.signals) + index
-        return len(self.signals) + index + channels.VALUE_CHANNELS.index(channel) * self._value_count
+        return len(self.signals) + index + channels.VALUE_CHANNELS.index(channel) * self.value_count
 
     def main_channel(self, signal: Signal) -> ChannelName:
         """Return the main channel of a signal: ``rate`` for a rate, and ``location`` for a value."""
-        return "rate" if self._indexes[signal.name] < self._rate_count else "location"
+        return "rate" if self._indexes[signal.name] < self.rate_count else "location"
 
     def baseline_median(self, test: int) -> float | None:
         """Return the median of a test's signal in the baseline, or None for a rate."""
@@ -106,21 +107,35 @@ class GridLayout:
             return values
         block.values.take(self._block_columns, axis=1, out=values[:-1], mode="wrap")
         values[:, self._missing] = np.nan
-        if self._cyclic.size:
-            factors, shifts = self._hourly.take(hourly_profile.hour_of_day(block.times_ms), axis=1)
-            with np.errstate(over="ignore", invalid="ignore"):
-                values[:-1, self._cyclic] = values[:-1].take(self._cyclic, axis=1) * factors + shifts
+        if self.has_hours:
+            self.correct_hours(values[:-1], block.times_ms)
         np.copyto(values, np.nan, where=np.isinf(values))
         return values
+
+    def correct_hours(self, values: NDArray[np.float64], times_ms: NDArray[np.int64]) -> None:
+        """Correct the values of rows, shape ``(R, len(signals))``, for the hour of day, in place."""
+        factors, shifts = self._hourly.take(hourly_profile.hour_of_day(times_ms), axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            values[:, self._cyclic] = values.take(self._cyclic, axis=1) * factors + shifts
 
     def build_grid(self, samples: Samples, values: NDArray[np.float64]) -> Grid:
         """Build the grid of a block from its :meth:`monitored_values`."""
         height, count = samples.rows.shape
         rows = values.take(samples.rows.ravel(), axis=0)
         present = rows == rows  # noqa: PLR0124 - only NaN differs from itself
-        ranks = self._rank_tables.ranks(rows[:, self._rate_count :])
+        ranks = self.rank_tables.ranks(rows[:, self.rate_count :])
         by_channel = [channels.from_rank(name, ranks) for name in channels.VALUE_CHANNELS]
-        numbers = np.concatenate([present, rows[:, : self._rate_count], *by_channel], axis=1)
+        numbers = np.concatenate([present, rows[:, : self.rate_count], *by_channel], axis=1)
         if not present.all():
             np.copyto(numbers, 0.0, where=np.isnan(numbers))
         return Grid.from_numbers(samples, numbers.reshape(height, count, -1))
+
+    def fill_numbers(
+        self, values: NDArray[np.float64], ranks: NDArray[np.float64], numbers: NDArray[np.float64]
+    ) -> None:
+        """Fill the numbers of rows, shape ``(R, width)``, from their monitored values and the ranks of the values."""
+        present = values == values  # noqa: PLR0124 - only NaN differs from itself
+        by_channel = [channels.from_rank(name, ranks) for name in channels.VALUE_CHANNELS]
+        np.concatenate([present, values[:, : self.rate_count], *by_channel], axis=1, out=numbers)
+        if not present.all():
+            np.copyto(numbers, 0.0, where=np.isnan(numbers))

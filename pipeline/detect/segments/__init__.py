@@ -3,8 +3,17 @@
 This package may import findings, detectors, layout, one-sided tests and signals.
 """
 
+from pipeline.detect.segments.segment_batch import BlockValues, SegmentBatch, find_known_values
 from pipeline.detect.segments.segment_drifts import SegmentDrifts
 from pipeline.detect.segments.segments import SegmentObservation, Segments
 from pipeline.detect.segments.single_tenant import is_single_small_tenant
 
-__all__ = ["SegmentDrifts", "SegmentObservation", "Segments", "is_single_small_tenant"]
+__all__ = [
+    "BlockValues",
+    "SegmentBatch",
+    "SegmentDrifts",
+    "SegmentObservation",
+    "Segments",
+    "find_known_values",
+    "is_single_small_tenant",
+]

@@ -49,6 +49,10 @@ class SegmentBank:
     ----------
     segment_evidence
         The evidence from the records of a block.
+    state
+        The statistics.
+    firing_thresholds
+        Shape ``(S,)``: the threshold of each test.
     """
 
     def __init__(
@@ -60,32 +64,32 @@ class SegmentBank:
     ) -> None:
         self._tests, self._recovery = tuple(tests), recovery
         self._columns = np.stack([presence_columns, channel_columns])
-        self._firing_thresholds = np.array([test.threshold for test in tests])
+        self.firing_thresholds = np.array([test.threshold for test in tests])
         self.segment_evidence = SegmentEvidence(tests, self._columns)
-        self._state = SegmentState.of_size(0, SEGMENT_BETS, len(tests))
+        self.state = SegmentState.of_size(0, SEGMENT_BETS, len(tests))
         self._bets_changed = True
 
     def __len__(self) -> int:
-        return len(self._state.panes)
+        return len(self.state.panes)
 
     @property
     def latched(self) -> NDArray[np.bool_]:
         """Mask of the tests that have fired but not recovered, shape ``(n, S)``."""
-        return self._state.latched
+        return self.state.latched
 
     @property
     def excluded(self) -> NDArray[np.bool_]:
         """Mask of the tests that do not run, shape ``(n, S)``."""
-        return self._state.excluded
+        return self.state.excluded
 
     @property
     def test_statistics(self) -> NDArray[np.float64]:
         """The current test statistics, shape ``(n, 4, S)``."""
-        return self._state.statistics
+        return self.state.statistics
 
     def open_slot(self, slot: int) -> None:
         """Start all tests of a slot at 0. The slot must exist or be the next new slot."""
-        state = self._state
+        state = self.state
         if slot == len(self):
             state.append_slot()
         state.latched[slot] = state.excluded[slot] = False
@@ -94,42 +98,42 @@ class SegmentBank:
 
     def reset_slot(self, slot: int) -> None:
         """Set all statistics of a slot to 0."""
-        self._state.reset(slot)
+        self.state.reset(slot)
         self._bets_changed = True
 
     def latch(self, slot: int, test: int, worst: float) -> None:
         """Latch a test, and test its recovery from ``worst``, the channel's mean when it fired."""
-        self._state.latch(slot, test, worst)
+        self.state.latch(slot, test, worst)
         self._bets_changed = True
 
     def rearm(self, slot: int, test: int) -> None:
         """Reset a test to its normal bets, and set its statistics to 0."""
-        self._state.rearm(slot, test)
+        self.state.rearm(slot, test)
         self._bets_changed = True
 
     def exclude(self, slot: int, test: int) -> None:
         """Stop running a test in a slot."""
-        self._state.excluded[slot, test] = True
-        self._state.reset(slot, test)
+        self.state.excluded[slot, test] = True
+        self.state.reset(slot, test)
         self._bets_changed = True
 
     def evidence(self, slot: int, test: int) -> float:
         """Return the largest statistic of a test."""
-        return float(self._state.statistics[slot, :, test].max())
+        return float(self.state.statistics[slot, :, test].max())
 
     def records_since_zero(self, slot: int, test: int, *, evidence_min: float) -> float:
         """Return the number of records with a test's signal since its largest statistic was 0.
 
         The number is 0 if that statistic is below ``evidence_min``.
         """
-        statistics = self._state.statistics[slot, :, test]
+        statistics = self.state.statistics[slot, :, test]
         bet = int(np.argmax(statistics))
-        return float(self._state.tallies[slot, 0, bet, test]) if statistics[bet] >= evidence_min else 0.0
+        return float(self.state.tallies[slot, 0, bet, test]) if statistics[bet] >= evidence_min else 0.0
 
     def reset(self) -> None:
         """Set all statistics to 0 after a gap in the records, but leave latches and exclusions unchanged."""
-        self._state.reset()
-        self._state.clear_panes()
+        self.state.reset()
+        self.state.clear_panes()
         self._bets_changed = True
 
     def observe(
@@ -160,16 +164,16 @@ class SegmentBank:
             At most one crossing per value and test, in the order of the values, then of the tests.
         """
         if self._bets_changed:
-            self.segment_evidence.update_bets(self.latched, self.excluded, self._state.worst)
+            self.segment_evidence.update_bets(self.latched, self.excluded, self.state.worst)
             self._bets_changed = False
-        groups, state = sums.groups, self._state.take(slots)
+        groups, state = sums.groups, self.state.take(slots)
         evidence = self.segment_evidence.pane_evidence(
             slots, sums, np.ones(slots.size) if densities is None else densities
         )
         before = state.statistics
         same_pane = (state.panes == groups.first_pane)[:, None, None]
         bases = np.where(same_pane, state.bases, before)
-        thresholds = np.where(state.latched, self._recovery, self._firing_thresholds)
+        thresholds = np.where(state.latched, self._recovery, self.firing_thresholds)
         caps = thresholds[:, None] * CAP_SHARE
         # A step is a pane, so the cap applies to the step. Only the first step may continue an earlier pane.
         np.minimum(evidence[1:], caps, out=evidence[1:])
@@ -186,12 +190,12 @@ class SegmentBank:
         state.statistics, state.bases = path[-1], path[-2] if groups.shape[0] > 1 else bases
         state.panes[:] = groups.last_pane
         state.advance(path[1:], step_sums)
-        self._state.put(slots, state)
+        self.state.put(slots, state)
         return crossings
 
     def dump(self) -> dict[str, Any]:
         """Return the state as arrays."""
-        return self._state.dump()
+        return self.state.dump()
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore the state that :meth:`dump` returned.
@@ -201,7 +205,7 @@ class SegmentBank:
         ValueError
             If the state belongs to other tests.
         """
-        self._state.load(state)
+        self.state.load(state)
         self._bets_changed = True
 
     def _crossings(

@@ -69,10 +69,7 @@ class SegmentDrifts:
             version that serves nearly all records.
         """
         panes = view.block.panes
-        if int(panes[0]) - self._last_pane > GONE_PANES:
-            # The full subject was silent, so an absent value is not necessarily gone.
-            self._resumed_pane = int(panes[0])
-        self._last_pane = int(panes[-1])
+        self.reach(int(panes[0]), int(panes[-1]))
         findings: list[tuple[int, Finding]] = []
         if observation is not None:
             crossed = {self._key(observation, crossing) for crossing in observation.crossings}
@@ -87,6 +84,18 @@ class SegmentDrifts:
         findings += self._end_gone(view)
         findings += self._evidence_due(view, observation)
         return findings
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no test of a value has fired."""
+        return not self._latches and not self._untested
+
+    def reach(self, first_pane: int, last_pane: int) -> None:
+        """Observe the panes of a block while no test of a value has fired."""
+        if first_pane - self._last_pane > GONE_PANES:
+            # The full subject was silent, so an absent value is not necessarily gone.
+            self._resumed_pane = first_pane
+        self._last_pane = last_pane
 
     def rearm_suppressed(self, key: CrossingKey) -> None:
         """Reset the suppressed tests of a key to their normal bets, because the full subject has recovered."""

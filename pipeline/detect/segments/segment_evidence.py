@@ -24,20 +24,31 @@ class SegmentEvidence:
         The ``S`` one-sided tests. The tests of binary channels come first. The ``L`` tests of other channels follow.
     columns
         Shape ``(2, S)``: the indexes of the numbers that are the presence and the channel of each test.
+
+    Attributes
+    ----------
+    binary_count
+        Number ``B`` of tests of binary channels.
+    weights, nulls
+        Shape ``(S,)``: weights and null boundaries of the tests.
+    stakes
+        Shape ``(4 * L,)``, single precision: the bets of the tests of other channels.
+    record_evidence, event_evidence
+        Shape ``(4, B)``: see :func:`pipeline.detect.one_sided_tests.rate_evidence`.
     """
 
     def __init__(self, tests: Sequence[OneSidedTest], columns: NDArray[np.intp]) -> None:
         self._tests = tuple(tests)
         self._presence_columns, self._channel_columns = columns
-        self._binary_count = sum(test.channel in channels.BINARY for test in tests)
-        self._weights = np.array([test.weight for test in tests])
-        self._nulls = np.array([test.null_boundary for test in tests])
+        self.binary_count = sum(test.channel in channels.BINARY for test in tests)
+        self.weights = np.array([test.weight for test in tests])
+        self.nulls = np.array([test.null_boundary for test in tests])
         stakes = np.array([test.stakes[EVERY_SECOND_BET] for test in tests]).reshape(-1, SEGMENT_BETS).T
-        binary = slice(self._binary_count)
-        self._stakes = stakes[:, self._binary_count :].astype(np.float32).ravel()
-        self._repeated = np.tile(np.arange(len(tests) - self._binary_count), SEGMENT_BETS)
-        self._record_evidence, self._event_evidence = rate_evidence(
-            stakes[:, binary], self._nulls[binary], self._weights[binary]
+        binary = slice(self.binary_count)
+        self.stakes = stakes[:, self.binary_count :].astype(np.float32).ravel()
+        self._repeated = np.tile(np.arange(len(tests) - self.binary_count), SEGMENT_BETS)
+        self.record_evidence, self.event_evidence = rate_evidence(
+            stakes[:, binary], self.nulls[binary], self.weights[binary]
         )
         nothing = np.zeros((0, len(tests)))
         self.update_bets(nothing.astype(bool), nothing.astype(bool), nothing)
@@ -58,7 +69,7 @@ class SegmentEvidence:
         self._override_nulls, self._override_stakes = nulls, stakes
         self._override_excluded = excluded[self._override_slots, self._override_tests]
         self._override_record_evidence, self._override_event_evidence = rate_evidence(
-            stakes, nulls, self._weights[self._override_tests]
+            stakes, nulls, self.weights[self._override_tests]
         )
 
     def log_bets(self, numbers: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -74,13 +85,13 @@ class SegmentEvidence:
         numpy.ndarray
             Shape ``(R, 4 * L)``.
         """
-        others = slice(self._binary_count, None)
+        others = slice(self.binary_count, None)
         surprise = numbers.take(self._channel_columns[others], axis=1)
-        surprise -= self._nulls[others]
+        surprise -= self.nulls[others]
         surprise *= numbers.take(self._presence_columns[others], axis=1)
         # Single precision is enough for the evidence of one record, and takes half the time.
         factors: NDArray[np.float32] = surprise.astype(np.float32).take(self._repeated, axis=1)
-        factors *= self._stakes
+        factors *= self.stakes
         factors += np.float32(1.0)
         np.log(factors, out=factors)
         return factors
@@ -101,18 +112,18 @@ class SegmentEvidence:
             with density d have an autocorrelation time of 1 + (t - 1) * d, where t is the autocorrelation time of the
             subject.
         """
-        binary, shape = self._binary_count, sums.groups.shape
+        binary, shape = self.binary_count, sums.groups.shape
         evidence = np.empty((*shape, SEGMENT_BETS, len(self._tests)))
         records = sums.sums.take(self._presence_columns[:binary], axis=2)[:, :, None]
         events = sums.sums.take(self._channel_columns[:binary], axis=2)[:, :, None]
-        np.multiply(records, self._record_evidence, out=evidence[..., :binary])
-        evidence[..., :binary] += events * self._event_evidence
+        np.multiply(records, self.record_evidence, out=evidence[..., :binary])
+        evidence[..., :binary] += events * self.event_evidence
         log_bets = sums.log_bets.reshape(*shape, SEGMENT_BETS, len(self._tests) - binary)
-        np.multiply(log_bets, self._weights[binary:], out=evidence[..., binary:])
+        np.multiply(log_bets, self.weights[binary:], out=evidence[..., binary:])
         if self._override_slots.size:
             self._apply_overrides(slots, sums, evidence)
         # The weights are 1 / t. This replaces them with 1 / (1 + (t - 1) * density).
-        evidence /= (self._weights + (1.0 - self._weights) * densities[:, None])[:, None]
+        evidence /= (self.weights + (1.0 - self.weights) * densities[:, None])[:, None]
         return evidence
 
     def _apply_overrides(self, slots: NDArray[np.intp], sums: SegmentSums, evidence: NDArray[np.float64]) -> None:
@@ -120,7 +131,7 @@ class SegmentEvidence:
         value_of_slot = np.full(max(int(slots.max()), int(self._override_slots.max())) + 1, -1)
         value_of_slot[slots] = np.arange(slots.size)
         values = value_of_slot[self._override_slots]
-        from_sums = (self._override_tests < self._binary_count) | self._override_excluded
+        from_sums = (self._override_tests < self.binary_count) | self._override_excluded
         selected = np.flatnonzero((values >= 0) & from_sums)
         sum_values, tests = values[selected], self._override_tests[selected]
         records = sums.sums[:, sum_values, self._presence_columns[tests]].T[:, :, None]
@@ -138,5 +149,5 @@ class SegmentEvidence:
             surprise *= numbers.take(self._presence_columns[tests], axis=1)
             log_bets = np.log1p(surprise[:, None] * self._override_stakes[:, selected])
             by_pane = np.zeros((evidence.shape[0], SEGMENT_BETS, tests.size))
-            by_pane[panes] = np.add.reduceat(log_bets, starts, axis=0) * self._weights[tests]
+            by_pane[panes] = np.add.reduceat(log_bets, starts, axis=0) * self.weights[tests]
             evidence[:, value, :, tests] = by_pane.transpose(2, 0, 1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors import NEXT_RECORD
+from pipeline.detect.layout import NEXT_RECORD
 
 INT16_MAX = 32_767
 """Largest key that fits into 16 bits. Such keys sort several times as fast."""

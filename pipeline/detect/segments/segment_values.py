@@ -126,6 +126,10 @@ class SegmentValues:
         self._records += len(labels)
         return present, replaced
 
+    def count_known(self, records: int) -> None:
+        """Count records whose values are all stored."""
+        self._records += records
+
     def live_values(self, pane: int) -> list[SegmentValue]:
         """Return the values with a record within the last hour."""
         return [value for value in self.values.values() if pane - value.last_pane <= LIVE_S]

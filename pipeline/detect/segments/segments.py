@@ -91,6 +91,8 @@ class Segments:
         Shape ``(S,)``: the index of each test's signal in the values of a view.
     grid_columns
         The columns of a grid that the tests need.
+    grid_pairs
+        Shape ``(2, S)``: the grid columns of the presence and the channel of each test.
     presence_columns, channel_columns
         Shape ``(S,)``: for each test, the positions of its signal's presence and of its channel in ``grid_columns``.
     bank
@@ -109,6 +111,7 @@ class Segments:
         self._settings = settings
         presence_columns, channel_columns = layout.presence_columns[selected], layout.channel_columns[selected]
         self.grid_columns: NDArray[np.intp] = np.unique(np.concatenate([presence_columns, channel_columns]))
+        self.grid_pairs: NDArray[np.intp] = np.stack([presence_columns, channel_columns])
         self.presence_columns = self.grid_columns.searchsorted(presence_columns)
         self.channel_columns = self.grid_columns.searchsorted(channel_columns)
         self.bank = SegmentBank(self.tests, self.channel_columns, self.presence_columns, settings.recovery_evidence)

@@ -4,5 +4,6 @@ This package may import signals.
 """
 
 from pipeline.detect.statistics.statistics import Statistics
+from pipeline.detect.statistics.statistics_batch import add_values
 
-__all__ = ["Statistics"]
+__all__ = ["Statistics", "add_values"]

@@ -22,6 +22,9 @@ _BINS_PER_VALUE_MAX = 8
 """Maximum ratio of bins to new values at which the values are counted in one pass over all bins. Fewer values are
 sorted."""
 
+WAITING_VALUES = 1024
+"""Number of values that are stored together. Storing one value takes almost as long as storing all of them."""
+
 BINS = 2 * _SPAN + 1
 RELATIVE_ERROR = 2.0 ** -(_FRACTION_BITS + 1)
 
@@ -48,24 +51,20 @@ class Quantiles:
         self._columns = columns
         self._bins: NDArray[np.int32] = np.zeros(0, dtype=np.int32)
         self._counts: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
+        self._waiting: list[NDArray[np.int32]] = []
+        self._waiting_count = 0
         self._values = _BIN_VALUES
 
     def add(self, values: NDArray[np.float64]) -> None:
         """Add values, shape ``(R, columns)``; NaN is skipped."""
-        bins = (np.ascontiguousarray(np.abs(values)).view(np.int64) >> _SHIFT) - (_LOWEST - 1)
-        np.clip(bins, 0, _SPAN, out=bins)
-        np.negative(bins, out=bins, where=values < 0)
-        bins += _SPAN + np.arange(values.shape[1]) * BINS
-        present = bins[~np.isnan(values)]
-        if not present.size:
-            return
-        if present.size < self._columns * BINS // _BINS_PER_VALUE_MAX:
-            added, counts = np.unique(present, return_counts=True)
-        else:
-            all_counts = np.bincount(present)
-            added = np.flatnonzero(all_counts)
-            counts = all_counts[added]
-        self._add_counts(added.astype(np.int32), counts)
+        self.add_bins(find_bins(values)[~np.isnan(values)].astype(np.int32))
+
+    def add_bins(self, bins: NDArray[np.int32]) -> None:
+        """Add values by their bins from :func:`find_bins`, shape ``(N,)``. The array must not be changed afterwards."""
+        self._waiting.append(bins)
+        self._waiting_count += bins.size
+        if self._waiting_count >= WAITING_VALUES:
+            self._store_waiting()
 
     def widen(self, columns: int) -> None:
         """Add empty columns until there are at least this many."""
@@ -73,6 +72,7 @@ class Quantiles:
 
     def estimate(self, column: int, shares: tuple[float, ...]) -> list[float | None]:
         """Estimate the quantiles of a column at shares from 0 to 1. They are None if the column is empty."""
+        self._store_waiting()
         start, end = self._bins.searchsorted([column * BINS, (column + 1) * BINS])
         if start == end:
             return [None] * len(shares)
@@ -83,13 +83,28 @@ class Quantiles:
 
     def dump(self) -> dict[str, Any]:
         """Return the state."""
+        self._store_waiting()
         return {"columns": self._columns, "bins": self._bins.copy(), "counts": self._counts.copy()}
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore the state that :meth:`dump` returned."""
         self._columns = int(state["columns"])
+        self._waiting, self._waiting_count = [], 0
         self._bins = np.array(state["bins"], dtype=np.int32)
         self._counts = np.array(state["counts"], dtype=np.int64)
+
+    def _store_waiting(self) -> None:
+        if not self._waiting_count:
+            return
+        waiting = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
+        self._waiting, self._waiting_count = [], 0
+        if waiting.size < self._columns * BINS // _BINS_PER_VALUE_MAX:
+            added, counts = np.unique(waiting, return_counts=True)
+        else:
+            all_counts = np.bincount(waiting)
+            added = np.flatnonzero(all_counts).astype(np.int32)
+            counts = all_counts[added]
+        self._add_counts(added, counts)
 
     def _add_counts(self, bins: NDArray[np.int32], counts: NDArray[np.int64]) -> None:
         """Add counts to ascending, distinct bins."""
@@ -102,6 +117,15 @@ class Quantiles:
             positions, bins, counts = positions[~is_stored], bins[~is_stored], counts[~is_stored]
         self._bins = np.insert(self._bins, positions, bins)
         self._counts = np.insert(self._counts, positions, counts)
+
+
+def find_bins(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the bins of values, shape ``(..., columns)``, counted over all columns. Bins of NaN are meaningless."""
+    bins = (np.ascontiguousarray(np.abs(values)).view(np.int64) >> _SHIFT) - (_LOWEST - 1)
+    np.clip(bins, 0, _SPAN, out=bins)
+    np.negative(bins, out=bins, where=values < 0)
+    bins += _SPAN + np.arange(values.shape[-1]) * BINS
+    return bins
 
 
 _BIN_VALUES = _bin_values()

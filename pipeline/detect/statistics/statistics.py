@@ -1,7 +1,7 @@
 """Online statistics of a stream. They do not require a baseline."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,13 +46,13 @@ class Statistics:
 
     def __init__(self, settings: DetectSettings) -> None:
         self._settings = settings
-        self._names: list[str] = []
+        self.names: list[str] = []
         self._kinds: list[str] = []
-        self._value_columns = _find_value_columns(self._kinds)
-        self._moments = np.zeros((3, 0))
-        self._quantiles = Quantiles(0)
+        self.value_columns = _find_value_columns(self._kinds)
+        self.moments = np.zeros((3, 0))
+        self.quantiles = Quantiles(0)
         self._label_counts: dict[str, LabelCounts] = {}
-        self._panes: deque[tuple[int, int, float]] = deque(maxlen=THROUGHPUT_PANES)
+        self.panes: deque[tuple[int, int, float]] = deque(maxlen=THROUGHPUT_PANES)
         self._fingerprints: deque[str] = deque(maxlen=REPETITION_RECORDS)
         self._records = 0
         self._newest_ms: int | None = None
@@ -62,13 +62,20 @@ class Statistics:
         if not block.panes.size:
             return
         self._add_new_signals(block)
-        self._records += block.panes.size
-        newest_ms = int(block.times_ms.max())
-        self._newest_ms = newest_ms if self._newest_ms is None else max(self._newest_ms, newest_ms)
+        self.add_rows(block.panes.size, int(block.times_ms.max()))
         self._add_moments(block.values)
-        self._quantiles.add(block.values.take(self._value_columns, axis=1))
+        self.quantiles.add(block.values.take(self.value_columns, axis=1))
         self._add_panes(block)
-        for name, labels in block.categories.items():
+        self.add_labels(block.categories)
+
+    def add_rows(self, rows: int, newest_ms: int) -> None:
+        """Count the records of one block. ``newest_ms`` is their newest event time."""
+        self._records += rows
+        self._newest_ms = newest_ms if self._newest_ms is None else max(self._newest_ms, newest_ms)
+
+    def add_labels(self, categories: Mapping[str, Sequence[str | None]]) -> None:
+        """Add the labels of one block, by category."""
+        for name, labels in categories.items():
             if name == FINGERPRINT_CATEGORY:
                 self._fingerprints.extend(label for label in labels if label is not None)
                 continue
@@ -76,19 +83,27 @@ class Statistics:
                 self._label_counts[name] = LabelCounts(self._settings.categories_max)
             self._label_counts[name].add(labels)
 
+    def add_pane(self, pane: int, count: int, tokens: float) -> None:
+        """Add the requests and output tokens of one block in one pane."""
+        if self.panes and self.panes[-1][0] == pane:
+            _, count_before, tokens_before = self.panes.pop()
+            self.panes.append((pane, count_before + count, tokens_before + tokens))
+        else:
+            self.panes.append((pane, count, tokens))
+
     def snapshot(self) -> dict[str, Any]:
         """Return the statistics as plain values, by signal, by category and overall. None means no records."""
-        count, mean, squares = self._moments
+        count, mean, squares = self.moments
         signals: dict[str, dict[str, float | int | None]] = {}
-        quantile_columns = {int(column): index for index, column in enumerate(self._value_columns)}
+        quantile_columns = {int(column): index for index, column in enumerate(self.value_columns)}
         shares = tuple(QUANTILES.values())
-        for index, (name, kind) in enumerate(zip(self._names, self._kinds, strict=True)):
+        for index, (name, kind) in enumerate(zip(self.names, self._kinds, strict=True)):
             records = int(count[index])
             row: dict[str, float | int | None] = {"count": records}
             row["rate" if kind == "rate" else "mean"] = float(mean[index]) if records else None
             row["variance"] = float(squares[index] / count[index]) if records else None
             if index in quantile_columns:
-                row |= dict(zip(QUANTILES, self._quantiles.estimate(quantile_columns[index], shares), strict=True))
+                row |= dict(zip(QUANTILES, self.quantiles.estimate(quantile_columns[index], shares), strict=True))
             signals[name] = row
         throughput, tokens = self._per_second()
         return {
@@ -104,12 +119,12 @@ class Statistics:
     def dump(self) -> dict[str, Any]:
         """Return the state: plain values and arrays."""
         return {
-            "names": list(self._names),
+            "names": list(self.names),
             "kinds": list(self._kinds),
-            "moments": self._moments.copy(),
-            "quantiles": self._quantiles.dump(),
+            "moments": self.moments.copy(),
+            "quantiles": self.quantiles.dump(),
             "label_counts": {name: dict(counts.counts) for name, counts in self._label_counts.items()},
-            "panes": [list(pane) for pane in self._panes],
+            "panes": [list(pane) for pane in self.panes],
             "fingerprints": list(self._fingerprints),
             "records": self._records,
             "newest_ms": self._newest_ms,
@@ -117,27 +132,27 @@ class Statistics:
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore the state that :meth:`dump` returned."""
-        self._names, self._kinds = list(state["names"]), list(state["kinds"])
-        self._value_columns = _find_value_columns(self._kinds)
-        self._moments = np.array(state["moments"], dtype=np.float64).reshape(3, len(self._names))
-        self._quantiles.load(state["quantiles"])
+        self.names, self._kinds = list(state["names"]), list(state["kinds"])
+        self.value_columns = _find_value_columns(self._kinds)
+        self.moments = np.array(state["moments"], dtype=np.float64).reshape(3, len(self.names))
+        self.quantiles.load(state["quantiles"])
         self._label_counts = {
             name: LabelCounts(self._settings.categories_max, counts) for name, counts in state["label_counts"].items()
         }
-        self._panes = deque(((int(p), int(n), float(t)) for p, n, t in state["panes"]), maxlen=THROUGHPUT_PANES)
+        self.panes = deque(((int(p), int(n), float(t)) for p, n, t in state["panes"]), maxlen=THROUGHPUT_PANES)
         self._fingerprints = deque(state["fingerprints"], maxlen=REPETITION_RECORDS)
         self._records = int(state["records"])
         self._newest_ms = state["newest_ms"]
 
     def _add_new_signals(self, block: Block) -> None:
-        new: list[Signal] = list(block.signals[len(self._names) :])
+        new: list[Signal] = list(block.signals[len(self.names) :])
         if not new:
             return
-        self._names += [signal.name for signal in new]
+        self.names += [signal.name for signal in new]
         self._kinds += [signal.kind for signal in new]
-        self._value_columns = _find_value_columns(self._kinds)
-        self._moments = np.hstack([self._moments, np.zeros((3, len(new)))])
-        self._quantiles.widen(self._value_columns.size)
+        self.value_columns = _find_value_columns(self._kinds)
+        self.moments = np.hstack([self.moments, np.zeros((3, len(new)))])
+        self.quantiles.widen(self.value_columns.size)
 
     def _add_moments(self, values: NDArray[np.float64]) -> None:
         """Update the count, the mean and the sum of squared deviations of each signal.
@@ -152,7 +167,7 @@ class Statistics:
         numbers -= mean
         np.copyto(numbers, 0.0, where=absent)
         numbers *= numbers
-        count, old_mean, old_squares = self._moments
+        count, old_mean, old_squares = self.moments
         share = present / np.maximum(count + present, 1.0)
         difference = mean - old_mean
         old_squares += numbers.sum(axis=0) + difference * difference * count * share
@@ -162,21 +177,17 @@ class Statistics:
     def _add_panes(self, block: Block) -> None:
         panes = block.panes
         starts = [0, *((panes[1:] != panes[:-1]).nonzero()[0] + 1).tolist()]
-        column = block.values[:, self._names.index(TOKENS_SIGNAL)] if TOKENS_SIGNAL in self._names else None
+        column = block.values[:, self.names.index(TOKENS_SIGNAL)] if TOKENS_SIGNAL in self.names else None
         for start, end in zip(starts, [*starts[1:], panes.size], strict=True):
             pane, count = int(panes[start]), int(np.count_nonzero(block.first[start:end]))
             tokens = 0.0 if column is None else float(np.nansum(column[start:end]))
-            if self._panes and self._panes[-1][0] == pane:
-                _, count_before, tokens_before = self._panes.pop()
-                self._panes.append((pane, count_before + count, tokens_before + tokens))
-            else:
-                self._panes.append((pane, count, tokens))
+            self.add_pane(pane, count, tokens)
 
     def _per_second(self) -> tuple[float | None, float | None]:
-        if not self._panes:
+        if not self.panes:
             return None, None
-        newest = self._panes[-1][0]
-        recent = [pane for pane in self._panes if pane[0] > newest - THROUGHPUT_PANES]
+        newest = self.panes[-1][0]
+        recent = [pane for pane in self.panes if pane[0] > newest - THROUGHPUT_PANES]
         seconds = (newest - recent[0][0] + 1) * PANE_MS / 1000
         return sum(pane[1] for pane in recent) / seconds, sum(pane[2] for pane in recent) / seconds
 

@@ -77,18 +77,15 @@ class Stream:
         self.subject = subject
         self.watermark = self.partition_ms = 0
         self.last_pane: int | None = None
-        self.counts: Counter[str] = Counter()
-        self.monitored_before = MonitoredCount()
-        self.event_time_guard = EventTimeGuard(settings)
+        self.counts, self.monitored_before = Counter[str](), MonitoredCount()
+        self.event_time_guard, self.buffer = EventTimeGuard(settings), Buffer(settings)
         self.duplicates = Duplicates(settings.duplicate_window)
         self.columns = SignalColumns(settings.custom_signals_max, settings.segments)
         self.derived = DerivedSignals(settings)
         self.outcome_labels = OutcomeLabels(settings.outcome_window, settings.segments)
-        self.buffer = Buffer(settings)
-        self.statistics = Statistics(settings)
+        self.statistics, self.sampling = Statistics(settings), OutcomeSampling()
         self.first_seen, self.silence = FirstSeen(), SilenceTracker()
         self.losses = StreamLosses(subject, partition, settings)
-        self.sampling = OutcomeSampling()
         self.silence_after_s: float | None = None
         self.baseline_version: str | None = None
         self.pending_baselines: list[Baseline] = []
@@ -99,6 +96,7 @@ class Stream:
         self.changed = self.evidence_changed = False
         self.discarded_kinds: set[str] = set()
         self.block_observer: Callable[[str, Block], None] | None = None
+        self._completed: list[tuple[Stream, int, Records]] | None = None
 
     def dump(self) -> State:
         """Return the state of the part ``stream``. It refers to baselines by version; the restorer looks them up."""
@@ -182,12 +180,19 @@ class Stream:
             return self.monitored_before
         return self.monitored_before + MonitoredCount(self.monitor.finite_values, self.monitor.monitored_values)
 
-    def push(self, records: Records) -> list[PositionedOutput]:
-        """Process at least one admitted record, in order of arrival."""
+    def push(
+        self, records: Records, completed: "list[tuple[Stream, int, Records]] | None" = None
+    ) -> list[PositionedOutput]:
+        """Process at least one admitted record, in order of arrival.
+
+        Blocks are added to ``completed`` to be observed later, unless they can change how later records are read.
+        """
+        is_steady = self.learner is None and self.relearning is None and not self.pending_baselines
+        self._completed = completed if is_steady else None
         self.changed = True
         watermarks = np.maximum.accumulate(np.maximum(records.times_ms, self.watermark))
-        outputs: list[PositionedOutput] = []
         self.silence.restart()
+        outputs: list[PositionedOutput] = []
         start = 0
         for baseline in sorted(self.pending_baselines, key=lambda pending: pending.effective_at or 0):
             due = int(np.searchsorted(watermarks, baseline.effective_at or 0))
@@ -211,7 +216,7 @@ class Stream:
             return []
         self.changed = True
         version = self.baseline_version or ""
-        return [self._drift_output(self.silence.begin(self.watermark, now_ms, self.silence_after_s, version))]
+        return [self.drift_output(self.silence.begin(self.watermark, now_ms, self.silence_after_s, version))]
 
     def offer_baseline(self, baseline: Baseline) -> list[OutputMessage]:
         """Offer a baseline: apply it now, schedule it for its ``effective_at``, or ignore it."""
@@ -268,7 +273,7 @@ class Stream:
 
     def flush(self) -> list[OutputMessage]:
         """Observe the buffered records as a block."""
-        return self._observe(self.buffer.take()) if len(self.buffer) else []
+        return self.observe(self.buffer.take()) if len(self.buffer) else []
 
     def on_gap(self) -> list[OutputMessage]:
         """Observe the buffered records, reset all evidence, and measure silence, throughput and spend from the next record."""
@@ -288,18 +293,18 @@ class Stream:
             return []
         self.watermark = int(watermarks[-1])
         is_new = self.duplicates.find_new(records)
-        outputs = self.losses.observe_duplicates(records, is_new, watermarks // PANE_MS)
+        panes = watermarks // PANE_MS
+        outputs = self.losses.observe_duplicates(records, is_new, panes)
         if not is_new.all():
             rows = np.flatnonzero(is_new).tolist()
             self.counts["duplicates"] += len(is_new) - len(rows)
             if not rows:
                 return outputs
-            records, watermarks = records.pick(rows), watermarks[rows]
+            records, watermarks, panes = records.pick(rows), watermarks[rows], panes[rows]
         self.counts["used"] += len(records)
         late = int(np.count_nonzero(records.times_ms < watermarks))
         if late:
             self.counts["late"] += late
-        panes = watermarks // PANE_MS
         if self.learner is None and self.relearning is None:
             return outputs + self._buffer_records(records, panes)
         # Cut at block boundaries, because a block can complete a baseline that applies to the records after it.
@@ -318,19 +323,21 @@ class Stream:
         outputs = self.losses.observe_fields(records, self.columns)
         records, unversioned = self.outcome_labels.fill(records)
         self.counts["unversioned_outcomes"] += unversioned
-        return outputs + [
-            (position, output)
-            for position, block_records in self.buffer.push(records)
-            for output in self._observe(block_records)
-        ]
+        for position, block_records in self.buffer.push(records):
+            if self._completed is None:
+                outputs += ((position, output) for output in self.observe(block_records))
+            else:
+                self._completed.append((self, position, block_records))
+        return outputs
 
-    def _observe(self, records: Records) -> list[OutputMessage]:
+    def observe(self, records: Records) -> list[OutputMessage]:
         """Pass one block to the statistics, the monitor and the learners."""
         block = self.columns.build_block(records)
         if self.block_observer is not None:
             self.block_observer(self.subject, block)
         self.evidence_changed = True
-        silences = self._find_silences(block)
+        pane_before, self.last_pane, after_s = self.last_pane, int(block.panes[-1]), self.silence_after_s
+        silences = self.silence.find_silences(pane_before, block.panes, after_s, self.baseline_version or "")
         self.statistics.observe(block)
         ended = self._follow_sampling(block)
         if self.monitor is not None and self.baseline_version is not None:
@@ -340,21 +347,14 @@ class Stream:
                 if self.relearning is None or not self.relearning.is_muted(finding)
             ]
             found = (*silences, *self.first_seen.observe(block), *findings)
-            drifts = [self._drift_output(finding) for finding in found]
+            drifts = [self.drift_output(finding) for finding in found]
             return ended + drifts + self._relearn_from(block, self.monitor)
         self.first_seen.observe(block)
         seen = int(np.count_nonzero(np.isfinite(block.values)))
         self.monitored_before += MonitoredCount(seen)
         return self._learn_from(block)
 
-    def _find_silences(self, block: Block) -> list[Finding]:
-        """Return the findings for silences that ended with this block or occurred between its records."""
-        pane_before, self.last_pane = self.last_pane, int(block.panes[-1])
-        if self.silence_after_s is None or pane_before is None:
-            return []
-        return self.silence.find_silences(pane_before, block.panes, self.silence_after_s, self.baseline_version or "")
-
-    def _drift_output(self, finding: Finding) -> OutputMessage:
+    def drift_output(self, finding: Finding) -> OutputMessage:
         return finding.to_output(
             subject=self.subject,
             partition=self._partition,
@@ -379,7 +379,7 @@ class Stream:
 
     def _end_drifts(self, ended: list[Finding]) -> list[OutputMessage]:
         was_published = self.relearning.was_published if self.relearning is not None else None
-        return [self._drift_output(finding) for finding in ended if was_published is None or was_published(finding)]
+        return [self.drift_output(finding) for finding in ended if was_published is None or was_published(finding)]
 
     def _relearn_from(self, block: Block, monitor: Monitor) -> list[OutputMessage]:
         if self.relearning is None:

@@ -125,8 +125,8 @@ def test_slow_drift_of_a_value_makes_a_ticket_before_a_page(baseline):
 
 def test_adwin_makes_one_ticket_where_the_bank_makes_none(baseline):
     monitor = Monitor(baseline, REPLAY)
-    monitor._bank._firing_thresholds[:] = 1e9
-    monitor._bank._update_bets()
+    monitor.bank._firing_thresholds[:] = 1e9
+    monitor.bank._update_bets()
     findings = observe_world(monitor, world_with(11, times("confidence", 0.85), rows=60_000), size=512)
     (ticket,) = fired(findings)
     assert (ticket.detector, ticket.tier, ticket.signal.name, ticket.side) == ("adwin", "ticket", "confidence", "down")

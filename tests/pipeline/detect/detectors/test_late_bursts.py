@@ -113,4 +113,4 @@ def test_state_of_other_tests_is_rejected(baseline):
     state = monitor.dump()["evidence"]["late_bursts"]
     state["sums"] = state["sums"][:, :, 1:]
     with pytest.raises(ValueError, match="the one-sided tests have changed"):
-        monitor._late_bursts.load(state)
+        monitor.late_bursts.load(state)

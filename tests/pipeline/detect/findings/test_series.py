@@ -142,7 +142,7 @@ def test_the_number_of_kinds_is_limited():
     for number, part in enumerate(blocks(normal_world(11, ROWS), size=128)):
         labels = ["on"] * len(part.panes)
         monitor.observe(replace(part, versions={f"flag:{number}-{kind}": labels for kind in range(KINDS_MAX)}))
-    assert len(monitor._minute_series._kinds) == KINDS_MAX
+    assert len(monitor.minute_series._kinds) == KINDS_MAX
 
 
 def test_the_order_in_which_a_sender_names_kinds_does_not_matter():

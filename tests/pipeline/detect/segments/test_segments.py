@@ -286,7 +286,7 @@ def test_a_dimension_with_one_value_is_not_monitored(baseline):
     findings = observe_world(monitor, world, prompt=["v1"] * ROWS)
     assert findings
     assert not any(finding.segment for finding in findings)
-    assert len(monitor._segments.bank) == 0
+    assert len(monitor.segments.bank) == 0
 
 
 def test_tenants_beyond_the_limit_are_not_monitored_and_the_state_does_not_grow(baseline):
@@ -294,8 +294,8 @@ def test_tenants_beyond_the_limit_are_not_monitored_and_the_state_does_not_grow(
     monitor = Monitor(baseline, settings)
     tenants = [f"t{row % 500}" for row in range(ROWS)]
     assert observe_world(monitor, normal_world(12, ROWS), tenant=tenants) == []
-    assert len(monitor._segments.bank) == 4
-    assert monitor._segments.dimensions["tenant"].other_records == ROWS - 4 * ROWS // 500
+    assert len(monitor.segments.bank) == 4
+    assert monitor.segments.dimensions["tenant"].other_records == ROWS - 4 * ROWS // 500
 
 
 def test_a_state_restored_anywhere_changes_nothing(baseline):

@@ -1,0 +1,340 @@
+"""Observe completed blocks of many streams.
+
+A block of a few records costs almost as much as a block of 512 records, because nearly all of its time is the overhead
+of array operations. Therefore, the blocks of all streams that need only routine updates are observed as one batch. The
+results are the same, to the last digit, as those of :meth:`pipeline.detect.stream.Stream.observe`, which observes
+every other block: of streams that learn, that have an open drift, or in whose block a test crosses its threshold.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.admission import PositionedOutput, Records
+from pipeline.detect.blocks import find_categories, find_versions
+from pipeline.detect.detectors import PageHinkleyBatch
+from pipeline.detect.findings import FirstSeen
+from pipeline.detect.layout import BlockBatch, BlockView
+from pipeline.detect.monitor import Monitor
+from pipeline.detect.segments import BlockValues, SegmentBatch, find_known_values
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signals import PANE_MS, catalogue
+from pipeline.detect.statistics import add_values
+from pipeline.detect.stream import Stream
+from schemas.drift import MINUTE_MS
+
+STREAMS_MIN = 4
+"""Minimum number of streams in a batch. Fewer blocks are faster one by one."""
+
+STREAMS_MAX = 32
+"""Maximum number of streams in a batch. The arrays of more streams do not fit into the cache of a processor."""
+
+ROWS_MAX = 4096
+"""Maximum number of rows in a batch, for the same reason."""
+
+BLOCK_ROWS_MAX = 128
+"""Maximum number of records of a block in a batch. Larger blocks are as fast one by one."""
+
+_PAIRWISE_MIN = 8
+"""Number of addends from which numpy adds pairwise."""
+
+_TOKENS = catalogue.SIGNAL_INDEX["output_tokens"]
+
+CompletedBlocks = Sequence[tuple[Stream, int, Records]]
+"""Streams with the position of the record that completed a block, and the records of the block."""
+
+LabelSets = dict[str, set[str | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class QuietBlock:
+    """A block that may need only routine updates.
+
+    Attributes
+    ----------
+    shape
+        The numbers of rates, values, signals and quantiles. The blocks of a batch have equal shapes.
+    values
+        The segment values of the block.
+    versions, labels
+        The distinct versions by kind, and all distinct labels that are reported when they are new.
+    """
+
+    stream: Stream
+    position: int
+    monitor: Monitor
+    records: Records
+    shape: tuple[int, ...]
+    row_count: int
+    values: BlockValues
+    versions: LabelSets
+    labels: LabelSets
+    categories: Mapping[str, Sequence[str | None]]
+
+    def observe(self) -> list[PositionedOutput]:
+        """Observe the block by itself."""
+        return [(self.position, output) for output in self.stream.observe(self.records)]
+
+
+def observe_blocks(blocks: CompletedBlocks, settings: DetectSettings) -> list[PositionedOutput]:
+    """Observe completed blocks. The blocks of each stream must be in order.
+
+    Returns
+    -------
+    list[PositionedOutput]
+        The drifts and baselines, each at the position of the record that completed its block.
+    """
+    outputs: list[PositionedOutput] = []
+    for same_round in _split_into_rounds(blocks):
+        candidates: list[QuietBlock] = []
+        for stream, position, records in same_round:
+            candidate = _find_quiet(stream, position, records) if len(same_round) >= STREAMS_MIN else None
+            if candidate is None:
+                outputs += ((position, output) for output in stream.observe(records))
+            else:
+                candidates.append(candidate)
+        for batch in _split_into_batches(candidates):
+            if len(batch) < STREAMS_MIN:
+                for quiet in batch:
+                    outputs += quiet.observe()
+            else:
+                outputs += _observe_batch(batch, settings)
+    return outputs
+
+
+def _split_into_rounds(blocks: CompletedBlocks) -> Sequence[CompletedBlocks]:
+    """Return the first block of every stream, then the second block of every stream, and so on."""
+    rounds: list[list[tuple[Stream, int, Records]]] = []
+    counts: dict[str, int] = {}
+    for block in blocks:
+        subject = block[0].subject
+        number = counts[subject] = counts.get(subject, -1) + 1
+        if number == len(rounds):
+            rounds.append([])
+        rounds[number].append(block)
+    return rounds
+
+
+def _split_into_batches(candidates: list[QuietBlock]) -> Iterator[list[QuietBlock]]:
+    # Blocks of similar lengths need little padding.
+    candidates.sort(key=attrgetter("shape", "row_count"))
+    for _, group in groupby(candidates, key=attrgetter("shape")):
+        batch: list[QuietBlock] = []
+        rows = 0
+        for candidate in group:
+            rows += candidate.row_count
+            if len(batch) == STREAMS_MAX or rows > ROWS_MAX:
+                yield batch
+                batch, rows = [], candidate.row_count
+            batch.append(candidate)
+        yield batch
+
+
+def _find_quiet(stream: Stream, position: int, records: Records) -> QuietBlock | None:
+    """Return a block if it may need only routine updates, without changing any state."""
+    monitor, row_count = stream.monitor, len(records)
+    if monitor is None or not monitor.is_idle or row_count > BLOCK_ROWS_MAX or not _is_routine(stream, records):
+        return None
+    labels, last_pane = records.labels, int(records.panes[-1])
+    if not monitor.late_bursts.is_idle(last_pane):
+        return None
+    versions = find_versions(labels)
+    categories = find_categories(labels)
+    version_sets: LabelSets = {kind: set(column) for kind, column in versions.items()}
+    label_sets = FirstSeen.distinct_labels(version_sets, categories)
+    if not stream.first_seen.has_all(label_sets):
+        return None
+    values = find_known_values(monitor.segments, stream.columns.find_segments(labels), versions, last_pane)
+    signals, statistics = len(stream.columns.signals), stream.statistics
+    if values is None or signals < 2 or len(statistics.names) != signals:
+        return None
+    layout = monitor.layout
+    return QuietBlock(
+        stream=stream,
+        position=position,
+        monitor=monitor,
+        records=records,
+        shape=(layout.rate_count, layout.value_count, signals, statistics.value_columns.size),
+        row_count=row_count,
+        values=values,
+        versions=version_sets,
+        labels=label_sets,
+        categories=categories,
+    )
+
+
+def _is_routine(stream: Stream, records: Records) -> bool:
+    """Return whether a stream is only monitored, without relearning, sampling by outcome, or a silence."""
+    if stream.relearning is not None or stream.block_observer is not None or stream.sampling.is_active:
+        return False
+    sampled = records.labels.get("sampled")
+    if stream.last_pane is None or (sampled is not None and any(label is not None for label in sampled)):
+        return False
+    first_pane, last_pane = int(records.panes[0]), int(records.panes[-1])
+    return stream.silence.excludes(stream.last_pane, first_pane, last_pane, stream.silence_after_s)
+
+
+def _observe_batch(quiet: Sequence[QuietBlock], settings: DetectSettings) -> list[PositionedOutput]:
+    """Observe the blocks of a batch in one pass, and those with anything unusual one by one."""
+    sources = np.array([each.stream.columns.sources for each in quiet])
+    values = _concatenate_values([each.records for each in quiet], int(sources.max()) + 1)
+    width = values.shape[1]
+    monitored = np.array([each.stream.columns.find_sources(each.monitor.layout.signals) for each in quiet])
+    monitored[monitored >= width] = -1
+    batch = BlockBatch.build(
+        [each.monitor.layout for each in quiet], [each.records for each in quiet], values, monitored
+    )
+    unusual = batch.find_late() | _find_new_signals(values, sources, batch.rows)
+    banks = PageHinkleyBatch([each.monitor.bank for each in quiet], batch)
+    segments = SegmentBatch(
+        [each.monitor.segments for each in quiet],
+        [each.values for each in quiet],
+        batch,
+        settings.segment_settle_records,
+    )
+    unusual |= banks.unusual | segments.unusual
+    usual = np.flatnonzero(~unusual).tolist()
+    outputs: list[PositionedOutput] = []
+    for index in np.flatnonzero(unusual).tolist():
+        outputs += quiet[index].observe()
+    if not usual:
+        return outputs
+    if len(usual) < len(quiet):
+        rows = np.flatnonzero(~unusual[batch.streams])
+        lengths = np.diff(batch.rows)[usual]
+        bounds = np.concatenate([[0], np.cumsum(lengths)])
+        add_values([quiet[index].stream.statistics for index in usual], values[rows], sources[usual], bounds)
+    else:
+        add_values([each.stream.statistics for each in quiet], values, sources, batch.rows)
+    totals = _Totals.compute(quiet, batch, values)
+    for index in usual:
+        banks.store(index)
+        segments.store(index)
+        outputs += _finish(quiet[index], batch, index, totals)
+    return outputs
+
+
+@dataclass(frozen=True, slots=True)
+class _Totals:
+    """Totals of the blocks of a batch as plain lists.
+
+    Attributes
+    ----------
+    rows, panes_of
+        The first row and the first pane of each stream, and the total.
+    newest_ms, finite, monitored
+        For each stream: the newest event time, and the numbers of finite and of monitored values.
+    panes, pane_rows, requests
+        For each pane: the pane, its first row, and its number of requests. ``pane_rows`` ends with the number of rows.
+    tokens
+        The output tokens of each row, 0 where it carries none.
+    """
+
+    rows: list[int]
+    panes_of: list[int]
+    newest_ms: list[int]
+    finite: list[int]
+    monitored: list[int]
+    panes: list[int]
+    pane_rows: list[int]
+    requests: list[int]
+    tokens: list[float]
+    sums_by_pane: NDArray[np.float64]
+
+    @classmethod
+    def compute(cls, quiet: Sequence[QuietBlock], batch: BlockBatch, values: NDArray[np.float64]) -> "_Totals":
+        starts = batch.rows[:-1]
+        pane_rows = batch.sample_starts[batch.pane_starts]
+        is_request = np.concatenate([each.records.is_request for each in quiet])
+        tokens = values[:, _TOKENS].copy()
+        np.copyto(tokens, 0.0, where=np.isnan(tokens))
+        finite = np.count_nonzero(np.isfinite(values), axis=1)
+        present = np.count_nonzero(~np.isnan(batch.values), axis=1)
+        return cls(
+            rows=batch.rows.tolist(),
+            panes_of=batch.panes_of.tolist(),
+            newest_ms=np.maximum.reduceat(batch.times_ms, starts).tolist(),
+            finite=np.add.reduceat(finite, starts).tolist(),
+            monitored=np.add.reduceat(present, starts).tolist(),
+            panes=batch.panes[pane_rows].tolist(),
+            pane_rows=[*pane_rows.tolist(), values.shape[0]],
+            requests=np.add.reduceat(is_request.astype(np.intp), pane_rows).tolist(),
+            tokens=tokens.tolist(),
+            sums_by_pane=np.add.reduceat(batch.sample_sums[:-1], batch.pane_starts, axis=0),
+        )
+
+
+def _finish(quiet: QuietBlock, batch: BlockBatch, index: int, totals: _Totals) -> list[PositionedOutput]:
+    """Update everything of a stream that is not an array over all streams."""
+    stream, monitor = quiet.stream, quiet.monitor
+    statistics, row_count = stream.statistics, quiet.row_count
+    first, end = totals.panes_of[index], totals.panes_of[index + 1]
+    first_row, end_row = totals.rows[index], totals.rows[index + 1]
+    first_pane, last_pane = totals.panes[first], totals.panes[end - 1]
+    stream.columns.update_labels(quiet.records.labels)
+    stream.evidence_changed, stream.last_pane = True, last_pane
+    statistics.add_rows(row_count, totals.newest_ms[index])
+    statistics.add_labels(quiet.categories)
+    for pane in range(first, end):
+        start, stop = totals.pane_rows[pane], totals.pane_rows[pane + 1]
+        part = totals.tokens[start:stop]
+        # Few numbers are added in order by numpy too.
+        tokens = sum(part) if stop - start < _PAIRWISE_MIN else float(np.sum(np.array(part)))
+        statistics.add_pane(totals.panes[pane], totals.requests[pane], tokens)
+    stream.first_seen.refresh(quiet.labels, last_pane)
+    monitor.finite_values += totals.finite[index]
+    monitor.monitored_values += totals.monitored[index]
+    monitor.late_bursts.add_on_time(batch.panes[np.array(totals.pane_rows[first:end])], totals.sums_by_pane[first:end])
+    sums = batch.prefix_sums[index, -1]
+    view = None
+    findings = []
+    if not monitor.adwin.add_rows(row_count, sums):
+        view = _view(quiet, batch, index)
+        findings = monitor.find_mean_changes(view) + monitor.find_evidence_due(view)
+    monitor.segment_drifts.reach(first_pane, last_pane)
+    monitor.recent_values.observe(batch.values[first_row:end_row].copy())
+    minute = last_pane * PANE_MS // MINUTE_MS
+    is_within = first_pane * PANE_MS // MINUTE_MS == minute
+    width = 2 * len(monitor.layout.signals)
+    if not is_within or not monitor.minute_series.add_minute(minute, sums[:width].copy(), quiet.versions):
+        view = view or _view(quiet, batch, index)
+        monitor.minute_series.observe(view)
+    if view is None or not findings:
+        return []
+    ordered = [monitor.add_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
+    return [(quiet.position, stream.drift_output(finding)) for finding in ordered]
+
+
+def _view(quiet: QuietBlock, batch: BlockBatch, index: int) -> BlockView:
+    part = batch.values[int(batch.rows[index]) : int(batch.rows[index + 1])]
+    values = np.full((part.shape[0] + 1, part.shape[1]), np.nan)
+    values[:-1] = part
+    return BlockView(quiet.stream.columns.build_block(quiet.records), values, batch.grid(index))
+
+
+def _concatenate_values(blocks: Sequence[Records], width_min: int) -> NDArray[np.float64]:
+    """Return the catalogue and custom values of all rows, with NaN where a record does not carry a signal."""
+    values = np.concatenate([records.values for records in blocks])
+    custom_width = max(width_min - Records.WIDTH, *(records.custom_values.shape[1] for records in blocks))
+    if custom_width <= 0:
+        return values
+    custom = np.full((values.shape[0], custom_width), np.nan)
+    start = 0
+    for records in blocks:
+        custom[start : start + len(records), : records.custom_values.shape[1]] = records.custom_values
+        start += len(records)
+    return np.concatenate([values, custom], axis=1)
+
+
+def _find_new_signals(
+    values: NDArray[np.float64], sources: NDArray[np.intp], rows: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Return a mask of the streams whose block carries a signal for the first time, shape ``(V,)``."""
+    carried = np.logical_or.reduceat(~np.isnan(values), rows[:-1], axis=0)
+    carried[np.arange(sources.shape[0])[:, None], sources] = False
+    new: NDArray[np.bool_] = np.logical_or.reduce(carried, axis=1)
+    return new

@@ -1,0 +1,352 @@
+"""The segment values of several streams, updated in one pass while no test of a value fires or leaves its settling period."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.layout import NEXT_RECORD, BlockBatch
+from pipeline.detect.segments.segment_bank import CAP_SHARE
+from pipeline.detect.segments.segment_evidence import SEGMENT_BETS
+from pipeline.detect.segments.segment_values import LIVE_S, NOT_MONITORED, SegmentValue, SegmentValues
+from pipeline.detect.segments.segments import SETTLING_PANES, Labels, Segments
+
+
+@dataclass(frozen=True, slots=True)
+class BlockValues:
+    """The segment values in a block of a stream. All of them were known before the block.
+
+    Attributes
+    ----------
+    monitored
+        The values of the monitored dimensions, in the order of :meth:`Segments.update`.
+    labels
+        For each monitored dimension, its labels and the index of its first value in ``monitored``.
+    not_monitored
+        The values of the other dimensions.
+    dimensions
+        All dimensions of the block.
+    """
+
+    monitored: list[SegmentValue]
+    labels: list[tuple[Sequence[str | None], int, int]]
+    not_monitored: list[SegmentValue]
+    dimensions: list[SegmentValues]
+
+
+def find_known_values(segments: Segments, labels: Labels, versions: Labels, last_pane: int) -> BlockValues | None:
+    """Return the segment values of a block, or None if the block changes which values are known or monitored."""
+    block = BlockValues([], [], [], [])
+    for name, column in labels.items() if segments.tests else ():
+        dimension = segments.dimensions.get(name)
+        if dimension is None or (not dimension.is_version and name in versions):
+            return None
+        values, distinct = dimension.values, dict.fromkeys(column)
+        distinct.pop(None, None)
+        if not values.keys() >= distinct.keys():
+            return None
+        present = [values[label] for label in distinct if label is not None]
+        oldest_live = last_pane - LIVE_S
+        live = len(present) + sum(
+            value.last_pane >= oldest_live and label not in distinct for label, value in values.items()
+        )
+        block.dimensions.append(dimension)
+        if live < 2:
+            if any(value.slot != NOT_MONITORED for value in values.values()):
+                return None
+            block.not_monitored.extend(present)
+            continue
+        if any(value.slot == NOT_MONITORED for value in present):
+            return None
+        block.labels.append((column, len(block.monitored), len(block.monitored) + len(present)))
+        block.monitored.extend(present)
+    return block
+
+
+class SegmentBatch:
+    """The next state of the segments of the ``V`` streams of a batch, with ``n`` segment values over all streams.
+
+    Parameters
+    ----------
+    segments, blocks
+        The segments of the streams, and the segment values of their blocks. No test may be latched.
+    batch
+        The blocks of the streams.
+    settle_records
+        The setting ``segment_settle_records``.
+
+    Attributes
+    ----------
+    unusual
+        Shape ``(V,)``: whether a test of a value of the stream crosses its threshold or ends its settling period. Such
+        a stream must be observed by itself.
+    """
+
+    def __init__(
+        self, segments: Sequence[Segments], blocks: Sequence[BlockValues], batch: BlockBatch, settle_records: int
+    ) -> None:
+        self._segments, self._blocks, self._batch = segments, blocks, batch
+        self.unusual = np.zeros(len(segments), dtype=bool)
+        self._last_panes = batch.panes[batch.rows[1:] - 1].tolist()
+        self._values = [value for block in blocks for value in block.monitored]
+        counts = [len(block.monitored) for block in blocks]
+        self._starts = np.concatenate([[0], np.cumsum(counts)]).tolist()
+        self._streams = np.repeat(np.arange(len(blocks)), counts)
+        if self._values:
+            self._group()
+            self._stack()
+            self._observe()
+            self._find_settled(settle_records)
+
+    def store(self, stream: int) -> None:
+        """Replace the state of the segments of a stream."""
+        block, segments, last_pane = self._blocks[stream], self._segments[stream], self._last_panes[stream]
+        row_count = int(self._batch.rows[stream + 1] - self._batch.rows[stream])
+        for dimension in block.dimensions:
+            dimension.count_known(row_count)
+        if block.not_monitored:
+            totals = self._batch.prefix_sums[stream, -1].take(segments.grid_pairs[0])
+            for value in block.not_monitored:
+                value.last_pane = last_pane
+                value.signal_records += totals
+        first, end = self._starts[stream], self._starts[stream + 1]
+        if first == end:
+            return
+        state, count = segments.bank.state, len(segments.tests)
+        slots = self._slots[first:end]
+        tests = self._tests[stream]
+        for name, array in (
+            ("statistics", self._statistics),
+            ("bases", self._bases),
+            ("started", self._started),
+            ("tallies", self._tallies),
+        ):
+            part = array[first:end]
+            getattr(state, name)[slots] = part if count == part.shape[-1] else part[..., tests]
+        state.panes[slots] = last_pane
+        records = self._records[first:end]
+        for index, value in enumerate(self._values[first:end]):
+            value.last_pane = last_pane
+            value.signal_records += records[index] if count == records.shape[1] else records[index, tests]
+            value.count_records(last_pane, self._value_records[first + index])
+            if value.is_settling and not self._still_settling[first + index]:
+                value.is_settling = False
+
+    def _group(self) -> None:
+        """Group the rows by value and pane, as :func:`group_rows` does for one block."""
+        batch = self._batch
+        codes: list[int] = []
+        rows: list[int] = []
+        runs: list[int] = []
+        bounds, starts = batch.rows.tolist(), self._starts
+        for stream, block in enumerate(self._blocks):
+            for labels, first, end in block.labels:
+                base = starts[stream]
+                indexes: dict[str | None, int] = {
+                    value.label: base + first + index for index, value in enumerate(block.monitored[first:end])
+                }
+                indexes[None] = -1
+                runs.append(len(codes))
+                codes.extend([indexes[label] for label in labels])
+                rows.extend(range(bounds[stream], bounds[stream + 1]))
+        value_of_entry, row_of_entry = np.array(codes), np.array(rows)
+        self._densities = self._compute_densities(value_of_entry, np.array(runs))
+        pane_count = int(batch.pane_numbers.max()) + 1
+        keys = np.where(value_of_entry < 0, -1, value_of_entry * pane_count + batch.pane_numbers[row_of_entry])
+        order = np.argsort(keys, kind="stable")[int(np.count_nonzero(keys < 0)) :]
+        keys, self._rows = keys[order], row_of_entry[order]
+        self._group_starts = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
+        self._group_values, self._group_panes = np.divmod(keys[self._group_starts], pane_count)
+        self._pane_count = pane_count
+
+    def _compute_densities(self, codes: NDArray[np.intp], runs: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Compute the density of each value, as :func:`compute_densities` does for one block."""
+        count = len(self._values)
+        records = np.bincount(codes[codes >= 0], minlength=count).astype(np.float64)
+        is_repeated = (codes[1:] == codes[:-1]) & (codes[1:] >= 0)
+        is_repeated[runs[1:] - 1] = False
+        following = np.bincount(codes[1:][is_repeated], minlength=count).astype(np.float64)
+        block_rows = np.diff(self._batch.rows)[self._streams]
+        self._value_records = records.astype(np.intp).tolist()
+        densities = np.maximum(following / np.maximum(records - 1.0, 1.0), records / np.maximum(1, block_rows))
+        return np.minimum(densities, 1.0)
+
+    def _stack(self) -> None:
+        """Stack the tests of all streams, padded with tests without evidence."""
+        evidences = [segments.bank.segment_evidence for segments in self._segments]
+        binary = np.array([evidence.binary_count for evidence in evidences])
+        others = np.array([len(segments.tests) for segments in self._segments]) - binary
+        self._binary, width = int(binary.max()), int(binary.max() + others.max())
+        self._width = width
+        is_padded = bool((binary != self._binary).any() or (others != width - self._binary).any())
+        positions = [
+            np.concatenate([np.arange(b), np.arange(self._binary, self._binary + o)])
+            for b, o in (zip(binary.tolist(), others.tolist(), strict=True) if is_padded else ())
+        ]
+        self._tests: Sequence[Any] = positions if is_padded else [slice(None)] * len(evidences)
+        self._columns = self._pad([segments.grid_pairs for segments in self._segments], 0)
+        self._thresholds = self._pad([segments.bank.firing_thresholds for segments in self._segments], np.inf)
+        self._weights = self._pad([evidence.weights for evidence in evidences], 1.0)
+        self._nulls = self._pad([evidence.nulls for evidence in evidences], 0.0)
+        self._evidences, self._other_counts, self._binary_counts = evidences, others.tolist(), binary.tolist()
+        slots = [value.slot for value in self._values]
+        self._slots = np.array(slots)
+        states = [segments.bank.state for segments in self._segments]
+        bounds = np.concatenate([[0], np.cumsum([len(state.panes) for state in states])])
+        taken = bounds[self._streams] + self._slots
+
+        def stack(name: str, fill: float) -> NDArray[Any]:
+            arrays = [getattr(state, name) for state in states]
+            if is_padded:
+                padded = []
+                for stream, array in enumerate(arrays):
+                    wide = np.full((*array.shape[:-1], width), fill, dtype=array.dtype)
+                    wide[..., self._tests[stream]] = array
+                    padded.append(wide)
+                arrays = padded
+            stacked: NDArray[Any] = np.concatenate(arrays).take(taken, axis=0)
+            return stacked
+
+        self._statistics, self._bases = stack("statistics", 0.0), stack("bases", 0.0)
+        self._started, self._tallies = stack("started", NEXT_RECORD), stack("tallies", 0.0)
+        self._excluded = stack("excluded", False)
+        self._state_panes = np.concatenate([state.panes for state in states]).take(taken)
+
+    def _pad(self, arrays: Sequence[NDArray[Any]], fill: float) -> NDArray[Any]:
+        """Stack arrays with one row per stream, whose last axis are the tests."""
+        if not isinstance(self._tests[0], np.ndarray):
+            return np.array(arrays)
+        padded = np.full((len(arrays), *arrays[0].shape[:-1], self._width), fill, dtype=arrays[0].dtype)
+        for stream, array in enumerate(arrays):
+            padded[stream][..., self._tests[stream]] = array
+        return padded
+
+    def _pad_values(self, arrays: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Stack arrays of shape ``(tests,)`` with one row per segment value. Tests that do not exist have no end."""
+        if not isinstance(self._tests[0], np.ndarray):
+            return np.array(arrays)
+        padded = np.full((len(arrays), self._width), np.inf)
+        for row, stream, array in zip(padded, self._streams.tolist(), arrays, strict=True):
+            row[self._tests[stream]] = array
+        return padded
+
+    def _pad_bets(self, arrays: Sequence[NDArray[Any]], counts: Sequence[int], width: int) -> NDArray[Any]:
+        """Stack arrays of shape ``(4, tests)`` with one row per stream, padded with 0."""
+        if all(count == width for count in counts):
+            return np.array(arrays).reshape(len(arrays), SEGMENT_BETS, width)
+        padded = np.zeros((len(arrays), SEGMENT_BETS, width), dtype=arrays[0].dtype)
+        for stream, (array, count) in enumerate(zip(arrays, counts, strict=True)):
+            padded[stream, :, :count] = array.reshape(SEGMENT_BETS, count)
+        return padded
+
+    def _sum_groups(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the sums of the numbers and of the log bets, shapes ``(P, n, C)`` and ``(P, n, 4 * others)``."""
+        batch, others = self._batch, self._width - self._binary
+        used = self._rows
+        streams = batch.streams
+        width = batch.by_row.shape[1]
+        offsets = (np.arange(streams.size) * width)[:, None]
+        presence, channel = self._columns[:, 0, self._binary :], self._columns[:, 1, self._binary :]
+        numbers = batch.by_row.ravel()
+        surprise = numbers.take(offsets + channel[streams])
+        surprise -= self._nulls[:, self._binary :][streams]
+        surprise *= numbers.take(offsets + presence[streams])
+        stakes = self._pad_bets([evidence.stakes for evidence in self._evidences], self._other_counts, others)
+        factors = np.tile(surprise.astype(np.float32), SEGMENT_BETS)
+        factors *= stakes.reshape(len(self._segments), -1)[streams]
+        factors += np.float32(1.0)
+        np.log(factors, out=factors)
+        sums = np.zeros((self._pane_count, len(self._values), width))
+        sums[self._group_panes, self._group_values] = np.add.reduceat(
+            batch.by_row.take(used, axis=0), self._group_starts, axis=0
+        )
+        log_bets = np.zeros((self._pane_count, len(self._values), factors.shape[1]))
+        if factors.shape[1]:
+            log_bets[self._group_panes, self._group_values] = np.add.reduceat(
+                factors.take(used, axis=0), self._group_starts, axis=0
+            )
+        return sums, log_bets
+
+    def _pane_evidence(self, log_bets: NDArray[np.float64], pairs: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Compute the evidence of each pane, as :meth:`SegmentEvidence.pane_evidence` does for one block."""
+        binary, streams = self._binary, self._streams
+        shape = (self._pane_count, len(self._values))
+        evidence = np.empty((*shape, SEGMENT_BETS, self._width))
+        if binary:
+            record_evidence, event_evidence = (
+                self._pad_bets(arrays, self._binary_counts, binary)[streams]
+                for arrays in zip(
+                    *((each.record_evidence, each.event_evidence) for each in self._evidences), strict=True
+                )
+            )
+            np.multiply(pairs[:, :, 0, None, :binary], record_evidence, out=evidence[..., :binary])
+            evidence[..., :binary] += pairs[:, :, 1, None, :binary] * event_evidence
+        by_bet = log_bets.reshape(*shape, SEGMENT_BETS, self._width - binary)
+        np.multiply(by_bet, self._weights[streams, None, binary:], out=evidence[..., binary:])
+        np.copyto(evidence, 0.0, where=self._excluded[:, None])
+        weights = self._weights[streams]
+        evidence /= (weights + (1.0 - weights) * self._densities[:, None])[:, None]
+        return evidence
+
+    def _observe(self) -> None:
+        """Update the statistics, as :meth:`SegmentBank.observe` does for one block."""
+        batch, streams, pane_count = self._batch, self._streams, self._pane_count
+        values = np.arange(len(self._values))
+        sums, log_bets = self._sum_groups()
+        columns = self._columns[streams]
+        # Shape (P, n, 2, S): the sums of the presence and of the channel of each test.
+        pairs = np.take_along_axis(sums[:, :, None], columns[None], axis=3)
+        evidence = self._pane_evidence(log_bets, pairs)
+        before = self._statistics
+        first_panes = batch.panes[batch.rows[:-1]][streams]
+        bases = np.where((self._state_panes == first_panes)[:, None, None], self._bases, before)
+        thresholds = self._thresholds[streams]
+        caps = thresholds[:, None] * CAP_SHARE
+        np.minimum(evidence[1:], caps, out=evidence[1:])
+        np.minimum(evidence[0], bases + caps - before, out=evidence[0])
+        path = np.empty((pane_count + 1, *before.shape))
+        path[0] = before
+        for pane, increment in enumerate(evidence):
+            np.maximum(np.add(path[pane], increment, out=path[pane + 1]), 0.0, out=path[pane + 1])
+        crosses = (path[1:].max(axis=(0, 2)) >= thresholds) & ~self._excluded
+        self.unusual[streams[crosses.any(axis=1)]] = True
+        last = np.diff(batch.panes_of)[streams] - 1
+        self._statistics = path[-1]
+        self._bases = np.where((last > 0)[:, None, None], path[last, values], bases)
+        self._advance(path[1:], pairs)
+        self._records = pairs[:, :, 0].sum(axis=0)
+
+    def _advance(self, path: NDArray[np.float64], pairs: NDArray[np.float64]) -> None:
+        """Update starts and tallies, as :meth:`CusumState.advance` does for one block."""
+        batch, count, pane_count = self._batch, len(self._values), self._pane_count
+        first_rows = np.full((pane_count + 1, count), batch.streams.size, dtype=np.intp)
+        first_rows[self._group_panes, self._group_values] = self._rows[self._group_starts]
+        next_rows = np.minimum.accumulate(first_rows[::-1])[::-1]
+        times_ms = np.append(batch.times_ms, NEXT_RECORD).take(next_rows)
+        np.copyto(self._started, times_ms[0][:, None, None], where=self._started == NEXT_RECORD)
+        prefix_sums = np.zeros((pane_count + 1, *pairs.shape[1:]))
+        np.cumsum(pairs, axis=0, out=prefix_sums[1:])
+        steps = np.arange(1, pane_count + 1, dtype=np.min_scalar_type(pane_count))
+        zeros = ((path == 0.0) * steps[:, None, None, None]).max(axis=0).astype(np.intp)
+        restarted = zeros > 0
+        np.copyto(self._started, times_ms.take(zeros * count + np.arange(count)[:, None, None]), where=restarted)
+        self._tallies *= ~restarted[:, None]
+        self._tallies += prefix_sums[-1][:, :, None]
+        tests = np.arange(self._width)
+        width = self._width
+        offsets = (zeros * count + np.arange(count)[:, None, None]) * (2 * width) + tests
+        self._tallies -= prefix_sums.take(offsets[:, None] + np.array([0, width])[:, None, None])
+
+    def _find_settled(self, records_max: int) -> None:
+        """Find the values that are still settling, and the streams with a test that ends its settling period."""
+        is_settling = np.array([value.is_settling for value in self._values])
+        first_panes = np.array([value.first_pane for value in self._values])
+        is_young = np.array(self._last_panes)[self._streams] - first_panes < SETTLING_PANES
+        before = self._pad_values([value.signal_records for value in self._values])
+        was_below = before < records_max
+        is_below = (before + self._records < records_max) & is_young[:, None]
+        ends = (was_below & ~is_below).any(axis=1) & is_settling
+        self.unusual[self._streams[ends]] = True
+        self._still_settling = is_below.any(axis=1).tolist()
