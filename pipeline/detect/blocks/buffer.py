@@ -52,6 +52,9 @@ class Buffer:
         records
             The records of that block.
         """
+        if self._has_room(records.panes):
+            self.add(records.copy_for_block(0, len(records)))
+            return
         stop = 0
         for start, stop, last in self._find_blocks(records.panes):
             self.add(records.copy_for_block(start, stop))
@@ -60,7 +63,15 @@ class Buffer:
 
     def find_ends(self, panes: NDArray[np.int64]) -> list[int]:
         """Return, for each block, the number of new records after which it ends. ``panes`` must not be empty."""
+        if self._has_room(panes):
+            return []
         return [last + 1 for _, _, last in self._find_blocks(panes)]
+
+    def _has_room(self, panes: NDArray[np.int64]) -> bool:
+        """Return whether no block ends before the last of some new records. Usually, few records complete no block."""
+        settings, oldest = self._settings, int(self._parts[0].panes[0] if self._parts else panes[0])
+        length_max = min(settings.block_records, settings.flush_records)
+        return self._length + len(panes) < length_max and int(panes[-1]) - oldest < settings.flush_after_s
 
     def _find_blocks(self, panes: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
         """Yield the start and stop of the new records of each block, and the index of the record that ends it."""

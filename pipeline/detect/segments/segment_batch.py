@@ -43,7 +43,8 @@ def find_known_values(segments: Segments, labels: Labels, versions: Labels, last
         dimension = segments.dimensions.get(name)
         if dimension is None or (not dimension.is_version and name in versions):
             return None
-        values, distinct = dimension.values, dict.fromkeys(column)
+        is_uniform = column[0] is not None and column.count(column[0]) == len(column)
+        values, distinct = dimension.values, dict.fromkeys(column[:1] if is_uniform else column)
         distinct.pop(None, None)
         if not values.keys() >= distinct.keys():
             return None
