@@ -94,6 +94,8 @@ class StreamRestorer:
     def _restore_baseline(self) -> None:
         stream, version = self._stream, self._state["baseline_version"]
         active = next((baseline for baseline in self._baselines if baseline.baseline_version == version), None)
+        if active is not None and read_usable_baseline(active, self._settings) is None:
+            active = None  # another message with this version has replaced it
         if active is not None:
             self._restore_monitor(active)
             self._restore_relearning()

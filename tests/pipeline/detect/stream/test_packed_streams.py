@@ -8,7 +8,7 @@ from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.detect.stream import streams
 from schemas.drift import Drift
-from schemas.topics import DRIFTS
+from schemas.topics import BASELINES, DRIFTS
 from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, full_state, message, outcome, record
 
 SETTINGS = DetectSettings(ready_after_s=60, ready_records=300, ready_records_rate=200, silence_min_s=20)
@@ -148,3 +148,19 @@ def test_a_relearn_request_and_a_baseline_reach_a_packed_stream():
     live.step.control(message(9, value, START_MS, b"k"))
     assert live.packed == {"search", "ranker"}
     assert live.step.streams["bot"].baseline_version.startswith("x")
+
+
+def test_a_stream_without_its_baseline_begins_again_if_a_bad_message_has_replaced_it(caplog):
+    live, rng = Live(), random.Random(7)
+    for now_ms, offset, values in traffic(4, seconds=80):
+        live.second(values, now_ms, offset)
+    published = {output.key: output.value for output in live.outputs if output.topic == BASELINES}
+    live.step = DetectStep(0, SETTINGS, replay=False)
+    for offset, (key, value) in enumerate(published.items()):
+        stored = value[:-10] if key.startswith(b"bot/") else value
+        live.step.control(message(offset, stored, START_MS, key), is_covered=True)
+    live.checkpoint.restored(live.step, rng)
+    versions = {subject: stream.baseline_version for subject, stream in live.step.streams.items()}
+    assert versions["bot"] is None
+    assert None not in (versions["search"], versions["ranker"])
+    assert "is not among the published baselines" in caplog.text
