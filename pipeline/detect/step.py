@@ -264,15 +264,18 @@ class DetectStep:
         records, subjects_max = batch.records, self._settings.subjects_max
         outputs: list[PositionedOutput] = []
         waiting: list[int] = []
-        latest_ms = max(self._watermark.time_ms, int(records.times_ms.max()))
-        for index, subject in enumerate(records.subjects):
+        latest_ms = self._watermark.time_ms
+        for index, (subject, time_ms) in enumerate(zip(records.subjects, records.times_ms.tolist(), strict=True)):
+            latest_ms = max(latest_ms, time_ms)
             if subject not in self._streams:
                 position = records.positions[index]
                 if len(self._streams) >= subjects_max and latest_ms > self._evictable_from_ms:
                     # The stream that has been silent longest depends on all records before this one.
                     outputs += self._push(records.split_by_subject(waiting), batch)
                     waiting = []
-                    outputs += self._evict_stream(position)
+                    # Rejected records do not advance the watermark. In live operation, their times count nevertheless:
+                    # otherwise no stream could be evicted while all subjects are silent.
+                    outputs += self._evict_stream(position, self._watermark.time_ms if self._replay else latest_ms)
                 if len(self._streams) >= subjects_max:
                     detail = f"this partition already has {subjects_max} subjects: raise subjects_max"
                     outputs.append(batch.reject(index, "subject_limit", detail))
@@ -329,13 +332,13 @@ class DetectStep:
         self._evictable_from_ms = 0
         return stream
 
-    def _evict_stream(self, position: int) -> list[PositionedOutput]:
+    def _evict_stream(self, position: int, now_ms: int) -> list[PositionedOutput]:
         """Evict the stream without a baseline that has been silent longest, if it has been silent for a week."""
-        before_ms = self._watermark.time_ms - EVICTABLE_AFTER_MS
+        before_ms = now_ms - EVICTABLE_AFTER_MS
         oldest, watermark_ms = self._streams.remove_oldest_without_baseline(before_ms)
         if oldest is None:
-            # Watermarks never decrease: no stream can be evicted before the partition's watermark reaches this time.
-            last_ms = self._watermark.time_ms if watermark_ms is None else watermark_ms
+            # Watermarks never decrease: no stream can be evicted before the event time reaches this time.
+            last_ms = now_ms if watermark_ms is None else watermark_ms
             self._evictable_from_ms = last_ms + EVICTABLE_AFTER_MS
             return []
         self._store.drop(oldest.subject)

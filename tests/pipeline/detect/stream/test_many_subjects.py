@@ -48,3 +48,13 @@ def test_memory_and_state_stay_flat_over_subjects_that_come_and_go():
     assert len(step.streams) == SUBJECTS_MAX
     assert len({key.partition(b"/")[2] for key in checkpoint.parts}) == SUBJECTS_MAX + 1
     assert resident_bytes() - before < GROWTH_BYTES_MAX
+
+
+def test_a_new_subject_replaces_a_silent_subject_even_if_all_are_silent():
+    step, rng = DetectStep(0, DetectSettings(subjects_max=3), replay=False), random.Random(1)
+    for number, day in enumerate((0, 0, 0, 6, 6, 8, 8, 8, 8)):
+        now_ms = START_MS + day * DAY_S * 1000 + number
+        step.step([message(number, as_json(record(rng, number, now_ms, f"service-{number}")), now_ms)])
+    # The rejected records of the sixth day do not advance the watermark of the partition.
+    assert set(step.streams) == {"service-5", "service-6", "service-7"}
+    assert step.counts()["dead_letters"] == 3
