@@ -83,9 +83,9 @@ class LowestRank(Generic[Rank]):
 
     def mark(self, name: str) -> None:
         """Mark a name that is new, or whose rank may have changed, or that no longer exists."""
-        self._changed.add(name)
         if len(self._changed) > len(self._ranks) + OUTDATED_MAX:
             self._apply_changes()
+        self._changed.add(name)  # last, because its rank may only change after this call
 
     def first(self) -> str | None:
         """Return the name with the lowest rank, or None if there is none. The name breaks ties."""

@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.due_times import DueTimes, LowestRank
+from pipeline.due_times import OUTDATED_MAX, DueTimes, LowestRank
 
 NAMES = st.sampled_from("abcdef")
 CHANGES = st.lists(st.tuples(NAMES, st.integers(0, 20) | st.none()), max_size=60)
@@ -41,3 +41,14 @@ def test_the_due_names_are_those_of_looking_at_all_times(changes, checks):
             assert due.take(now) == expected
             for one in expected:
                 del times[one]
+
+
+def test_a_rank_may_change_after_its_name_is_marked_however_many_names_are_marked():
+    ranks: dict[str, int] = {}
+    lowest = LowestRank(ranks.get)
+    for number in range(2 * OUTDATED_MAX + 10):
+        name = f"{number:05d}"
+        ranks[name] = 0
+        lowest.mark(name)
+        ranks[name] = number + 1
+    assert lowest.lowest(len(ranks)) == sorted(ranks)
