@@ -103,7 +103,7 @@ class CheckpointParts:
         stored = self._stored_drifts.pop(name, {})
         tracked = {} if incident is None else incident.tracked
         for drift_id in stored:
-            if drift_id not in tracked:
+            if self._incidents.find_by_drift(drift_id) is None:  # another incident may track it now
                 yield Part("drift", drift_id), None
         for drift_id, drift in tracked.items():
             if stored.get(drift_id) != drift:
