@@ -219,11 +219,15 @@ def failure_mode_of(drift: Drift) -> FailureMode:
     """Return the failure mode of one drift.
 
     A filter that triggers less often than normal is not over-blocking, because it no longer blocks. An agent that makes
-    fewer tool calls than normal does not loop, because it no longer uses its tools. A name from a newer version of
-    detect that is not in the table is ``unknown``.
+    fewer tool calls than normal does not loop, because it no longer uses its tools.
     """
     name = _FALLING_MODES.get(drift.failure_mode) if drift.side == "down" else None
-    return MODES.get(name or drift.failure_mode, MODES["unknown"])
+    return find_mode(name or drift.failure_mode)
+
+
+def find_mode(name: str) -> FailureMode:
+    """Return the failure mode with a name. A name from a newer version that is not in the table is ``unknown``."""
+    return MODES.get(name, MODES["unknown"])
 
 
 def recognise_failure_mode(

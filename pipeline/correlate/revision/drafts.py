@@ -114,7 +114,7 @@ def _to_leadership(incident: Incident, facts: DraftFacts) -> Draft:
 
 
 def _to_users(incident: Incident, facts: DraftFacts) -> Draft:
-    products, mode = facts.products, failure_modes.MODES[facts.failure_mode]
+    products, mode = facts.products, failure_modes.find_mode(facts.failure_mode)
     shown = products[:1].upper() + products[1:]
     happened = f"{shown}, which is an AI system, {describe_impact(mode)}."
     if _has_many_subjects(incident):

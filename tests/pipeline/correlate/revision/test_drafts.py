@@ -65,6 +65,16 @@ def test_a_revision_of_an_earlier_version_contains_its_drafts():
     assert build_drafts(earlier) == [draft]
 
 
+def test_a_failure_mode_of_a_newer_version_has_the_drafts_of_an_unknown_one():
+    revision = only(EXPOSED)
+
+    def texts(name):
+        facts = revision.draft_facts.model_copy(update={"failure_mode": name})
+        return build_drafts(revision.model_copy(update={"draft_facts": facts}))
+
+    assert texts("of_a_newer_version") == texts("unknown") == texts("")
+
+
 def test_a_revision_contains_facts_and_its_reader_adds_the_drafts():
     revision = only(EXPOSED)
     assert (revision.drafts, revision.draft_facts is None) == ([], False)
