@@ -46,7 +46,10 @@ def build_revision(incident: IncidentState, context: DiagnosisContext, settings:
     else:
         revision = _build_empty_parent(incident, before)
     if before is not None:
-        if revision.model_copy(update={"revision": before.revision, "change": before.change}) == before:
+        kept = {"revision": before.revision, "change": before.change}
+        if before.drafts:  # An earlier version wrote its drafts instead of the facts.
+            kept |= {"drafts": before.drafts, "draft_facts": None}
+        if revision.model_copy(update=kept) == before:
             return None
         revision = revision.model_copy(update={"revision": before.revision + 1})
     return revision.model_copy(update={"change": describe_changes(before, revision)})

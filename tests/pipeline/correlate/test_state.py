@@ -1,12 +1,14 @@
 """What a checkpoint stores, and how a step restores it."""
 
 from pipeline.codec import encode
+from pipeline.correlate.revision import add_drafts
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
 from tests.pipeline.correlate.builders import (
     MINUTE,
     SECOND,
     START,
+    command,
     deployment,
     drift,
     incidents,
@@ -76,3 +78,30 @@ def test_only_the_drifts_that_changed_are_written_again():
     assert list(step.restore(topic.items())) == []
     step.step(kafka([later(empty, 10, "evidence")]))
     assert [key for key, _ in step.changed() if key.startswith(b"drift/")] == [f"drift/{empty.drift_id}".encode()]
+
+
+def test_a_drift_that_another_incident_tracks_now_is_kept():
+    settings = CorrelateSettings(announce_after_s=0, incidents_max=2)
+    old, new = drift(subject="old", start=START - 60 * MINUTE), drift(subject="new", start=START + MINUTE)
+    for subject in "abcd":  # The ids of the two incidents have both orders.
+        first = drift(subject=subject)
+        step = started(settings, old, first)
+        parts = dict(step.changed())
+        resolved = command("resolve", step._table.incidents.find_by_drift(first.drift_id).incident_id)
+        # The limit removes the resolved incident, and the next report of its drift opens another.
+        step.step(kafka([resolved, new, later(first, 120, "evidence")], first_offset=9))
+        parts |= dict(step.changed())
+        restored = CorrelateStep(settings)
+        assert list(restored.restore((key, value) for key, value in parts.items() if value is not None)) == []
+        assert list(restored._table.incidents.find_by_drift(first.drift_id).tracked) == [first.drift_id]
+
+
+def test_a_revision_of_an_earlier_version_is_not_published_again_for_its_drafts():
+    step = started(None, REFUSED)
+    [incident] = step._table.incidents
+    incident.last_published = add_drafts(incident.last_published)
+    incident.is_stale = True
+    parts = dict(step.changed())
+    step = CorrelateStep(CorrelateSettings())
+    assert list(step.restore(parts.items())) == []
+    assert step.step(kafka([later(REFUSED, 1, "evidence")], first_offset=9)) == []
