@@ -77,7 +77,7 @@ class QuietBlock:
 
     def observe(self) -> list[PositionedOutput]:
         """Observe the block by itself."""
-        return [(self.position, output) for output in self.stream.observe(self.records)]
+        return [(self.position, output) for output in self.stream.observe_records(self.records)]
 
 
 def observe_blocks(blocks: CompletedBlocks, settings: DetectSettings) -> list[PositionedOutput]:
@@ -94,7 +94,7 @@ def observe_blocks(blocks: CompletedBlocks, settings: DetectSettings) -> list[Po
         for stream, position, records in same_round:
             candidate = _find_quiet(stream, position, records) if len(same_round) >= STREAMS_MIN else None
             if candidate is None:
-                outputs += ((position, output) for output in stream.observe(records))
+                outputs += ((position, output) for output in stream.observe_records(records))
             else:
                 candidates.append(candidate)
         for batch in _split_into_batches(candidates):

@@ -273,7 +273,7 @@ class Stream:
 
     def flush(self) -> list[OutputMessage]:
         """Observe the buffered records as a block."""
-        return self.observe(self.buffer.take()) if len(self.buffer) else []
+        return self.observe_records(self.buffer.take()) if len(self.buffer) else []
 
     def on_gap(self) -> list[OutputMessage]:
         """Observe the buffered records, reset all evidence, and measure silence, throughput and spend from the next record."""
@@ -325,12 +325,12 @@ class Stream:
         self.counts["unversioned_outcomes"] += unversioned
         for position, block_records in self.buffer.push(records):
             if self._completed is None:
-                outputs += ((position, output) for output in self.observe(block_records))
+                outputs += ((position, output) for output in self.observe_records(block_records))
             else:
                 self._completed.append((self, position, block_records))
         return outputs
 
-    def observe(self, records: Records) -> list[OutputMessage]:
+    def observe_records(self, records: Records) -> list[OutputMessage]:
         """Pass one block to the statistics, the monitor and the learners."""
         block = self.columns.build_block(records)
         if self.block_observer is not None:
