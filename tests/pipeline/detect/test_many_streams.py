@@ -146,14 +146,16 @@ def quiet_messages(count, *, fault_from=None):
 def test_the_blocks_of_quiet_streams_are_observed_in_one_pass(monkeypatch):
     monkeypatch.setattr(quiet_blocks, "STREAMS_MIN", 1)
     sizes, alone = [], []
-    observe_batch, observe = quiet_blocks._observe_batch, quiet_blocks.Stream.observe
+    observe_batch, observe = quiet_blocks._observe_batch, quiet_blocks.Stream.observe_records
     monkeypatch.setattr(
         quiet_blocks,
         "_observe_batch",
         lambda quiet, limits: sizes.append(len(quiet)) or observe_batch(quiet, limits),
     )
     monkeypatch.setattr(
-        quiet_blocks.Stream, "observe", lambda stream, rows: alone.append(stream.subject) or observe(stream, rows)
+        quiet_blocks.Stream,
+        "observe_records",
+        lambda stream, rows: alone.append(stream.subject) or observe(stream, rows),
     )
     step = prepared_step()
     drive(step, quiet_messages(3500), range(200, 3500, 200))
