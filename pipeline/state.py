@@ -292,9 +292,11 @@ class PartStore:
         chunks = ((part, self._values.pop(part, {})) for part in self._chunk_counts.get(name, ()))
         return [(part.key(number), value) for part, values in chunks for number, value in sorted(values.items())]
 
-    def encode(self, part: Part, state: State) -> bytes:
-        """Return a state as bytes that :meth:`read` accepts as the value of a part."""
-        return encode(state, kind=part.kind, settings=self._settings[part.kind])
+    def encode(self, part: Part, state: State) -> list[tuple[bytes, bytes]]:
+        """Return the keys and values of the chunks of a state, as :meth:`read` accepts them."""
+        value = encode(state, kind=part.kind, settings=self._settings[part.kind])
+        starts = range(0, len(value), CHUNK_BYTES_MAX)
+        return [(part.key(chunk), value[start : start + CHUNK_BYTES_MAX]) for chunk, start in enumerate(starts)]
 
     def is_reset(self, kind: str) -> bool:
         """Return whether parts of a kind were reset. The lines of :meth:`finish_restore` then give the reason."""
@@ -358,13 +360,11 @@ class PartStore:
         self._tombstones += (part.key(chunk) for chunk in range(self._chunk_counts[part.name].pop(part, 0)))
 
     def _write(self, part: Part, state: State) -> Iterator[tuple[bytes, bytes | None]]:
-        value = self.encode(part, state)
-        starts = range(0, len(value), CHUNK_BYTES_MAX)
+        chunks = self.encode(part, state)
         counts = self._chunk_counts.setdefault(part.name, {})
-        count_before, counts[part] = counts.get(part, 0), len(starts)
-        for chunk, start in enumerate(starts):
-            yield part.key(chunk), value[start : start + CHUNK_BYTES_MAX]
-        for chunk in range(len(starts), count_before):
+        count_before, counts[part] = counts.get(part, 0), len(chunks)
+        yield from chunks
+        for chunk in range(len(chunks), count_before):
             yield part.key(chunk), None
 
     def _remove(self, part: Part) -> Iterator[tuple[bytes, None]]:

@@ -24,7 +24,7 @@ class PackedStream:
     subject
         The subject.
     entries
-        Keys and values of all parts of the state.
+        Keys and values of the chunks of all parts of the state, in order.
     settings
         The settings with which they were written.
     baselines, relearns
@@ -60,7 +60,9 @@ class PackedStream:
     ) -> None:
         self.subject, self.entries = subject, entries
         self._baselines, self._relearns, self._settings = tuple(baselines), tuple(relearns), settings
-        state = decode(dict(entries)[Part("stream", subject).key()], kind="stream")
+        main_part = Part("stream", subject)
+        chunks = [value for key, value in entries if Part.from_key(key)[0] == main_part]
+        state = decode(b"".join(chunks), kind="stream")
         version = state["baseline_version"]
         active = next((baseline for baseline in baselines if baseline.baseline_version == version), None)
         if version is not None and active is None:
@@ -80,9 +82,8 @@ class PackedStream:
     def pack(cls, stream: Stream, store: PartStore, settings: DetectSettings) -> "PackedStream":
         """Pack a stream whose state has not changed since the last checkpoint."""
         stream.mark_all()
-        entries = [
-            (part.key(), store.encode(part, state)) for part, state in stream.dump_changed() if state is not None
-        ]
+        changed = ((part, state) for part, state in stream.dump_changed() if state is not None)
+        entries = [chunk for part, state in changed for chunk in store.encode(part, state)]
         baselines = [] if stream.monitor is None else [stream.monitor.packed_baseline]
         baselines += [PackedBaseline(baseline) for baseline in stream.pending_baselines]
         packed = cls(stream.subject, entries, settings, baselines=baselines)

@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from pipeline import state
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.detect.stream import streams
@@ -119,6 +120,25 @@ def test_the_parts_of_packed_streams_are_written_again_if_the_checkpoint_topic_i
     live.checkpoint.take(live.step)
     assert live.checkpoint.parts == complete
     assert live.packed == set(SUBJECTS)
+
+
+def test_large_parts_of_packed_streams_stay_in_chunks_that_kafka_accepts(monkeypatch):
+    monkeypatch.setattr(state, "CHUNK_BYTES_MAX", 400)
+    monkeypatch.setattr(streams, "PACKED_AFTER_MS", 2000)
+    live, rng = Live(), random.Random(7)
+    for now_ms, offset, values in traffic(4, seconds=80):
+        live.second(values, now_ms, offset)
+    for second in range(5):
+        live.second([], START_MS + (100 + second) * 1000, 10**6)
+    assert live.packed == set(SUBJECTS)
+    before = full_state(live.step)
+    live.step.mark_all()
+    live.checkpoint.parts.clear()
+    live.checkpoint.take(live.step)
+    assert len(live.checkpoint.parts) > 50
+    assert max(map(len, live.checkpoint.parts.values())) <= 400
+    live.restart(rng)
+    assert full_state(live.step) == before
 
 
 def test_a_packed_stream_whose_state_is_damaged_begins_again_with_a_warning(caplog):
