@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.step import RawMessage
 from topologies.kafka import Cluster
+from topologies.metrics import WorkerMetrics
 from topologies.runtime.garbage_collection import collection_paused, freeze_modules
 from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
@@ -23,7 +24,8 @@ class CollectingStep:
 
 
 def test_a_batch_is_processed_without_a_collection():
-    worker = PartitionWorker(TopologySpec("trial", ("t",), CollectingStep), Cluster("127.0.0.1:1"), "group", 0)
+    spec, cluster = TopologySpec("detect", ("t",), CollectingStep), Cluster("127.0.0.1:1")
+    worker = PartitionWorker(spec, cluster, "group", 0, WorkerMetrics(spec.name, None))
     for offset in range(3):
         worker.step("t", [RawMessage("t", 0, offset, 0, None, b"{}")])
     assert worker._step.collections == [False, False, False]

@@ -32,6 +32,7 @@ from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.broker import create_topics
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.kafka.client import read_topic
+from topologies.metrics import WorkerMetrics
 from topologies.runtime.checkpoint import read_checkpoint
 from topologies.runtime.checkpoint.stored_checkpoint import SEQUENCE_HEADER
 from topologies.runtime.inputs.known_topics import KNOWN_TOPICS_KEY
@@ -272,7 +273,7 @@ async def test_the_last_checkpoint_before_a_stop_contains_the_whole_state_if_its
     empty_broker: EmbeddedBroker,
 ) -> None:
     spec = TopologySpec(name="detect", topics=(RECORDS,), make_step=CountingStep)
-    worker = PartitionWorker(spec, empty_broker.cluster, "counting-detect", 0)
+    worker = PartitionWorker(spec, empty_broker.cluster, "counting-detect", 0, WorkerMetrics(spec.name, None))
     await worker.open([])
     worker.step(RECORDS, [RawMessage(RECORDS, 0, 0, 0, b"", b"x")])
     await worker.commit()
