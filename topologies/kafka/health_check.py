@@ -18,6 +18,9 @@ from topologies.kafka.cluster import Cluster
 ANSWER_TIMEOUT_S = 2.0
 """Maximum seconds until a broker answers."""
 
+UNREAD_TIMEOUT_S = 0.2
+"""Maximum seconds in which an answer that has arrived is read."""
+
 logger = logging.getLogger("driftwire")
 
 
@@ -67,7 +70,14 @@ class HealthCheck:
 async def _ask_brokers(client: AIOKafkaClient, request: MetadataRequest) -> Any:
     """Return the answer of the first broker that answers, or None."""
     for broker in client.cluster.brokers():
-        with contextlib.suppress(TimeoutError, OSError, KafkaError):
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                return await client.send(broker.nodeId, request)
+        asking = asyncio.ensure_future(client.send(broker.nodeId, request))
+        try:
+            # If a step has kept the event loop busy for longer than the timeout, an answer can be there unread.
+            for seconds in (ANSWER_TIMEOUT_S, UNREAD_TIMEOUT_S):
+                await asyncio.wait({asking}, timeout=seconds)
+            if asking.done():
+                with contextlib.suppress(OSError, KafkaError):
+                    return asking.result()
+        finally:
+            asking.cancel()
     return None
