@@ -68,12 +68,9 @@ async def run_segments_benchmark(
         for case, comparison in comparisons.items()
     }
     everything = {PLAIN: plain} | comparisons
-    return shares | {
-        "judged_share": round(min(comparison.judged_share for comparison in everything.values()), 5),
-        "planted_found": all(comparison.planted_found for comparison in everything.values()),
-        "problems": [
-            f"{case}: {problem}" for case, comparison in everything.items() for problem in comparison.problems
-        ],
+    return {
+        **shares,
+        **PeerComparison.combine(everything),
         "records": records,
         "cases": {case: comparison.to_json() for case, comparison in everything.items()},
     }

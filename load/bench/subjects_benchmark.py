@@ -98,11 +98,7 @@ async def run_subjects_benchmark(
         "checkpoint_time_share": round(max(0.0, saved_share) / (1 - 1 / INTERVAL_FACTOR), 4),
         "checkpoint_mb_per_s": round(median(run.checkpoint_bytes / run.seconds for run in runs) / 1e6, 3),
         "checkpoint_subjects": checkpoints_of,
-        "judged_share": round(min(comparison.judged_share for comparison in comparisons.values()), 5),
-        "planted_found": all(comparison.planted_found for comparison in comparisons.values()),
-        "problems": [
-            f"{size} subjects: {problem}" for size, comparison in comparisons.items() for problem in comparison.problems
-        ],
+        **PeerComparison.combine({f"{size} subjects": comparison for size, comparison in comparisons.items()}),
         "records": records,
         "subjects": {
             str(size): comparison.to_json() | {"records_per_subject_s": fleets[size].records_per_second / size}

@@ -35,17 +35,10 @@ async def run_workers_benchmark(fleet: SimulatedFleet, console: Console, *, roun
         for comparison in comparisons.values():
             await comparison.finish(topic)
     one, two = comparisons.values()
-    problems = [
-        f"workers: {workers}: {problem}"
-        for workers, comparison in comparisons.items()
-        for problem in comparison.problems
-    ]
     return {
         "processor_ratio": round(two.processor_us / one.processor_us, 3),
         "wall_ratio": round(two.records_per_s / one.records_per_s, 3),
-        "judged_share": round(min(one.judged_share, two.judged_share), 5),
-        "planted_found": one.planted_found and two.planted_found,
-        "problems": problems,
+        **PeerComparison.combine({f"workers: {workers}": comparison for workers, comparison in comparisons.items()}),
         "records": fleet.records,
         "subjects": fleet.subjects,
         "workers": {str(workers): comparison.to_json() for workers, comparison in comparisons.items()},

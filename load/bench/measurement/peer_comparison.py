@@ -1,7 +1,7 @@
 """Comparison of detect with peers on one filled topic, in rounds, with the proof that detect did its work."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -42,6 +42,17 @@ class PeerComparison:
     judged_share: float = 0.0
     planted_found: bool = False
     problems: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def combine(comparisons: "Mapping[str, PeerComparison]") -> dict[str, Any]:
+        """Return the lowest judged share, whether all found the failure, and all problems, for a report."""
+        return {
+            "judged_share": round(min(comparison.judged_share for comparison in comparisons.values()), 5),
+            "planted_found": all(comparison.planted_found for comparison in comparisons.values()),
+            "problems": [
+                f"{name}: {problem}" for name, comparison in comparisons.items() for problem in comparison.problems
+            ],
+        }
 
     @property
     def records_per_s(self) -> float:

@@ -18,11 +18,6 @@ def resident_mb(pids: Iterable[int | None]) -> float:
     return sum(_status_kib(pid, "VmRSS") for pid in pids) * 1024 / MEGABYTE
 
 
-def peak_resident_mb(pids: Iterable[int | None]) -> float:
-    """Return the largest resident memory of processes since they started, in MB."""
-    return sum(_status_kib(pid, "VmHWM") for pid in pids) * 1024 / MEGABYTE
-
-
 class WrittenBytes:
     """Bytes that were appended to a topic of an embedded broker, from the sizes of its files.
 
