@@ -48,9 +48,14 @@ def render_card(incident: Incident) -> RenderableType:
 
 def plain_card(incident: Incident, *, width: int = WIDTH) -> str:
     """Return the card as plain text with at most ``width`` columns and a final line break."""
+    return render_plain(render_card(incident), width)
+
+
+def render_plain(content: RenderableType, width: int) -> str:
+    """Return content as plain text with at most ``width`` columns and a final line break."""
     buffer = StringIO()
     console = Console(file=buffer, width=width, color_system=None, force_terminal=False, legacy_windows=False)
-    console.print(render_card(incident))
+    console.print(content)
     return "".join(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
 
 

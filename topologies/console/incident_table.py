@@ -1,7 +1,6 @@
 """Incidents as a list, one row each, on a terminal or as plain text."""
 
 from collections.abc import Sequence
-from io import StringIO
 from typing import TextIO
 
 from rich.console import Console
@@ -10,7 +9,7 @@ from rich.text import Text
 
 from pipeline.wording import duration
 from schemas.incident import CLOSED, Incident
-from topologies.console.cards import COLOURS
+from topologies.console.cards import COLOURS, render_plain
 from topologies.console.plain_line import plain_line
 
 TABLE_WIDTH_MIN = 100
@@ -28,9 +27,7 @@ def print_incidents(incidents: Sequence[Incident], now_ms: int, stream: TextIO) 
         console = Console(file=stream)
         console.print(_table(rows) if console.width >= TABLE_WIDTH_MIN else _list(rows))
         return
-    buffer = StringIO()
-    Console(file=buffer, width=_FILE_WIDTH, color_system=None, force_terminal=False).print(_table(rows))
-    stream.writelines(f"{line.rstrip()}\n" for line in buffer.getvalue().splitlines())
+    stream.write(render_plain(_table(rows), _FILE_WIDTH))
     stream.flush()
 
 
