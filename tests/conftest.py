@@ -28,10 +28,12 @@ def pytest_runtest_makereport(
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
     """One broker for all tests of a process, with the topics of the contract. Other tests write to them too."""
     embedded = EmbeddedBroker(tmp_path_factory.mktemp("broker"))
-    asyncio.run(embedded.start())
-    asyncio.run(create_topics(embedded.cluster, RECORDS_PARTITIONS, 1))
-    yield embedded
-    asyncio.run(embedded.stop())
+    try:
+        asyncio.run(embedded.start())
+        asyncio.run(create_topics(embedded.cluster, RECORDS_PARTITIONS, 1))
+        yield embedded
+    finally:
+        asyncio.run(embedded.stop())
 
 
 @pytest_asyncio.fixture

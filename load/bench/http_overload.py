@@ -25,7 +25,7 @@ from topologies.configuration import Configuration
 from topologies.http_settings import HttpSettings
 from topologies.kafka import Cluster, read_topic
 
-FACTOR = 3
+FACTOR = 3.0
 """Rate of the requests as a multiple of the capacity."""
 
 CLIENTS = 32
@@ -107,7 +107,7 @@ class HttpOverload:
 
 
 async def run_http_overload(
-    *, seed: int, seconds: float, records_per_request: int, calibration_s: float = 5.0
+    *, seed: int, seconds: float, records_per_request: int, calibration_s: float = 5.0, factor: float = FACTOR
 ) -> HttpOverload:
     """Run an embedded Kafka and a worker, measure its capacity, and overload it.
 
@@ -119,11 +119,13 @@ async def run_http_overload(
         Length of the overload, and of the measurement of the capacity.
     records_per_request
         Number of records in a request.
+    factor
+        Rate of the requests as a multiple of the capacity.
     """
     port = _free_port()
     configuration = Configuration(http=HttpSettings(listen=f"{_HOST}:{port}"))
     async with temporary_topology(configuration, workers=(), replay=False) as topology:
-        work = _overload(f"http://{_HOST}:{port}/v1/records", seed, seconds, records_per_request, calibration_s)
+        work = _overload(f"http://{_HOST}:{port}/v1/records", seed, seconds, records_per_request, calibration_s, factor)
         result, accepted = await run_against(topology, work)
         result.peak_mib = _peak_mib(topology.workers[0].pid)
         await _compare(topology.cluster, result, accepted)
@@ -131,14 +133,14 @@ async def run_http_overload(
 
 
 async def _overload(
-    url: str, seed: int, seconds: float, records_per_request: int, calibration_s: float
+    url: str, seed: int, seconds: float, records_per_request: int, calibration_s: float, factor: float
 ) -> tuple[HttpOverload, set[str]]:
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         client = _Client(session, url, random.Random(seed), records_per_request)
         capacity = await client.measure_capacity(calibration_s)
         client.statuses.clear()
         client.latencies_s.clear()
-        rate = FACTOR * capacity
+        rate = factor * capacity
         await client.send_at_rate(rate, seconds)
         latencies_ms = sorted(1000 * latency for latency in client.latencies_s) or [0.0]
         result = HttpOverload(

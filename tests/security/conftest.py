@@ -25,6 +25,8 @@ def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBr
         await create_topics(broker.cluster, RECORDS_PARTITIONS, 1, step="intake", input_topics=[INPUT_TOPIC])
         await add_acls(broker.cluster, documented_acls())
 
-    asyncio.run(start())
-    yield broker
-    asyncio.run(broker.stop())
+    try:
+        asyncio.run(start())
+        yield broker
+    finally:
+        asyncio.run(broker.stop())

@@ -46,10 +46,15 @@ def worker(configuration, folder, name):
 
 
 async def create(bootstrap, partitions):
+    """Create topics with these numbers of partitions, and wait until clients see them."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
         await admin.create_topics([NewTopic(name, count, 1) for name, count in partitions.items()])
+        deadline = time.monotonic() + 30
+        while any(entry["error_code"] for entry in await admin.describe_topics(list(partitions))):
+            assert time.monotonic() < deadline, f"Kafka does not show the topics {', '.join(partitions)}"
+            await asyncio.sleep(0.05)
     finally:
         await admin.close()
 

@@ -184,8 +184,9 @@ async def set_message_bytes_max(bootstrap, count):
         await admin.close()
 
 
-async def test_three_times_what_the_server_can_take_is_refused_in_part_and_nothing_accepted_is_lost():
-    result = await run_http_overload(seed=1, seconds=2, records_per_request=20, calibration_s=0.5)
+async def test_more_than_the_server_can_take_is_refused_in_part_and_nothing_accepted_is_lost():
+    # At three times a capacity that was measured on a busy machine, the server may answer everything.
+    result = await run_http_overload(seed=1, seconds=2, records_per_request=20, calibration_s=0.5, factor=30)
     print(result)
     assert result.problems == []
     assert result.statuses[200] > 0
