@@ -137,7 +137,7 @@ async def test_what_kafka_did_not_confirm_is_dropped_at_the_end(
             client.record(request_id=f"r-{number:04}")
         start = time.monotonic()
         client.close()
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 10
     finally:
         os.kill(empty_broker.pid or 0, signal.SIGCONT)
     assert client.counts() == Counts(101, 1, 0, {"undelivered": 100})

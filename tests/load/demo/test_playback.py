@@ -13,6 +13,7 @@ import pytest
 
 @pytest.mark.kafka
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_demo_finds_what_it_plants_and_leaves_nothing_behind(tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -23,7 +24,7 @@ def test_the_demo_finds_what_it_plants_and_leaves_nothing_behind(tmp_path: Path)
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=280,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stderr == ""

@@ -142,7 +142,7 @@ def test_ctrl_c_ends_following_with_status_0(broker, subject):
     publish(broker.cluster, incident(subject=subject, incident_id=subject, revision=2, status="resolved"))
     assert orjson.loads(following.stdout.readline())["status"] == "resolved"
     following.send_signal(signal.SIGINT)
-    out, err = following.communicate(timeout=20)
+    out, err = following.communicate(timeout=60)
     assert (following.returncode, out, err) == (0, b"", b"")
 
 

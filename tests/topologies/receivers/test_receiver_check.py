@@ -111,13 +111,13 @@ async def test_a_closed_port_and_an_unknown_host_are_problems():
 
 
 async def test_servers_that_do_not_answer_are_tried_at_the_same_time_and_given_up(monkeypatch):
-    monkeypatch.setattr(receiver_check, "CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(receiver_check, "CONNECT_TIMEOUT_S", 1.5)
     with socket.create_server(("127.0.0.1", 0), backlog=16) as silent:
         started = time.monotonic()
         results = await connect_to_receivers([hook(url=f"https://127.0.0.1:{silent.getsockname()[1]}")] * 10)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 12
     assert {result.problem for result in results} == {
-        "no connection within 0.5 s; check the address and the firewalls",
+        "no connection within 1.5 s; check the address and the firewalls",
     }
 
 

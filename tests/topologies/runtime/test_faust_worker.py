@@ -59,7 +59,7 @@ def worker(broker, tmp_path):
 def test_a_signal_ends_it_with_status_0_and_no_output(worker, number):
     child = worker("works")
     child.send_signal(number)
-    out, errors = child.communicate(timeout=20)
+    out, errors = child.communicate(timeout=60)
     assert (child.returncode, out, errors) == (0, "", "")
 
 
@@ -77,7 +77,7 @@ def test_a_worker_whose_event_loop_hangs_is_ended_after_the_timeout(worker):
     child = worker("hangs", stop_timeout_s=1.0)
     signalled_at = time.monotonic()
     child.send_signal(signal.SIGTERM)
-    _, errors = child.communicate(timeout=20)
-    assert time.monotonic() - signalled_at < 10
+    _, errors = child.communicate(timeout=60)
+    assert time.monotonic() - signalled_at < 30
     assert child.returncode == 3
     assert "did not stop within 1 s" in errors
