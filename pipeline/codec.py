@@ -19,7 +19,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-FORMAT = 8
+FORMAT = 9
 """Version of the format in which all steps write their state to a checkpoint.
 
 Increase it when the content of a part changes or a kind of part is added.
@@ -99,7 +99,7 @@ def encode(state: dict[str, Any], *, kind: str, settings: Mapping[str, Any] | No
         If the state contains a value of another type.
 
     >>> encode({"sum": 0.5}, kind="learner", settings={"slices": 48})
-    b'{"format":8,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
+    b'{"format":9,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
     """
     # Every version writes the format first, so older versions can recognise a newer format.
     envelope = {"format": FORMAT, "kind": kind, "settings": dict(settings or {})}
@@ -116,7 +116,7 @@ def read_format(value: bytes) -> int | None:
     """Return the format in which a state was encoded, or None if the bytes are not a state.
 
     >>> read_format(encode({}, kind="monitor")), read_format(b"?")
-    (8, None)
+    (9, None)
     """
     match = _FORMAT_PREFIX.match(value)
     return None if match is None else int(match[1])

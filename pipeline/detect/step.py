@@ -3,7 +3,7 @@
 A batch passes through these stages: decode -> admit -> limit -> push -> order.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 
@@ -77,9 +77,10 @@ class DetectStep:
         self._counts: Counter[str] = Counter()
         self._evicted_count = MonitoredCount()
         self._evictable_from_ms = 0
+        self._refused_ms: deque[int] = deque(maxlen=settings.time_jump_records)
         self._last_tick_ms = self._last_tick_messages = 0
         self._store = PartStore(PART_KINDS, settings.model_dump(mode="json"))
-        self._streams = Streams(partition, settings, self._store)
+        self._streams = Streams(partition, settings, self._store, self._baselines)
 
     @property
     def streams(self) -> dict[str, Stream]:
@@ -89,6 +90,7 @@ class DetectStep:
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
         """Process records in the order of their offsets. Return drifts, baselines, dead letters and ticks."""
         self._store.mark(PARTITION.kind, PARTITION.name)
+        self._watermark.begin_batch()
         batch = self._admission.admit(messages)
         outputs = list(batch.dead_letters)
         self._counts["messages"] += len(messages)
@@ -176,7 +178,7 @@ class DetectStep:
         """
         self._store.read(parts)
         self._store.load(PARTITION, self._load)
-        self._streams.restore(self._baselines, replay=self._replay)
+        self._streams.restore(replay=self._replay)
         yield from self._store.finish_restore()
 
     def judged_share(self) -> float:
@@ -221,6 +223,8 @@ class DetectStep:
             "evicted_seen": self._evicted_count.seen,
             "evicted_monitored": self._evicted_count.monitored,
             "dead_letters": self._dead_letters.dump(),
+            "refused_ms": list(self._refused_ms),
+            "added_ms": self._streams.dump_added(),
         }
         return [(PARTITION, state)]
 
@@ -228,7 +232,9 @@ class DetectStep:
         self._watermark.time_ms = state["watermark"]
         self._counts = read_partition_counts(state)
         self._evicted_count = MonitoredCount(state["evicted_seen"], state["evicted_monitored"])
-        # Checkpoints of earlier versions do not contain losses.
+        # Checkpoints of earlier versions do not contain the times of refused records and losses.
+        self._refused_ms.extend(state.get("refused_ms", ()))
+        self._streams.added_ms.update(state.get("added_ms", {}))
         self._dead_letters.load(state.get("dead_letters", {"rejections": []}))
 
     def _observe_dead_letters(self, batch: AdmittedBatch, watermark_ms: int) -> list[PositionedOutput]:
@@ -268,19 +274,24 @@ class DetectStep:
         for index, (subject, time_ms) in enumerate(zip(records.subjects, records.times_ms.tolist(), strict=True)):
             latest_ms = max(latest_ms, time_ms)
             if subject not in self._streams:
-                position = records.positions[index]
-                if len(self._streams) >= subjects_max and latest_ms > self._evictable_from_ms:
-                    # The stream that has been silent longest depends on all records before this one.
-                    outputs += self._push(records.split_by_subject(waiting), batch)
-                    waiting = []
-                    # Rejected records do not advance the watermark. In live operation, their times count nevertheless:
-                    # otherwise no stream could be evicted while all subjects are silent.
-                    outputs += self._evict_stream(position, self._watermark.time_ms if self._replay else latest_ms)
+                replaced_ms = 0
+                if len(self._streams) >= subjects_max:
+                    # Rejected records do not advance the watermark. Their times count nevertheless: otherwise no stream
+                    # could be evicted while all subjects are silent.
+                    refused_ms = self._note_refused(time_ms)
+                    if max(latest_ms, refused_ms) > self._evictable_from_ms:
+                        # The stream that has been silent longest depends on all records before this one.
+                        outputs += self._push(records.split_by_subject(waiting), batch)
+                        waiting = []
+                        replaced_ms = max(self._watermark.time_ms, refused_ms) if self._replay else latest_ms
+                        outputs += self._evict_stream(records.positions[index], replaced_ms)
                 if len(self._streams) >= subjects_max:
                     detail = f"this partition already has {subjects_max} subjects: raise subjects_max"
                     outputs.append(batch.reject(index, "subject_limit", detail))
                     continue
                 self._add_stream(subject)
+                if self._replay and replaced_ms:
+                    self._streams.added_ms[subject] = replaced_ms
             waiting.append(index)
         return outputs + self._push(records.split_by_subject(waiting), batch)
 
@@ -331,6 +342,16 @@ class DetectStep:
         self._baselines.remove(subject)
         self._evictable_from_ms = 0
         return stream
+
+    def _note_refused(self, time_ms: int) -> int:
+        """In a replay, return the time that the last ``time_jump_records`` records beyond the limit have all reached.
+
+        One record with a wrong time therefore evicts no stream. Return 0 before that many records, and in live operation.
+        """
+        if not self._replay:
+            return 0
+        self._refused_ms.append(time_ms)
+        return min(self._refused_ms) if len(self._refused_ms) == self._refused_ms.maxlen else 0
 
     def _evict_stream(self, position: int, now_ms: int) -> list[PositionedOutput]:
         """Evict the stream without a baseline that has been silent longest, if it has been silent for a week."""

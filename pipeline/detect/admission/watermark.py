@@ -1,7 +1,7 @@
 """The watermark of a partition: the newest event time of any of its streams, and the ticks that publish it.
 
-In a replay, the watermark also replaces the wall clock. Callers can therefore look up its value after each record of
-the last advance.
+In a replay, the watermark also replaces the wall clock. Callers can therefore look up its value after each record of a
+batch, over which it can advance several times.
 """
 
 from collections.abc import Sequence
@@ -45,8 +45,15 @@ class Watermark:
         self._positions: NDArray[np.int64] = np.empty(0, dtype=np.int64)
         self._times_ms: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
+    def begin_batch(self) -> None:
+        """Forget the values of the batch before."""
+        if self._positions.size:
+            self._positions, self._times_ms = self._positions[:0], self._times_ms[:0]
+
     def advance(self, times_ms: NDArray[np.int64], positions: NDArray[np.int64]) -> list[PositionedOutput]:
         """Advance over at least one admitted record of a replay, and store the values for lookups.
+
+        Within a batch, the positions of each advance must not precede those of the advance before.
 
         Parameters
         ----------
@@ -59,17 +66,20 @@ class Watermark:
             A tick at each position where the watermark passed one or more multiples of ten seconds.
         """
         order = np.argsort(positions, kind="stable")
-        self._start_ms = self.time_ms
-        self._positions = positions[order]
-        self._times_ms = np.maximum.accumulate(np.maximum(times_ms[order], self._start_ms))
-        self.time_ms = int(self._times_ms[-1])
-        if self.time_ms // TICK_MS == self._start_ms // TICK_MS:
+        before_ms, positions = self.time_ms, positions[order]
+        times_ms = np.maximum.accumulate(np.maximum(times_ms[order], before_ms))
+        if not self._positions.size:
+            self._start_ms = before_ms
+        self._positions = np.concatenate((self._positions, positions))
+        self._times_ms = np.concatenate((self._times_ms, times_ms))
+        self.time_ms = int(times_ms[-1])
+        if self.time_ms // TICK_MS == before_ms // TICK_MS:
             return []
         # Records that were released together share a position.
-        last = np.append(np.flatnonzero(np.diff(self._positions)), self._positions.size - 1)
-        reached_ms = self._times_ms[last]
-        passed = np.flatnonzero(np.diff(reached_ms // TICK_MS, prepend=self._start_ms // TICK_MS))
-        return [(int(self._positions[last[index]]), self.tick(int(reached_ms[index]))) for index in passed.tolist()]
+        last = np.append(np.flatnonzero(np.diff(positions)), positions.size - 1)
+        reached_ms = times_ms[last]
+        passed = np.flatnonzero(np.diff(reached_ms // TICK_MS, prepend=before_ms // TICK_MS))
+        return [(int(positions[last[index]]), self.tick(int(reached_ms[index]))) for index in passed.tolist()]
 
     def tick(self, watermark_ms: int | None = None, *, wall_ms: int | None = None) -> OutputMessage:
         """Build a tick with the current or an earlier watermark. In live operation, pass the wall-clock time too."""
@@ -78,26 +88,26 @@ class Watermark:
         return OutputMessage(DRIFTS, None, tick.to_json())
 
     def time_at(self, position: int) -> int:
-        """Return the watermark after all records of the last advance up to and including a position."""
+        """Return the watermark after all records of the batch up to and including a position."""
         records = int(np.searchsorted(self._positions, position, side="right"))
         return int(self._times_ms[records - 1]) if records else self._start_ms
 
     def position_reaching(self, watermark_ms: int) -> int:
         """Return the position at which the watermark reached a time.
 
-        The time must lie within the last advance.
+        The time must lie within the batch.
         """
         return int(self._positions[np.searchsorted(self._times_ms, watermark_ms)])
 
     def find_pauses(self, heard_ms: int, positions: Sequence[int], pause_min_ms: int) -> list[tuple[int, int, int]]:
-        """Find pauses of a stream, in which the partition's watermark advances without a record of the stream.
+        """Find pauses of a stream in the batch, in which the partition's watermark advances without a record of the stream.
 
         Parameters
         ----------
         heard_ms
-            The partition's watermark at the stream's last record before the last advance.
+            The partition's watermark at the stream's last record before ``positions``.
         positions
-            Positions of the stream's records in the last advance, in order.
+            Positions of the stream's next records, in order.
         pause_min_ms
             Minimum milliseconds of progress that count as a pause.
 

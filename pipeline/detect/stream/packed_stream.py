@@ -32,6 +32,8 @@ class PackedStream:
 
     Attributes
     ----------
+    baselines
+        As the parameter.
     watermark
         Newest event time of the records in Unix milliseconds.
     has_baseline
@@ -59,7 +61,7 @@ class PackedStream:
         relearns: Sequence[Relearn] = (),
     ) -> None:
         self.subject, self.entries = subject, entries
-        self._baselines, self._relearns, self._settings = tuple(baselines), tuple(relearns), settings
+        self.baselines, self._relearns, self._settings = tuple(baselines), tuple(relearns), settings
         main_part = Part("stream", subject)
         chunks = [value for key, value in entries if Part.from_key(key)[0] == main_part]
         state = decode(b"".join(chunks), kind="stream")
@@ -101,7 +103,7 @@ class PackedStream:
         store = PartStore(STREAM_KINDS, self._settings.model_dump(mode="json"))
         store.read(self.entries)
         stream = StreamRestorer(
-            self.subject, partition, self._settings, store=store, baselines=self._baselines, relearns=self._relearns
+            self.subject, partition, self._settings, store=store, baselines=self.baselines, relearns=self._relearns
         ).restore()
         if stream is not None:
             stream.silence = self.silence

@@ -31,17 +31,24 @@ class Streams:
         The settings of the streams.
     store
         Store of the step's state.
+    baselines
+        The published baselines of subjects without a stream.
 
     Attributes
     ----------
     live, packed
         The streams that are ready for a record, and all others.
+    added_ms
+        In a replay, the time at which streams were added, for those that replaced another stream. Their first records are
+        held and do not advance their watermark, and they must not be evicted for that.
     """
 
-    def __init__(self, partition: int, settings: DetectSettings, store: PartStore) -> None:
-        self._partition, self._settings, self._store = partition, settings, store
+    def __init__(self, partition: int, settings: DetectSettings, store: PartStore, baselines: BaselineStore) -> None:
+        self._partition, self._settings = partition, settings
+        self._store, self._baselines = store, baselines
         self.live: dict[str, Stream] = {}
         self.packed: dict[str, PackedStream] = {}
+        self.added_ms: dict[str, int] = {}
         self._is_packed_marked = False
 
     def __len__(self) -> int:
@@ -50,7 +57,7 @@ class Streams:
     def __contains__(self, subject: str) -> bool:
         return subject in self.live or subject in self.packed
 
-    def restore(self, baselines: BaselineStore, *, replay: bool) -> None:
+    def restore(self, *, replay: bool) -> None:
         """Restore the streams whose parts the store has read.
 
         They stay packed until their next record, except in a replay, which compares all streams with its watermark, and
@@ -58,15 +65,15 @@ class Streams:
         """
         can_wait = not replay and not self._store.has_misfits()
         for subject in filter(None, self._store.names()):
-            if not (can_wait and self._restore_packed(subject, baselines)):
-                self._restore_live(subject, baselines)
+            if not (can_wait and self._restore_packed(subject)):
+                self._restore_live(subject)
             if subject in self:
-                baselines.remove(subject)
+                self._baselines.remove(subject)
             else:
                 self._store.drop(subject)
-        baselines.finish_restore()
+        self._baselines.finish_restore()
 
-    def _restore_packed(self, subject: str, baselines: BaselineStore) -> bool:
+    def _restore_packed(self, subject: str) -> bool:
         """Restore a stream without unpacking it. Return False if it must be unpacked."""
         entries = self._store.take(subject)
         try:
@@ -74,22 +81,22 @@ class Streams:
                 subject,
                 entries,
                 self._settings,
-                baselines=baselines.baselines_of(subject),
-                relearns=baselines.relearns_of(subject),
+                baselines=self._baselines.baselines_of(subject),
+                relearns=self._baselines.relearns_of(subject),
             )
         except DOES_NOT_FIT:
             self._store.read(entries)
             return False
         return True
 
-    def _restore_live(self, subject: str, baselines: BaselineStore) -> None:
+    def _restore_live(self, subject: str) -> None:
         stream = StreamRestorer(
             subject,
             self._partition,
             self._settings,
             store=self._store,
-            baselines=baselines.baselines_of(subject),
-            relearns=baselines.relearns_of(subject),
+            baselines=self._baselines.baselines_of(subject),
+            relearns=self._baselines.relearns_of(subject),
         ).restore()
         if stream is not None:
             self.live[subject] = stream
@@ -104,7 +111,10 @@ class Streams:
         return stream
 
     def find(self, subject: str) -> Stream | None:
-        """Return the stream of a subject, unpacked. Return None if there is none, or if its state cannot be read."""
+        """Return the stream of a subject, unpacked. Return None if there is none, or if its state cannot be read.
+
+        In the second case, its baselines are kept for its next stream.
+        """
         packed = self.packed.pop(subject, None)
         if packed is None:
             return self.live.get(subject)
@@ -113,10 +123,13 @@ class Streams:
             self._store.drop(subject)
         for problem in problems:
             logger.warning("detect: partition %d: %s", self._partition, problem)
-        if stream is not None:
-            self.live[subject] = stream
-            if problems:
-                stream.mark_all()
+        if stream is None:
+            for baseline in packed.baselines:
+                self._baselines.add(baseline)
+            return None
+        self.live[subject] = stream
+        if problems:
+            stream.mark_all()
         return stream
 
     def unpack_all(self) -> dict[str, Stream]:
@@ -149,20 +162,31 @@ class Streams:
     def remove_oldest_without_baseline(self, before_ms: int) -> tuple[Stream | None, int | None]:
         """Remove and return the stream without a baseline that has been silent longest, if it is older than a time.
 
-        The second result is its watermark, or None if every stream has a baseline or waits for one.
+        The second result is the time since when it has been silent, or None if every stream has a baseline or waits for one.
         """
         idle = [
-            (stream.watermark, subject)
+            (max(stream.watermark, self.added_ms.get(subject, 0)), subject)
             for subject, stream in self.live.items()
             if stream.monitor is None and not stream.pending_baselines
         ]
         idle += [(packed.watermark, subject) for subject, packed in self.packed.items() if not packed.has_baseline]
-        watermark, subject = min(idle, default=(None, ""))
-        if watermark is None or watermark >= before_ms:
-            return None, watermark
+        silent_ms, subject = min(idle, default=(None, ""))
+        if silent_ms is None or silent_ms >= before_ms:
+            return None, silent_ms
         stream = self.find(subject)
         self.live.pop(subject, None)
-        return stream, watermark
+        self.added_ms.pop(subject, None)
+        return stream, silent_ms
+
+    def dump_added(self) -> dict[str, int]:
+        """Return the times of :attr:`added_ms` that the watermarks of their streams have not reached."""
+        for subject in [subject for subject, time_ms in self.added_ms.items() if self._has_reached(subject, time_ms)]:
+            del self.added_ms[subject]
+        return dict(sorted(self.added_ms.items()))
+
+    def _has_reached(self, subject: str, time_ms: int) -> bool:
+        stream = self.live.get(subject)
+        return stream is None or stream.watermark >= time_ms
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed."""

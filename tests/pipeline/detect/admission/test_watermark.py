@@ -30,7 +30,11 @@ def test_the_watermark_is_the_one_computed_record_by_record(seed):
     for _ in range(3):
         records = [(rng.randrange(60), START_MS + rng.randrange(100_000)) for _ in range(40)]
         course = obvious(start_ms, records)
-        ticks = advance(watermark, records)
+        watermark.begin_batch()
+        # The batch can be pushed in several steps, whose positions follow each other.
+        cut = rng.randrange(60)
+        steps = [step for step in ([r for r in records if r[0] < cut], [r for r in records if r[0] >= cut]) if step]
+        ticks = [tick for step in steps for tick in advance(watermark, step)]
         assert watermark.time_ms == max(course.values())
         reached = start_ms
         for position in range(60):

@@ -1,14 +1,17 @@
 """The memory of a partition stays flat over any number of subjects that come and go."""
 
 import gc
+import itertools
 import random
 from pathlib import Path
 from resource import getpagesize
 
+import pytest
+
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.detect.stream import streams
-from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, message, record
+from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, full_state, message, record
 
 SUBJECTS_MAX = 100
 COHORTS = 50
@@ -58,3 +61,62 @@ def test_a_new_subject_replaces_a_silent_subject_even_if_all_are_silent():
     # The rejected records of the sixth day do not advance the watermark of the partition.
     assert set(step.streams) == {"service-5", "service-6", "service-7"}
     assert step.counts()["dead_letters"] == 3
+
+
+REPLAY_SETTINGS = DetectSettings(subjects_max=3, time_jump_records=4)
+
+
+def replayed(*records_of):
+    """Return messages with a record for each subject and time (days) of a replay."""
+    rng, messages = random.Random(1), []
+    for number, (subject, day) in enumerate(records_of):
+        time_ms = START_MS + round(day * DAY_S * 1000) + number
+        messages.append(message(number, as_json(record(rng, number, time_ms, subject)), time_ms))
+    return messages
+
+
+def replay(messages, settings=REPLAY_SETTINGS):
+    step = DetectStep(0, settings, replay=True)
+    return step, step.step(messages)
+
+
+FIRST = [(subject, 0) for subject in ("first", "second", "third") for _ in range(4)]
+
+
+def test_a_replay_replaces_silent_subjects_while_all_are_silent():
+    # Three records are refused until the fourth agrees with them. A stream holds its first records until four agree.
+    later = [(subject, 8) for _ in range(8) for subject in ("fourth", "fifth", "sixth")]
+    step, _ = replay(replayed(*FIRST, *later))
+    assert set(step.streams) == {"fourth", "fifth", "sixth"}
+    assert all(stream.counts["used"] >= 4 for stream in step.streams.values())
+    assert step.counts()["dead_letters"] == 3
+
+
+def test_few_records_with_wrong_times_replace_no_subject_in_a_replay():
+    wrong = [("wrong", 8), ("wrong", 8), ("late", 1), ("wrong", 9), ("wrong", 70_000), ("first", 1)]
+    step, _ = replay(replayed(*FIRST, *wrong))
+    assert set(step.streams) == {"first", "second", "third"}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_replacements_in_a_replay_do_not_depend_on_batches_or_restarts(seed):
+    rng, day, records_of = random.Random(seed), 0.0, list(FIRST)
+    for number in range(300):
+        day += rng.choice((0, 0.001, 0.002)) + (9 if number % 60 == 59 else 0)
+        wrong = 400 if rng.random() < 0.03 else 0
+        records_of.append((f"s{number // 60}-{rng.randrange(4)}", day + wrong))
+    messages = replayed(*records_of)
+    unbroken, expected = replay(messages)
+    assert unbroken.counts()["used"] > 100
+    assert not any(subject in unbroken.streams for subject, _ in FIRST)
+    for count in (5, 60, len(messages) - 1):
+        cuts = [0, *sorted(rng.sample(range(1, len(messages)), count)), len(messages)]
+        step, checkpoint, outputs = DetectStep(0, REPLAY_SETTINGS, replay=True), Checkpoint(), []
+        for start, end in itertools.pairwise(cuts):
+            outputs += step.step(messages[start:end])
+            if rng.random() < 0.3:
+                checkpoint.take(step)
+                step = checkpoint.restored(DetectStep(0, REPLAY_SETTINGS, replay=True), rng)
+        assert outputs == expected
+        assert full_state(step) == full_state(unbroken)
+        assert step.counts() == unbroken.counts()

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from pipeline import state
+from pipeline import state as pipeline_state
+from pipeline.codec import decode, encode
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.detect.stream import streams
@@ -123,7 +124,7 @@ def test_the_parts_of_packed_streams_are_written_again_if_the_checkpoint_topic_i
 
 
 def test_large_parts_of_packed_streams_stay_in_chunks_that_kafka_accepts(monkeypatch):
-    monkeypatch.setattr(state, "CHUNK_BYTES_MAX", 400)
+    monkeypatch.setattr(pipeline_state, "CHUNK_BYTES_MAX", 400)
     monkeypatch.setattr(streams, "PACKED_AFTER_MS", 2000)
     live, rng = Live(), random.Random(7)
     for now_ms, offset, values in traffic(4, seconds=80):
@@ -154,6 +155,24 @@ def test_a_packed_stream_whose_state_is_damaged_begins_again_with_a_warning(capl
     assert "statistics/bot is discarded" in caplog.text
     live.checkpoint.take(live.step)
     assert live.checkpoint.parts[key].startswith(b'{"format"')
+
+
+def test_a_packed_stream_that_cannot_be_read_begins_again_with_its_baseline(caplog):
+    live, rng = Live(), random.Random(7)
+    for now_ms, offset, values in traffic(4, seconds=80):
+        live.second(values, now_ms, offset)
+    version = live.step.streams["bot"].baseline_version
+    live.checkpoint.take(live.step)
+    key = b"stream/bot"
+    state = decode(live.checkpoint.parts[key], kind="stream")
+    live.checkpoint.parts[key] = encode(state | {"first_seen": {}}, kind="stream")
+    live.restart(rng)
+    assert live.packed == set(SUBJECTS)
+    live.second([record(rng, 10**6, now_ms + 1000, "bot")], now_ms + 1000, 10**6)
+    assert "stream/bot is discarded" in caplog.text
+    assert version is not None
+    assert live.step.streams["bot"].baseline_version == version
+    assert live.step.streams["bot"].counts["used"] == 1
 
 
 def test_a_relearn_request_and_a_baseline_reach_a_packed_stream():
