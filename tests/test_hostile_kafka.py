@@ -20,6 +20,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from load.harness.lag import wait_for_lag
 from pipeline.detect.admission.originals import split_array
+from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from schemas.dead_letter import DeadLetter
 from schemas.topics import RECORDS, topic
@@ -36,6 +37,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 SEED = 7
 GOOD_SUBJECT = "good-bot"
 PARTITIONS = 4
+CONFIGURATION = Configuration(detect=DetectSettings(subjects_max=1000))
 INTERVAL_MS = 10
 TOPIC_BYTES_MAX = topic(RECORDS).message_bytes_max
 ENVELOPE_BYTES = 512
@@ -116,7 +118,7 @@ async def add_to_batch(producer: AIOKafkaProducer, sent: Sent) -> asyncio.Future
 
 async def run(folder: Path, messages: list[Sent], last: list[Sent]) -> RunResult:
     """Send the messages to a live worker with its own broker, and then a last message to each partition."""
-    result, configuration = RunResult(), Configuration()
+    result, configuration = RunResult(), CONFIGURATION
     async with Topology(
         configuration, data_folder=folder, port=0, steps=("detect",), on_line=result.lines.append
     ) as topology:
@@ -218,7 +220,7 @@ async def test_bad_messages_change_nothing_for_the_good_ones(tmp_path: Path) -> 
         == len({letter.dead_letter_id for letter in mixed_result.letters})
     )
 
-    limit = Configuration().detect.subjects_max
+    limit = CONFIGURATION.detect.subjects_max
     beyond = [letter for letter in mixed_result.letters if letter.reason == "subject_limit"]
     assert [len(step.streams) for step in mixed_result.steps] == [limit] * PARTITIONS
     assert len(beyond) == SUBJECTS - PARTITIONS * (limit - len({GOOD_SUBJECT, SUBJECT}))

@@ -23,6 +23,7 @@ from load.bench.measurement import (
 )
 from load.harness import run_against
 from load.traffic import OutgoingMessage, produce
+from topologies.configuration import Configuration
 from topologies.processes import Topology
 
 RECORDS_PER_SUBJECT = 60
@@ -42,8 +43,8 @@ VISITORS = 100
 EVICTABLE_DAYS = 7.0
 """Days of event time without a record after which a stream without a baseline can be evicted."""
 
-STREAMS_SHARE = 0.5
-"""Share of the permitted streams that the subjects of :data:`EVICTABLE_DAYS` need."""
+VISITING_STREAMS = 2000
+"""Number of streams of all partitions that the subjects of :data:`EVICTABLE_DAYS` need: half of the permitted streams."""
 
 DAY_S = 86_400.0
 
@@ -169,10 +170,9 @@ async def _measure(
 async def _measure_visitors(seed: int, end_ms: int, visitors: int, console: Console) -> dict[str, Any]:
     """Replay records of subjects that come and go, and return how the memory grew."""
     records = visitors * VISIT_RECORDS
-    template = SimulatedFleet(seed, 1, 1.0, records, end_ms, failing=0)
-    kafka = template.configuration.kafka
-    streams = template.configuration.detect.subjects_max * kafka.records_partitions * STREAMS_SHARE
-    span_s = max(EVICTABLE_DAYS * visitors / streams, 1.0) * DAY_S
+    subjects_max = 2 * VISITING_STREAMS // Configuration().kafka.records_partitions
+    template = SimulatedFleet(seed, 1, 1.0, records, end_ms, failing=0, subjects_max=subjects_max)
+    span_s = max(EVICTABLE_DAYS * visitors / VISITING_STREAMS, 1.0) * DAY_S
     fleet = replace(template, records_per_second=records / span_s, start_ms=end_ms - round(span_s * 1000))
     async with filled_topic(fleet, console, with_baselines=False, with_records=False, with_empty_worker=True) as topic:
         console.print(f"{visitors} subjects that come and go in {span_s / DAY_S:.0f} days")

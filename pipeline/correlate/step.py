@@ -14,6 +14,7 @@ from pipeline.correlate.phases import (
     settle_clocks,
 )
 from pipeline.correlate.settings import CorrelateSettings
+from pipeline.limit_use import measure_limits
 from pipeline.step import InputMessage, Measurement, OutputMessage
 from schemas.incident import CLOSED, Severity
 
@@ -80,13 +81,12 @@ class CorrelateStep:
         return []
 
     def measure(self) -> Iterator[Measurement]:
-        """Yield the number of published incidents that are open, by severity, and how often each limit was hit."""
+        """Yield the number of published incidents that are open, by severity, and the use of each limit."""
         published = [incident.last_published for incident in self._table.incidents]
         open_incidents = Counter(one.severity for one in published if one is not None and one.status not in CLOSED)
         for severity in get_args(Severity):
             yield Measurement("driftwire_open_incidents", open_incidents[severity], (severity,))
-        for limit, count in self.limits_hit.items():
-            yield Measurement("driftwire_limit_hits_total", count, (limit,))
+        yield from measure_limits(self._table.limit_uses())
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""

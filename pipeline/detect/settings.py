@@ -194,10 +194,11 @@ class DetectSettings(BaseModel):
     )
 
     subjects_max: int = Field(
-        default=1000,
+        default=10_000,
         ge=1,
         le=100_000,
-        description="Maximum subjects per partition. Records of further subjects are dead-lettered.",
+        description="Maximum subjects per partition. A new subject replaces one without a baseline that sent nothing for "
+        "a week. Records of further subjects are dead-lettered. Higher values need more memory.",
     )
     custom_signals_max: int = Field(
         default=16,
@@ -210,6 +211,13 @@ class DetectSettings(BaseModel):
         ge=2,
         le=4096,
         description="Maximum number of labels of a category that are counted by name. Further labels count as 'other'.",
+    )
+    versions_max: int = Field(
+        default=64,
+        ge=2,
+        le=4096,
+        description="Maximum versions of a kind that a subject had within a day. With more, first uses of that kind are "
+        "no longer reported.",
     )
     duplicate_window: int = Field(
         default=4096,

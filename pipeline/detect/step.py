@@ -19,6 +19,8 @@ from pipeline.detect.measurements import measure_streams
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Block
 from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, Streams, push_replayed
+from pipeline.detect.stream_limits import StreamLimits
+from pipeline.limit_use import LimitUse, measure_limits
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, Measurement, OutputMessage
 from schemas.relearn import Relearn
@@ -80,6 +82,8 @@ class DetectStep:
         self._refused_ms: deque[int] = deque(maxlen=settings.time_jump_records)
         self._last_tick_ms = self._last_tick_messages = 0
         self._store = PartStore(PART_KINDS, settings.model_dump(mode="json"))
+        self._limits = StreamLimits(settings)
+        self._refused_count = 0
         self._streams = Streams(partition, settings, self._store, self._baselines)
 
     @property
@@ -148,8 +152,11 @@ class DetectStep:
         return outputs
 
     def measure(self) -> Iterator[Measurement]:
-        """Yield the counts of records and bad fields, the streams by state, and the watermark."""
+        """Yield the counts of records and bad fields, the streams by state, the use of limits, and the watermark."""
         yield from measure_streams(self._streams, self._counts)
+        hits = self._refused_count + self._baselines.dropped_count
+        subjects = LimitUse("subjects_max", len(self._streams), self._settings.subjects_max, hits)
+        yield from measure_limits([subjects, *self._limits.measure(self._streams)])
         if self._watermark.time_ms:
             partition = str(self._partition)
             yield Measurement("driftwire_watermark_timestamp_seconds", self._watermark.time_ms / 1000, (partition,))
@@ -288,6 +295,7 @@ class DetectStep:
                 if len(self._streams) >= subjects_max:
                     detail = f"this partition already has {subjects_max} subjects: raise subjects_max"
                     outputs.append(batch.reject(index, "subject_limit", detail))
+                    self._refused_count += 1
                     continue
                 self._add_stream(subject)
                 if self._replay and replaced_ms:

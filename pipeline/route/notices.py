@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pipeline.dead_letters import NO_OFFSET, dead_letter
+from pipeline.limit_use import LimitUse
 from pipeline.route import reasons
 from pipeline.route.delivery import Delivery, DeliverySchedule, Owed
 from pipeline.route.idempotency_key import idempotency_key
@@ -86,6 +87,7 @@ class Notices:
         self._schedule = schedule
         self._store = store
         self._notices: dict[str, _StoredNotice] = {}
+        self._dropped_count = 0
 
     def owe(
         self, notice_id: str, content: NoticeContent, receivers: Iterable[str], reason: Reason, now: int
@@ -101,6 +103,7 @@ class Notices:
         self._store.mark("notice", notice_id)
         outputs: list[OutputMessage] = []
         for oldest, stored in list(self._notices.items())[: max(0, len(self._notices) - self._limit)]:
+            self._dropped_count += 1
             for receiver in sorted(set(stored.owed) - stored.in_flight):
                 outputs += self._give_up(oldest, receiver, "not kept, because route.notices_max is exceeded")
         return outputs
@@ -119,6 +122,10 @@ class Notices:
             for receiver in [name for name in stored.owed if name not in self._receivers]:
                 outputs += self._give_up(notice_id, receiver, "the receiver was removed from the settings")
         return outputs
+
+    def limit_use(self) -> LimitUse:
+        """Return the use of the limit."""
+        return LimitUse("notices_max", len(self._notices), self._limit, self._dropped_count)
 
     def all_owed(self) -> Iterator[Mapping[str, Owed]]:
         """Yield what is owed of each notice, by receiver."""

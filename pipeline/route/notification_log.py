@@ -1,12 +1,14 @@
 """The notification log: the newest revision of each incident, and its sent and pending notifications by receiver."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
 from pipeline.due_times import LowestRank
+from pipeline.limit_use import LimitUse
 from pipeline.route.decision import LastSent
 from pipeline.route.delivery import Delivery, Dispatch, Owed
 from pipeline.route.escalation import Escalation
@@ -177,8 +179,17 @@ class NotificationLog:
         self._incidents: dict[str, NotifiedIncident] = {}
         self._with_alert: dict[str, NotifiedIncident] = {}
         self._changed: set[str] = set()
+        self._limits_hit: Counter[str] = Counter()
         self._quietest = LowestRank(self._incident_rank)
         self._oldest_alert = LowestRank(self._alert_rank)
+
+    def limit_uses(self) -> Iterator[LimitUse]:
+        """Yield the use of the limits."""
+        for limit, table, maximum in (
+            ("incidents_max", self._incidents, self._limit),
+            ("stored_alerts_max", self._with_alert, self._alerts_limit),
+        ):
+            yield LimitUse(limit, len(table), maximum, self._limits_hit[limit])
 
     def get(self, incident_id: str) -> NotifiedIncident | None:
         """Return the entry of an incident, or None if there is none."""
@@ -205,6 +216,7 @@ class NotificationLog:
         """Drop one incident beyond the limit, and return its id and its entry with the alert. Return None if there is none."""
         if len(self._incidents) <= self._limit:
             return None
+        self._limits_hit["incidents_max"] += 1
         quietest = self._quietest.first() or ""
         if self._with_alert.pop(quietest, None) is not None:
             self._store.mark("alert", quietest)
@@ -215,6 +227,7 @@ class NotificationLog:
         """Drop one alert beyond the limit, and return it with its incident. Return None if there is none."""
         if len(self._with_alert) <= self._alerts_limit:
             return None
+        self._limits_hit["stored_alerts_max"] += 1
         incident_id = self._oldest_alert.first() or ""
         incident = self._with_alert[incident_id]
         alert = incident.alert

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
 from pipeline.due_times import DueTimes
+from pipeline.limit_use import measure_limits
 from pipeline.route import reasons
 from pipeline.route.decision import RouteDecision, decide_notification, is_unknown
 from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
@@ -200,8 +201,9 @@ class RouteStep:
         return outputs
 
     def measure(self) -> Iterator[Measurement]:
-        """Yield what is owed to each receiver."""
-        return measure_owed(self._log, self._notices, self._receivers, self._now())
+        """Yield what is owed to each receiver, and the use of each limit."""
+        yield from measure_owed(self._log, self._notices, self._receivers, self._now())
+        yield from measure_limits((*self._log.limit_uses(), self._obstacles.limit_use(), self._notices.limit_use()))
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""

@@ -44,6 +44,8 @@ class Metric:
         Values of the labels that exist from the start, with the value 0.
     buckets
         Upper limits of the buckets of a histogram.
+    is_largest
+        Whether the values of several partitions are combined by the largest of them, and not by their sum.
     is_standard
         Whether it is a metric of the process, which the client library provides without the label ``step``.
     """
@@ -57,6 +59,7 @@ class Metric:
     steps: tuple[str, ...] = ALL_STEPS
     initial_labels: tuple[tuple[str, ...], ...] = ()
     buckets: tuple[float, ...] = ()
+    is_largest: bool = False
     is_standard: bool = False
 
 
@@ -181,10 +184,20 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "driftwire_limit_hits_total",
         "counter",
-        "How often a limit of the configuration was reached, by its key.",
+        "How often a limit of the configuration was reached, by its key. The page of limits says what happens then.",
         labels=("limit",),
         label_limit="the keys of limits",
-        steps=("correlate",),
+        steps=("detect", "correlate", "route"),
+    ),
+    Metric(
+        "driftwire_limit_used_ratio",
+        "gauge",
+        "Used share of a limit of the configuration, from 0 to 1, by its key: that of the fullest table to which the limit "
+        "applies.",
+        labels=("limit",),
+        label_limit="the keys of limits",
+        steps=("detect", "correlate", "route"),
+        is_largest=True,
     ),
     Metric(
         "driftwire_notifications_total",

@@ -101,13 +101,14 @@ class WorkerMetrics:
         return encode(self._registry), content_type
 
     def _compute_gauges(self) -> None:
-        """Compute all gauges. Values with equal labels are added up."""
+        """Compute all gauges. Values with equal labels are added up, unless the largest of them counts."""
+        largest = {metric.name for metric in METRICS if metric.is_largest}
         totals: Totals = defaultdict(float)
         for metric in METRICS:
             for values in metric.initial_labels:
                 totals[metric.name, values] = 0
         for name, value, labels in self._measure():
-            totals[name, labels] += value
+            totals[name, labels] = max(totals[name, labels], value) if name in largest else totals[name, labels] + value
         totals["driftwire_build_info", (self._version,)] = 1
         for gauge in self._gauges.values():
             gauge.clear()

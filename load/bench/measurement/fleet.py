@@ -88,6 +88,8 @@ class SimulatedFleet:
         Values of each of the segments ``region`` and ``tenant`` instead of the usual 3 and 5, or None.
     is_segmented
         Whether detect monitors segments.
+    subjects_max
+        Maximum number of subjects of a partition, or None for the default, if that has room for the services.
     part
         Number of this part of the records, if the same services send several parts one after another.
     """
@@ -102,6 +104,7 @@ class SimulatedFleet:
     failure_shares: tuple[float, float] = (0.7, 0.7)
     segment_values: int | None = None
     is_segmented: bool = True
+    subjects_max: int | None = None
     part: int = 0
 
     @property
@@ -119,8 +122,8 @@ class SimulatedFleet:
         """Configuration of the worker: all defaults, with room for the subjects of the fleet."""
         detect = DetectSettings()
         changes: dict[str, object] = {} if self.is_segmented else {"segments": ()}
-        if self.subjects > detect.subjects_max:
-            changes["subjects_max"] = self.subjects
+        subjects_max = self.subjects_max or detect.subjects_max
+        changes["subjects_max"] = max(subjects_max, self.subjects)
         return Configuration(detect=detect.model_copy(update=changes))
 
     @cached_property

@@ -6,6 +6,7 @@ from typing import Any
 
 from load.bench.pages.reports import Reports, describe_report
 from load.errors import LoadError
+from pipeline.detect.settings import DetectSettings
 
 NEEDED = ("detect", "subjects", "memory", "recovery", "workers")
 
@@ -84,7 +85,7 @@ def write_scaling(reports: Reports) -> str:
         If a report is missing.
     """
     costs = read_costs(reports)
-    subjects = reports["subjects"]
+    subjects, subjects_max = reports["subjects"], DetectSettings().subjects_max
     return PAGE.format(
         utilization=UTILIZATION,
         costs=_cost_rows(costs),
@@ -94,6 +95,8 @@ def write_scaling(reports: Reports) -> str:
         baseline_kb=costs.baseline_kb,
         record_bytes=costs.record_bytes,
         many=MANY_SUBJECTS,
+        subjects_max=subjects_max,
+        partition_gb=subjects_max * costs.stream_kb / 1e6,
         baselines_gb=MANY_SUBJECTS * costs.baseline_kb / 1e6,
         checkpoint_subjects=subjects["checkpoint_subjects"],
         checkpoint_mb_per_s=subjects["checkpoint_mb_per_s"],
@@ -146,8 +149,9 @@ factor for the retention of the topic, and sends them again to each group of rea
   has its own stream of the subject with the same baseline, and tests its share of the records. Correlate makes one incident
   of the drifts.
 - **Many subjects**: a stream costs memory and state even if it is quiet. `detect.subjects_max` limits the streams of a
-  partition. Records of further subjects become dead letters. Prefer one subject per service, with segments for its regions
-  and tenants: a segment value costs much less than a subject.
+  partition to {subjects_max:,}. If all of them are ready, they need {partition_gb:.1f} GB, so set it to what the memory allows:
+  records of further subjects become dead letters. [Metrics](limits.md) show in advance how full a partition is. Prefer one
+  subject per service, with segments for its regions and tenants: a segment value costs much less than a subject.
 - **Records without a key** are distributed over all partitions. Each partition then has a stream of every subject, so
   memory is multiplied by the number of partitions. Do not send records of many subjects without a key.
 
@@ -157,8 +161,8 @@ factor for the retention of the topic, and sends them again to each group of rea
    fewer subjects with segments.
 2. **The topic of baselines**: it has one partition, and every worker reads all of it when it starts. With {many:,} subjects
    it has {baselines_gb:,.1f} GB. For a larger fleet, use separate clusters, or separate sets of topics, for parts of it.
-3. **Streams per partition**: raise `detect.subjects_max`, or add partitions, before the limit is reached. `driftwire
-   status` shows the number of subjects.
+3. **Streams per partition**: raise `detect.subjects_max`, or add partitions, before the limit is reached.
+   `driftwire_limit_used_ratio` shows how near it is.
 4. **Checkpoints**: with {checkpoint_subjects:,} subjects at its highest rate, a worker writes {checkpoint_mb_per_s:g} MB/s of
    checkpoints, which take {checkpoint_time_share:.1%} of its processor time. Kafka compacts them in the background, and
    needs several times the state on disk.

@@ -14,6 +14,9 @@ class WorkloadShifts:
         self._drifts = BoundedStore[Drift](limit)
         self._subjects: dict[str, dict[str, Drift]] = {}
 
+    def __len__(self) -> int:
+        return len(self._drifts)
+
     @staticmethod
     def can_explain(drift: Drift) -> bool:
         """Return whether a cause-tier drift can be a cause: a change in user inputs, or an undeclared change.

@@ -116,6 +116,7 @@ def _make_room(table: IncidentTable, incident: IncidentState) -> bool:
     """
     if len(incident.tracked) < table.settings.drifts_max:
         return True
+    table.limits_hit["drifts_max"] += 1
     recovered = [drift for drift in incident.drifts if drift.state == "recovered"]
     if not recovered:
         return False

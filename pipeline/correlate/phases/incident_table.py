@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from pipeline.correlate.causes import WorkloadShifts
@@ -14,6 +14,7 @@ from pipeline.correlate.phases.parents import ChildCandidate
 from pipeline.correlate.response import NEVER, add_due_reminders
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.severity import SeverityTable
+from pipeline.limit_use import LimitUse
 from pipeline.step import OutputMessage
 from schemas.deployment import Deployment
 
@@ -50,6 +51,17 @@ class IncidentTable:
         self.next_changes = NextChanges()
         self.parts = CheckpointParts(self.clocks, self.deployments, self.shifts, self.incidents)
         self.limits_hit: Counter[str] = Counter()
+
+    def limit_uses(self) -> Iterator[LimitUse]:
+        """Yield the use of each limit."""
+        used = {
+            "incidents_max": len(self.incidents),
+            "deployments_max": len(self.deployments),
+            "workload_shifts_max": len(self.shifts),
+            "drifts_max": max((len(incident.tracked) for incident in self.incidents), default=0),
+        }
+        for limit, count in used.items():
+            yield LimitUse(limit, count, getattr(self.settings, limit), self.limits_hit[limit])
 
     def now(self, incident: IncidentState) -> int:
         """Return the clock of an incident in Unix ms."""

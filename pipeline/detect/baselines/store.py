@@ -18,6 +18,11 @@ class BaselineStore:
     ----------
     subjects_max
         Maximum number of subjects. Beyond this number, a new subject replaces the first subject.
+
+    Attributes
+    ----------
+    dropped_count
+        Number of subjects that were replaced, and of relearn requests without room.
     """
 
     def __init__(self, subjects_max: int) -> None:
@@ -25,11 +30,13 @@ class BaselineStore:
         self._baselines: dict[str, list[PackedBaseline]] = {}
         self._relearns: dict[str, list[Relearn]] = {}
         self._restored = False
+        self.dropped_count = 0
 
     def add(self, baseline: PackedBaseline) -> None:
         """Store a baseline of a subject without a stream."""
         if baseline.subject not in self._baselines and len(self._baselines) >= self._subjects_max:
             del self._baselines[next(iter(self._baselines))]
+            self.dropped_count += 1
         stored = self._baselines.get(baseline.subject, [])
         self._baselines[baseline.subject] = (
             _add_needed(stored, baseline) if self._restored else [*stored, baseline][-VERSIONS_MAX:]
@@ -45,7 +52,10 @@ class BaselineStore:
 
     def add_relearn(self, relearn: Relearn) -> None:
         """Store a relearn request, unless the state has been restored. Later streams learn newer baselines."""
-        if self._restored or (relearn.subject not in self._relearns and len(self._relearns) >= self._subjects_max):
+        if self._restored:
+            return
+        if relearn.subject not in self._relearns and len(self._relearns) >= self._subjects_max:
+            self.dropped_count += 1
             return
         stored = self._relearns.get(relearn.subject, [])
         self._relearns[relearn.subject] = [*stored, relearn][-RELEARNS_MAX:]

@@ -87,6 +87,11 @@ class SignalColumns:
         self.environment: str | None = None
         self.provider: str | None = None
 
+    @property
+    def custom_signal_count(self) -> int:
+        """Number of the custom signals of the stream."""
+        return len(self._custom_signals)
+
     def fill_custom_values(self, records: Records) -> None:
         """Fill in the custom values of the used records, and count the dropped and converted fields.
 

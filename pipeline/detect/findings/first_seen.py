@@ -17,13 +17,6 @@ from schemas.timestamp import clock_time
 RECORDS_MIN = 20
 """Minimum number of records with a label before it is reported. A label with fewer records may be a mistake."""
 
-LABELS_MAX = 64
-"""Maximum number of remembered labels per kind. A new label replaces a label that has not been seen for a day.
-
-A kind with more labels in a day, such as a build number per request, is no longer reported. The same number of labels
-can be pending. A new pending label replaces the oldest pending label.
-"""
-
 DAY_PANES = 86_400
 
 KINDS_MAX = 16
@@ -50,9 +43,17 @@ class FirstSeen:
     """Tracker of the labels of a stream, which reports new labels.
 
     Without a baseline, every label is remembered and none is reported.
+
+    Parameters
+    ----------
+    labels_max
+        Maximum number of remembered labels per kind. A new label replaces a label that has not been seen for a day. A
+        kind with more labels in a day, such as a build number per request, is no longer reported. The same number of
+        labels can be pending. A new pending label replaces the oldest pending label.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, labels_max: int) -> None:
+        self._labels_max = labels_max
         self._known: dict[str, dict[str, int]] = {}
         self._crowded_kinds: set[str] = set()
         self._pending: dict[str, dict[str, _Pending]] = {}
@@ -105,6 +106,10 @@ class FirstSeen:
                 if label is not None and known[label] < pane:
                     known[label] = pane
 
+    def count_labels(self) -> tuple[int, int]:
+        """Return the largest number of remembered labels of a kind, and the number of kinds with too many labels."""
+        return max(map(len, self._known.values()), default=0), len(self._crowded_kinds)
+
     def dump(self) -> dict[str, Any]:
         """Return the state without the flag for a baseline, which :meth:`follow` sets again."""
         return {
@@ -133,7 +138,7 @@ class FirstSeen:
             return
         known = self._known.setdefault(kind, {})
         known[label] = max(pane, known.get(label, 0))
-        if len(known) <= LABELS_MAX:
+        if len(known) <= self._labels_max:
             return
         oldest = min(known, key=lambda known_label: (known[known_label], known_label))
         del known[oldest if pane - known[oldest] > DAY_PANES else label]
@@ -158,7 +163,7 @@ class FirstSeen:
         findings = []
         for label, rows in _rows_by_label(labels, new).items():
             if label not in pending:
-                if len(pending) >= LABELS_MAX:
+                if len(pending) >= self._labels_max:
                     del pending[min(pending, key=lambda waiting: (pending[waiting].first_ms, waiting))]
                 pending[label] = _Pending(0, int(block.times_ms[rows[0]]))
             records_before = pending[label].records

@@ -119,6 +119,11 @@ class Segments:
         self._indexes = {test.crossing_key: index for index, test in enumerate(self.tests)}
         self._indexes_by_key: dict[tuple[str, ...], int] = {test.key: index for index, test in enumerate(self.tests)}
 
+    def count_values(self) -> tuple[int, int]:
+        """Return the largest number of values of a dimension, and the number of records of values without room."""
+        sizes = [len(values.values) for values in self.dimensions.values()]
+        return max(sizes, default=0), sum(values.other_records for values in self.dimensions.values())
+
     def update(self, view: BlockView, segments: Labels, versions: Container[str]) -> SegmentObservation | None:
         """Update the statistics with one block. Return None if no dimension is monitored.
 

@@ -68,6 +68,12 @@ class Statistics:
         self._add_panes(block)
         self.add_labels(block.categories)
 
+    def count_labels(self) -> tuple[int, int]:
+        """Return the largest number of labels of a category that are counted by name, and the number of other records."""
+        counts = self._label_counts.values()
+        named = [len(one.counts) - (LabelCounts.OTHER in one.counts) for one in counts]
+        return max(named, default=0), sum(one.counts.get(LabelCounts.OTHER, 0) for one in counts)
+
     def add_rows(self, rows: int, newest_ms: int) -> None:
         """Count the records of one block. ``newest_ms`` is their newest event time."""
         self._records += rows

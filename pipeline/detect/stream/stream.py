@@ -84,7 +84,7 @@ class Stream:
         self.derived = DerivedSignals(settings)
         self.outcome_labels = OutcomeLabels(settings.outcome_window, settings.segments)
         self.statistics, self.sampling = Statistics(settings), OutcomeSampling()
-        self.first_seen, self.silence = FirstSeen(), SilenceTracker()
+        self.first_seen, self.silence = FirstSeen(settings.versions_max), SilenceTracker()
         self.losses = StreamLosses(subject, partition, settings)
         self.silence_after_s: float | None = None
         self.baseline_version: str | None = None

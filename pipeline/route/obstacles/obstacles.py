@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
+from pipeline.limit_use import LimitUse
 from pipeline.route import reasons
 from pipeline.route.matchers import Labels
 from pipeline.route.obstacles.closed_times import ClosedTimes
@@ -52,6 +53,10 @@ class Obstacles:
         if silence is not None:
             return route, reasons.active_silence(silence.author, silence.until, silence.silence_id)
         return route, None
+
+    def limit_use(self) -> LimitUse:
+        """Return the use of the limit of silences."""
+        return self._silences.limit_use()
 
     def read_command(self, message: InputMessage) -> list[OutputMessage]:
         """Add the silence of a command, or return its dead letter. Correlate reads the other commands."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.limit_use import LimitUse
 from pipeline.route.matchers import Labels, Matcher, check_label_names, matches_all, parse_matchers
 from pipeline.state import PartStore
 from schemas.command import Command
@@ -89,6 +90,7 @@ class Silences:
         self._store = store
         self._known_labels = known_labels
         self._silences: dict[str, Silence] = {}
+        self._dropped_count = 0
         self._active: tuple[int, list[Silence]] | None = None
         """The last time for which a silence was looked up, and the silences that apply then. Most silences are over."""
 
@@ -106,8 +108,13 @@ class Silences:
         self._store.mark("silence", silence.silence_id)
         while len(self._silences) > self._limit:
             first = min(self._silences.values(), key=_end)
+            self._dropped_count += 1
             del self._silences[first.silence_id]
             self._store.mark("silence", first.silence_id)
+
+    def limit_use(self) -> LimitUse:
+        """Return the use of the limit."""
+        return LimitUse("silences_max", len(self._silences), self._limit, self._dropped_count)
 
     def find(self, labels: Labels, at: int) -> Silence | None:
         """Return the silence that covers an incident at an event time.

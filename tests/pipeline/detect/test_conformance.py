@@ -236,7 +236,7 @@ MONITORED = AdwinChannel(
 
 
 def first_seen() -> FirstSeen:
-    tracker = FirstSeen()
+    tracker = FirstSeen(64)
     tracker.follow(BASELINE)
     return tracker
 

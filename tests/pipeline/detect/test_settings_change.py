@@ -56,6 +56,7 @@ CHANGED = {
     "subjects_max": 2,
     "custom_signals_max": 2,
     "categories_max": 8,
+    "versions_max": 8,
     "duplicate_window": 64,
     "outcome_window": 64,
     "record_bytes_max": 4096,

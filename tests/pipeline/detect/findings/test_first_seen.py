@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.codec import decode, encode
-from pipeline.detect.findings.first_seen import LABELS_MAX, RECORDS_MIN, SAME_CHANGE_MS, FirstSeen
+from pipeline.detect.findings.first_seen import RECORDS_MIN, SAME_CHANGE_MS, FirstSeen
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
@@ -14,6 +14,7 @@ from schemas.topics import BASELINES
 from tests.pipeline.detect.streams import START_MS, as_json, message
 from tests.pipeline.detect.worlds import block, learned, normal_world
 
+LABELS_MAX = 64
 SETTINGS = DetectSettings(ready_after_s=60, ready_records=1000, ready_records_rate=500)
 BASELINE = learned(normal_world(1, 5000), SETTINGS)
 
@@ -26,7 +27,7 @@ def block_of_labels(labels, *, first_row=0, category=None):
 
 def tracker_with(*labels, category=None):
     """A FirstSeen that knows these labels and reports others."""
-    tracker = FirstSeen()
+    tracker = FirstSeen(LABELS_MAX)
     tracker.observe(block_of_labels(list(labels), category=category))
     tracker.follow(BASELINE)
     return tracker
@@ -37,7 +38,7 @@ def segments(findings):
 
 
 def test_before_a_baseline_labels_are_remembered_and_not_reported():
-    tracker = FirstSeen()
+    tracker = FirstSeen(LABELS_MAX)
     assert tracker.observe(block_of_labels(["v41"] * 100 + ["v42"] * 100)) == []
     tracker.follow(BASELINE)
     assert tracker.observe(block_of_labels(["v41", "v42"] * 100)) == []
@@ -66,7 +67,7 @@ def test_a_few_odd_records_are_not_a_version():
 
 
 def test_the_first_labels_of_a_kind_are_known_however_late_they_come():
-    tracker = FirstSeen()
+    tracker = FirstSeen(LABELS_MAX)
     tracker.follow(BASELINE)
     assert tracker.observe(block_of_labels(["v41"] * 100)) == []
     assert segments(tracker.observe(block_of_labels(["v42"] * 100))) == ["prompt=v42"]
@@ -80,7 +81,7 @@ def test_a_new_provider_model_or_schema_is_a_ticket(category):
 
 def test_models_of_the_baseline_are_not_new():
     shares = BASELINE.signals["refused"].model_copy(update={"kind": "category", "shares": {"a": 0.5, "b": 0.5}})
-    tracker = FirstSeen()
+    tracker = FirstSeen(LABELS_MAX)
     tracker.follow(BASELINE.model_copy(update={"signals": {"provider_model": shares}}))
     assert tracker.observe(block_of_labels(["b"] * 30, category="provider_model")) == []
     assert segments(tracker.observe(block_of_labels(["c"] * 30, category="provider_model"))) == ["provider_model=c"]
@@ -90,7 +91,7 @@ def test_models_of_the_baseline_are_not_new():
     ("after_ms", "tier"), [(0, "cause"), (SAME_CHANGE_MS // 2, "cause"), (2 * SAME_CHANGE_MS, "ticket")]
 )
 def test_a_provider_model_that_came_with_a_new_version_is_not_a_ticket(after_ms, tier):
-    tracker = FirstSeen()
+    tracker = FirstSeen(LABELS_MAX)
     tracker.observe(replace(block_of_labels(["v41"]), categories={"provider_model": ["a"]}))
     tracker.follow(BASELINE)
     tracker.observe(block_of_labels(["v42"] * 30))
@@ -125,7 +126,7 @@ def test_block_sizes_and_restores_change_nothing(size):
     tracker, findings = tracker_with("v1", "v2"), []
     for start in range(0, 600, size):
         findings += tracker.observe(block_of_labels(labels[start : start + size], first_row=start))
-        restored = FirstSeen()
+        restored = FirstSeen(LABELS_MAX)
         restored.follow(BASELINE)
         restored.load(decode(encode(tracker.dump(), kind="test"), kind="test"))
         tracker = restored
