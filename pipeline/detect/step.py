@@ -132,8 +132,8 @@ class DetectStep:
             self._baselines.add_relearn(content)
             return [] if stream is None else stream.relearn(content)
         if stream is not None:
-            return stream.offer_baseline(content)
-        self._baselines.add(PackedBaseline(content))
+            return stream.offer_baseline(content.read())
+        self._baselines.add(content)
         return []
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:

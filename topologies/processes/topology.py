@@ -51,6 +51,8 @@ class Topology:
         Port of the embedded broker. 0 selects a free port. The default is the port in the configuration.
     before_workers
         Coroutine function that is called with the cluster after its topics are created and before the workers start.
+    ready_timeout_s
+        Maximum seconds to wait for all workers to have their partitions.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Topology:
         on_line: Callable[[str], None] | None = None,
         port: int | None = None,
         before_workers: Callable[[Cluster], Awaitable[None]] | None = None,
+        ready_timeout_s: float = READY_TIMEOUT_S,
     ) -> None:
         self.workers: list[WorkerProcess] = []
         self.broker: EmbeddedBroker | None = None
@@ -73,6 +76,7 @@ class Topology:
         self._steps = (*configuration.optional_steps, *steps)
         self._on_line = on_line or (lambda _: None)
         self._before_workers = before_workers
+        self._ready_timeout_s = ready_timeout_s
         self._tasks: list[asyncio.Task[None]] = []
         if cluster is None:
             settings = configuration.broker
@@ -202,14 +206,14 @@ class Topology:
         ready = asyncio.gather(*(worker.ready.wait() for worker in self.workers))
         failure = asyncio.create_task(self.wait_for_failure())
         try:
-            async with asyncio.timeout(READY_TIMEOUT_S):
+            async with asyncio.timeout(self._ready_timeout_s):
                 await asyncio.wait((ready, failure), return_when=asyncio.FIRST_COMPLETED)
             if failure.done():
                 await failure
         except TimeoutError as error:
             slow = next(worker for worker in self.workers if not worker.ready.is_set())
             raise DriftwireError(
-                f"worker {slow.name} got no partitions within {READY_TIMEOUT_S:.0f} s; last lines: {slow.last_lines}"
+                f"worker {slow.name} got no partitions within {self._ready_timeout_s:.0f} s; last lines: {slow.last_lines}"
             ) from error
         finally:
             for pending in (ready, failure):

@@ -112,6 +112,8 @@ class PartitionWorker:
                 self.metrics.start(self._step, self.used_offsets())
                 for message in controls[len(covered) :]:
                     self.control(message)
+                    # A new worker may have to check thousands of baselines. Its heartbeats must not wait for that.
+                    await asyncio.sleep(0)
                 if stored.is_torn or is_evidence_old:
                     self._add_outputs(self._step.on_gap())
         except BaseException:

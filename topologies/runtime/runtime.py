@@ -195,6 +195,7 @@ class StepRuntime:
         await self._inputs.resume(worker.partition, worker.next_offset)
         if all(other.is_open() for other in self._partition_workers.values()):
             self._print_ready("ready")
+        await self._apply_controls(worker)  # those that arrived meanwhile
 
     async def _run_timers(self, worker: PartitionWorker) -> None:
         loop = asyncio.get_running_loop()

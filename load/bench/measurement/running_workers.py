@@ -11,6 +11,9 @@ from topologies.processes import Topology
 
 SEARCH_PATH = "PYTHONPATH"
 
+READY_TIMEOUT_S = 600.0
+"""Maximum seconds until the workers are ready. A new worker checks the baseline of each subject of a fleet first."""
+
 
 @asynccontextmanager
 async def running_workers(
@@ -43,7 +46,12 @@ async def running_workers(
         If a worker cannot be started.
     """
     topology = Topology(
-        configuration, data_folder=folder, cluster=configuration.kafka.cluster, steps=steps, replay=replay
+        configuration,
+        data_folder=folder,
+        cluster=configuration.kafka.cluster,
+        steps=steps,
+        replay=replay,
+        ready_timeout_s=READY_TIMEOUT_S,
     )
     with _search_path(checkout):
         await topology.start()

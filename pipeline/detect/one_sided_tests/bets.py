@@ -22,6 +22,12 @@ change would not help."""
 _MEAN_MIN = 1e-6
 """Minimum distance of a mean from 0 and 1 when its log-odds are computed."""
 
+_RANK_DISTANCES = np.geomspace(0.1, 4.0, BETS)
+"""Distances of the guesses on a mean rank from the null boundary, in log-odds."""
+
+_RECOVERY_SHARES = np.linspace(0.3, 1.5, BETS)
+"""Positions of the guesses on a recovered mean: 0 is the null boundary, and 1 the baseline's mean, in log-odds."""
+
 
 def _log_odds(mean: float) -> float:
     inside = min(max(mean, _MEAN_MIN), 1.0 - _MEAN_MIN)
@@ -74,10 +80,7 @@ def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.
     [0.6, 0.9, 1.6, 2.9, 5.9, 13.9, 34.0, 58.6]
     """
     start = _log_odds(null)
-    if binary:
-        distances = np.geomspace(0.45, max(0.9, GUESS_LOG_ODDS_MAX - start), BETS)
-    else:
-        distances = np.geomspace(0.1, 4.0, BETS)
+    distances = np.geomspace(0.45, max(0.9, GUESS_LOG_ODDS_MAX - start), BETS) if binary else _RANK_DISTANCES
     return _stakes(null, start + distances, variance, binary=binary)
 
 
@@ -94,7 +97,7 @@ def recovery_bets(null: float, mean: float, variance: float, *, binary: bool) ->
         Variance of the channel in its baseline. Ignored if ``binary``.
     """
     start = _log_odds(null)
-    guesses = start + (_log_odds(mean) - start) * np.linspace(0.3, 1.5, BETS)
+    guesses = start + (_log_odds(mean) - start) * _RECOVERY_SHARES
     return _stakes(null, guesses, variance, binary=binary)
 
 
