@@ -89,9 +89,11 @@ class Monitor:
     ADWIN_SETTINGS: ClassVar = AdwinBank.SETTINGS
 
     def __init__(self, baseline: Baseline, settings: DetectSettings, *, is_sampled: bool = False) -> None:
-        self.packed_baseline, self._settings = PackedBaseline(baseline), settings
+        self._settings = settings
         self._tests, self.not_testable = derive_tests(baseline, settings, is_sampled=is_sampled)
         self.layout = GridLayout(baseline, self._tests)
+        values = [self.layout.signals[index].name for index in self.layout.value_indexes]
+        self.packed_baseline = PackedBaseline(baseline, self.layout.rank_tables, values)
         self.bank = PageHinkleyBank(
             self._tests, self.layout.channel_columns, self.layout.presence_columns, settings.recovery_evidence
         )

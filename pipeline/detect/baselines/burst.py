@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-import cramjam
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.detect.baselines.packed_numbers import pack_values, unpack_values
 
 BURST_VALUES = 64
 """Number of values per signal in a burst. Higher values reveal longer autocorrelation and need more memory."""
@@ -22,45 +23,48 @@ class Burst:
         The values of each column.
     """
 
-    __slots__ = ("_columns", "_packed", "_sizes")
+    __slots__ = ("_columns", "_full_columns", "_packed")
 
     def __init__(self, columns: Sequence[NDArray[np.float64]] = ()) -> None:
-        self._columns = list(columns)
-        self._sizes: list[int] = []
+        self._columns: list[NDArray[np.float64]] | None = list(columns)
+        self._full_columns = 0
         self._packed: bytes | None = None
 
     @property
     def columns(self) -> list[NDArray[np.float64]]:
         """The values of each column. They are unpacked at each call."""
-        if self._packed is None:
-            return self._columns
-        values = np.frombuffer(bytes(cramjam.zstd.decompress(self._packed)))
-        return [column.copy() for column in np.split(values, np.cumsum(self._sizes)[:-1])]
+        return self._columns if self._columns is not None else unpack_values(self._packed or b"")
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether any record carried a signal."""
+        return self._columns is None or bool(self._columns)
 
     def pack(self) -> None:
-        """Compress the values, because a learner has hundreds of bursts and adds values to the newest one only."""
-        if self._packed is None and self._columns:
-            self._sizes = [column.size for column in self._columns]
-            self._packed = bytes(cramjam.zstd.compress(np.concatenate(self._columns).tobytes(), 1))
-            self._columns = []
+        """Pack the values, because a learner has hundreds of bursts and adds values to the newest one only."""
+        if self._columns:
+            is_full = all(column.size >= BURST_VALUES for column in self._columns)
+            self._full_columns = len(self._columns) if is_full else 0
+            self._packed, self._columns = pack_values(self._columns), None
 
     def is_full(self, count: int) -> bool:
-        """Return whether all of the first ``count`` columns are full."""
-        sizes = self._sizes if self._packed is not None else [column.size for column in self._columns]
-        return len(sizes) >= count and all(size >= BURST_VALUES for size in sizes)
+        """Return whether there are at least ``count`` columns, and all are full."""
+        if self._columns is None:
+            return self._full_columns >= count
+        return len(self._columns) >= count and all(column.size >= BURST_VALUES for column in self._columns)
 
     def add(self, values: NDArray[np.float64]) -> bool:
         """Add rows in order of arrival, shape ``(R, C)``, NaN where absent. Return whether any value was stored."""
         changed = False
-        self._columns, self._packed = self.columns, None
-        self._add_columns(values.shape[1])
-        for index, column in enumerate(self._columns):
+        columns = _add_columns(self.columns, values.shape[1])
+        for index, column in enumerate(columns):
             if column.size < BURST_VALUES and index < values.shape[1]:
                 column_values = values[:, index]
                 added = column_values[~np.isnan(column_values)][: BURST_VALUES - column.size]
                 if added.size:
-                    self._columns[index] = np.concatenate([column, added])
+                    columns[index] = np.concatenate([column, added])
                     changed = True
+        self._columns, self._packed = columns, None
         return changed
 
     def merge(self, later: "Burst") -> "Burst":
@@ -69,13 +73,11 @@ class Burst:
         >>> Burst([np.array([1.0])]).merge(Burst([np.array([2.0, 3.0])])).columns[0].tolist()
         [1.0, 2.0, 3.0]
         """
-        merged, following = Burst(self.columns), Burst(later.columns)
-        width = max(len(merged._columns), len(following._columns))
-        merged._add_columns(width)
-        following._add_columns(width)
-        pairs = zip(merged.columns, following.columns, strict=True)
+        columns, following = self.columns, later.columns
+        width = max(len(columns), len(following))
+        pairs = zip(_add_columns(columns, width), _add_columns(following, width), strict=True)
         return Burst([np.concatenate([first, second])[:BURST_VALUES] for first, second in pairs])
 
-    def _add_columns(self, width: int) -> None:
-        while len(self._columns) < width:
-            self._columns.append(np.zeros(0))
+
+def _add_columns(columns: Sequence[NDArray[np.float64]], width: int) -> list[NDArray[np.float64]]:
+    return [*columns, *(np.zeros(0) for _ in range(width - len(columns)))]

@@ -188,7 +188,7 @@ class Learner:
         """Mark all parts of the state as changed."""
         self._changed = {"head", *(f"totals-{index}" for index in self._totals)}
         # A burst of records without signals has no columns, and is not stored.
-        stored = (key for key, burst in self._bursts.items() if burst.columns)
+        stored = (key for key, burst in self._bursts.items() if burst.has_columns)
         self._changed |= {f"burst-{slice_index}-{quarter_index}" for slice_index, quarter_index in stored}
 
     def dump_parts(self) -> dict[str, dict[str, Any]]:

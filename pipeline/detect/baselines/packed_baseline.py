@@ -1,12 +1,18 @@
 """A baseline in little memory, for the streams that use it."""
 
+import copy
 import functools
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import cramjam
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from pipeline.detect.baselines.packed_numbers import pack_knots, unpack_knots
+from pipeline.detect.baselines.ranks import RankTables
 from pipeline.step import InputMessage
 from schemas.baseline import Baseline
 from schemas.message import Message
@@ -14,6 +20,9 @@ from schemas.timestamp import Timestamp
 
 READ_BASELINES_MAX = 8
 """Maximum number of read baselines that stay in memory. Each takes about a third of a megabyte."""
+
+_LEVEL = 9
+"""Level of Zstandard. A baseline is packed once."""
 
 _SIGNALS = b',"signals":{'
 _LATE_FIELDS = (b'"longest_gap_s":', b'"quietest_per_s":', b'"effective_at":')
@@ -37,6 +46,8 @@ class PackedBaseline:
     ----------
     baseline
         The baseline, which a :class:`pipeline.detect.monitor.Monitor` accepts.
+    tables, names
+        The rank tables of a monitor, and the name of the signal of each. Their knots are not stored a second time.
 
     Attributes
     ----------
@@ -50,18 +61,20 @@ class PackedBaseline:
         Whether it is known that a monitor accepts it.
     """
 
-    def __init__(self, baseline: Baseline) -> None:
+    def __init__(self, baseline: Baseline, tables: RankTables | None = None, names: Sequence[str] = ()) -> None:
         self._set_head(baseline)
         self.is_checked = True
         self._message: InputMessage | None = None
-        knots = {name: signal.knots for name, signal in baseline.signals.items() if signal.knots is not None}
-        numbers = np.array([number for quantiles in knots.values() for number in quantiles])
-        self._counts = {name: len(quantiles) for name, quantiles in knots.items()}
-        # Numbers as bytes are as small as their text when both are compressed, and much faster to read.
-        self._knots = bytes(cramjam.zstd.compress(numbers.tobytes(), 1))
+        self._tables, self._table_names = tables, tuple(names)
+        knots = {
+            name: np.array(signal.knots)
+            for name, signal in baseline.signals.items()
+            if signal.knots is not None and name not in self._table_names
+        }
+        self._pack_knots(knots)
         signals = {name: signal.model_copy(update={"knots": None}) for name, signal in baseline.signals.items()}
         content = baseline.model_copy(update={"signals": signals}).to_json()
-        self._content = bytes(cramjam.zstd.compress(content, 1))
+        self._content = bytes(cramjam.zstd.compress(content, _LEVEL))
 
     @classmethod
     def from_message(cls, message: InputMessage) -> Self | None:
@@ -88,6 +101,25 @@ class PackedBaseline:
         """
         return _read(self)
 
+    def without_tables(self) -> Self:
+        """Return the baseline with its knots packed, so the tables can be freed."""
+        if self._tables is None:
+            return self
+        packed = copy.copy(self)
+        packed._tables, packed._table_names = None, ()  # noqa: SLF001 - the same class
+        packed._pack_knots(self._read_knots())  # noqa: SLF001 - the same class
+        return packed
+
+    def _pack_knots(self, knots: Mapping[str, NDArray[np.float64]]) -> None:
+        self._names = tuple(map(sys.intern, knots))
+        self._knots = pack_knots(list(knots.values()))
+
+    def _read_knots(self) -> dict[str, NDArray[np.float64]]:
+        knots = dict(zip(self._names, unpack_knots(self._knots), strict=True))
+        if self._tables is not None:
+            knots |= {name: self._tables.knots(index) for index, name in enumerate(self._table_names)}
+        return knots
+
     def _set_head(self, head: Baseline | _Head) -> None:
         self.subject, self.baseline_version, self.source = head.subject, head.baseline_version, head.source
         self.effective_at = head.effective_at or 0
@@ -97,12 +129,9 @@ class PackedBaseline:
         if self._message is not None:
             return Baseline.from_json(self._message.value or b"")
         baseline = Baseline.from_json(bytes(cramjam.zstd.decompress(self._content)))
-        numbers = np.frombuffer(bytes(cramjam.zstd.decompress(self._knots)))
-        signals, start = dict(baseline.signals), 0
-        for name, count in self._counts.items():
-            knots = numbers[start : start + count].tolist()
-            signals[name] = signals[name].model_copy(update={"knots": knots})
-            start += count
+        signals = dict(baseline.signals)
+        for name, knots in self._read_knots().items():
+            signals[name] = signals[name].model_copy(update={"knots": knots.tolist()})
         return baseline.model_copy(update={"signals": signals})
 
 

@@ -110,16 +110,20 @@ class RankTables:
         # Every table ends with at least one infinite knot. NaN is searched as infinity.
         self._width = 1 + max(map(len, knots), default=0)
         table = np.full((len(knots), self._width), np.inf)
-        # Number of knots below each knot, which differs from its index if several knots are equal.
-        below = np.zeros((len(knots), self._width), dtype=np.int16)
+        # Number of knots up to each knot that are equal to it, which is 1 unless several knots are equal.
+        equal = np.zeros((len(knots), self._width), dtype=np.int16)
         for index, quantiles in enumerate(knots):
             row = check_knots(quantiles)
             table[index, : row.size] = row
-            below[index, : row.size] = row.searchsorted(row)
-        self._knots, self._below = table.ravel(), below.ravel()
+            equal[index, : row.size] = np.arange(1, row.size + 1) - row.searchsorted(row)
+        self._knots, self._equal = table.ravel(), equal.ravel().astype(np.min_scalar_type(equal.max(initial=0)))
         self._tables = list(table)
         self._starts = np.arange(len(knots)) * self._width
         self._last = np.array([len(quantiles) - 1 for quantiles in knots], dtype=np.float64)
+
+    def knots(self, index: int) -> NDArray[np.float64]:
+        """Return the knots of a column. They must not be changed."""
+        return self._tables[index][: int(self._last[index]) + 1]
 
     def ranks(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the ranks of ``values``, shape ``(N, V)``. NaN stays NaN."""
@@ -160,7 +164,7 @@ class RankTables:
         # Below all knots, the last knot at or below a number is the last one of the table before, which is infinite.
         previous = positions + (self._starts - 1)
         is_knot = self._knots.take(previous, mode="wrap") == numbers
-        below = np.where(is_knot, self._below.take(previous, mode="wrap"), positions)
+        below = positions - self._equal.take(previous, mode="wrap") * is_knot
         ranks: NDArray[np.float64] = ((below + positions) / 2 - 0.5) / self._last
         np.clip(ranks, 0.0, 1.0, out=ranks)
         np.copyto(ranks, np.nan, where=numbers == np.inf)

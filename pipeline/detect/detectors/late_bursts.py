@@ -44,7 +44,8 @@ class LateBursts:
         self._thresholds = np.array([test.threshold for test in tests])
         self._columns = np.stack([layout.presence_columns, layout.channel_columns], axis=1)
         self._panes = np.full(RECOUNTED_PANES, NO_PANE, dtype=np.int64)
-        self._sums = np.zeros((RECOUNTED_PANES, LATE_PANES_MAX + 1, layout.width))
+        # Sums by pane and by lateness. Until a record is late, there is only the lateness 0.
+        self._sums = np.zeros((RECOUNTED_PANES, 1, layout.width))
         self._late_pane = NO_PANE
         self._burst_tests: set[int] = set()
 
@@ -102,7 +103,9 @@ class LateBursts:
 
     def dump(self) -> dict[str, Any]:
         """Return the state: arrays and plain values."""
-        return {"panes": self._panes.copy(), "sums": self._sums.copy(), "late_pane": self._late_pane}
+        sums = np.zeros((RECOUNTED_PANES, LATE_PANES_MAX + 1, self._sums.shape[2]))
+        sums[:, : self._sums.shape[1]] = self._sums
+        return {"panes": self._panes.copy(), "sums": sums, "late_pane": self._late_pane}
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore the state that :meth:`dump` returned.
@@ -112,24 +115,37 @@ class LateBursts:
         ValueError
             If the state belongs to other tests.
         """
-        sums = np.array(state["sums"], dtype=np.float64)
-        if sums.shape != self._sums.shape:
-            raise ValueError(
-                f"stored sums have shape {sums.shape}, expected {self._sums.shape}: the one-sided tests have changed"
-            )
+        sums, shape = (
+            np.array(state["sums"], dtype=np.float64),
+            (RECOUNTED_PANES, LATE_PANES_MAX + 1, *self._sums.shape[2:]),
+        )
+        if sums.shape != shape:
+            raise ValueError(f"stored sums have shape {sums.shape}, expected {shape}: the one-sided tests have changed")
         self._panes, self._sums = np.array(state["panes"], dtype=np.int64), sums
         self._late_pane = int(state["late_pane"])
+        self._drop_lateness()
 
     def _add(self, panes: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
         """Add sums of shape ``(P, L, N)`` for ascending panes of shape ``(P,)``. ``L`` is the lateness in panes."""
+        if self._sums.shape[1] < sums.shape[1]:
+            wide = np.zeros((RECOUNTED_PANES, sums.shape[1], sums.shape[2]))
+            wide[:, : self._sums.shape[1]] = self._sums
+            self._sums = wide
+        elif self._sums.shape[1] > sums.shape[1]:
+            self._drop_lateness()
         for pane, pane_sums in zip(panes[-RECOUNTED_PANES:].tolist(), sums[-RECOUNTED_PANES:], strict=True):
             slot = pane % RECOUNTED_PANES
             if self._panes[slot] != pane:
                 self._panes[slot], self._sums[slot] = pane, 0.0
             self._sums[slot, : pane_sums.shape[0]] += pane_sums
 
+    def _drop_lateness(self) -> None:
+        """Free the sums of late records if there are none."""
+        if not self._sums[:, 1:].any():
+            self._sums = self._sums[:, :1].copy()
+
     def _recent_sums(self, newest_pane: int, columns: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return the sums of two columns, shape ``(8, 5, 2)``, with 0 for panes that are too old."""
+        """Return the sums of two columns, shape ``(8, L, 2)``, with 0 for panes that are too old."""
         is_recent = self._panes > newest_pane - RECOUNTED_PANES
         return self._sums[:, :, columns] * is_recent[:, None, None]
 
@@ -138,8 +154,8 @@ class LateBursts:
         return bool((high & ~self._bank.latched).any())
 
     def _subtract_excess(self, newest_pane: int) -> None:
-        panes = np.repeat(self._panes, LATE_PANES_MAX + 1)
-        late_panes = np.tile(np.arange(LATE_PANES_MAX + 1), RECOUNTED_PANES)
+        panes = np.repeat(self._panes, self._sums.shape[1])
+        late_panes = np.tile(np.arange(self._sums.shape[1]), RECOUNTED_PANES)
         for index in np.flatnonzero(~self._bank.latched).tolist():
             sums = self._recent_sums(newest_pane, self._columns[index]).reshape(-1, 2)
             excess = self._excess(self._tests[index], panes, late_panes, sums, is_burst=index in self._burst_tests)
@@ -153,7 +169,7 @@ class LateBursts:
         sums = self._sums.copy()
         self._sums[:, 1:] = 0.0
         for slot, pane in enumerate(self._panes.tolist()):
-            for late_panes in range(1, LATE_PANES_MAX + 1):
+            for late_panes in range(1, self._sums.shape[1]):
                 own_slot = (pane - late_panes) % RECOUNTED_PANES
                 if self._panes[own_slot] == pane - late_panes:
                     self._sums[own_slot, 0] += sums[slot, late_panes]

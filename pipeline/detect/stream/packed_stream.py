@@ -86,7 +86,7 @@ class PackedStream:
         stream.mark_all()
         changed = ((part, state) for part, state in stream.dump_changed() if state is not None)
         entries = [chunk for part, state in changed for chunk in store.encode(part, state)]
-        baselines = [] if stream.monitor is None else [stream.monitor.packed_baseline]
+        baselines = [] if stream.monitor is None else [stream.monitor.packed_baseline.without_tables()]
         baselines += [PackedBaseline(baseline) for baseline in stream.pending_baselines]
         packed = cls(stream.subject, entries, settings, baselines=baselines)
         packed.silence = stream.silence
