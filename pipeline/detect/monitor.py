@@ -42,6 +42,7 @@ from pipeline.detect.one_sided_tests import (
     PAGE_RECORDS,
     PROBE_SIGNALS,
     CrossingKey,
+    DerivedTests,
     NotTestable,
     OneSidedTest,
     derive_tests,
@@ -90,7 +91,8 @@ class Monitor:
 
     def __init__(self, baseline: Baseline, settings: DetectSettings, *, is_sampled: bool = False) -> None:
         self._settings = settings
-        self._tests, self.not_testable = derive_tests(baseline, settings, is_sampled=is_sampled)
+        tests, self.not_testable = derive_tests(baseline, settings, is_sampled=is_sampled)
+        self._tests = DerivedTests(tests)
         self.layout = GridLayout(baseline, self._tests)
         values = [self.layout.signals[index].name for index in self.layout.value_indexes]
         self.packed_baseline = PackedBaseline(baseline, self.layout.rank_tables, values)
@@ -242,7 +244,7 @@ class Monitor:
                 f"the state of baseline {state['baseline_version']} does not fit baseline {version} of "
                 f"{self.baseline.subject}: evidence is reset"
             )
-        indexes: dict[tuple[str, ...], int] = {test.key: index for index, test in enumerate(self._tests)}
+        indexes = self._tests.indexes_by_key
         not_testable: dict[tuple[str, ...], NotTestable] = {test.key: test for test in self.not_testable}
         for content in state["latches"]:
             key = tuple(content["test"])

@@ -14,6 +14,7 @@ from pipeline.detect.detectors.river_adwin import dump_window, load_window, new_
 from pipeline.detect.layout import Grid, GridLayout
 from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.shared_values import share_array
 
 RATE_SCALE = 5.0
 """Scale factor. A rate is divided by this factor times its baseline mean and capped at 1, because ADWIN's bound assumes
@@ -111,17 +112,18 @@ class AdwinBank:
     def __init__(self, monitored: Sequence[AdwinChannel], delta: float, records: int) -> None:
         self._channels = tuple(monitored)
         self._delta, self._records = delta, records
-        self._columns = np.array(
-            [
-                [channel.presence_column for channel in monitored],
-                [channel.channel_column for channel in monitored],
-            ],
-            dtype=np.intp,
+        self._columns = share_array(
+            np.array(
+                [
+                    [channel.presence_column for channel in monitored],
+                    [channel.channel_column for channel in monitored],
+                ],
+                dtype=np.intp,
+            )
         )
         self._scales = np.array([channel.scale for channel in monitored])
-        self._mirrored = np.array([float(channel.is_mirrored) for channel in monitored])
-        self._signs = 1.0 - 2.0 * self._mirrored
-        self._boundaries = [_window_boundaries(channel) for channel in monitored]
+        self._mirrored = share_array(np.array([float(channel.is_mirrored) for channel in monitored]))
+        self._signs = share_array(1.0 - 2.0 * self._mirrored)
         self.reset()
 
     @classmethod
@@ -238,7 +240,7 @@ class AdwinBank:
         mean = window.get_total() / window.get_width()
         return [
             MeanChange(boundary.test, boundary.is_rise, row)
-            for boundary in self._boundaries[index]
+            for boundary in _window_boundaries(self._channels[index])
             if (mean > boundary.mean if boundary.is_upper else mean < boundary.mean)
         ]
 

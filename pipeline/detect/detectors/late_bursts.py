@@ -10,6 +10,7 @@ from pipeline.detect.detectors.cusum import NO_PANE, Crossing
 from pipeline.detect.detectors.page_hinkley import CAP_SHARE, PageHinkleyBank
 from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
+from pipeline.detect.shared_values import share_array
 from pipeline.detect.signals import PANE_MS, Block, channels
 
 RECOUNTED_PANES = 8
@@ -41,8 +42,8 @@ class LateBursts:
 
     def __init__(self, tests: Sequence[OneSidedTest], layout: GridLayout, bank: PageHinkleyBank) -> None:
         self._tests, self._bank = tests, bank
-        self._thresholds = np.array([test.threshold for test in tests])
-        self._columns = np.stack([layout.presence_columns, layout.channel_columns], axis=1)
+        self._thresholds = share_array(np.array([test.threshold for test in tests]))
+        self._columns = share_array(np.stack([layout.presence_columns, layout.channel_columns], axis=1))
         self._panes = np.full(RECOUNTED_PANES, NO_PANE, dtype=np.int64)
         # Sums by pane and by lateness. Until a record is late, there is only the lateness 0.
         self._sums = np.zeros((RECOUNTED_PANES, 1, layout.width))

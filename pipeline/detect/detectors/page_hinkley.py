@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pipeline.detect.detectors.cusum import Crossing, CusumState, StepSums, run_cusum, sample_evidence
 from pipeline.detect.layout import NEXT_RECORD, Grid
 from pipeline.detect.one_sided_tests import BETS, OneSidedTest, rate_evidence
+from pipeline.detect.shared_values import share_array
 from pipeline.detect.signals import channels
 
 CAP_SHARE = 0.33
@@ -68,14 +69,14 @@ class PageHinkleyBank:
         presence_columns: NDArray[np.intp],
         recovery: float,
     ) -> None:
-        self._tests, self._recovery = tuple(tests), recovery
+        self._tests, self._recovery = tests, recovery
         binary = np.array([test.channel in channels.BINARY for test in tests], dtype=bool)
         # Inside the bank, tests of binary channels come first, because their evidence is computed from sums alone.
-        self._order = np.concatenate([np.flatnonzero(binary), np.flatnonzero(~binary)])
-        self._positions = np.argsort(self._order)
+        self._order = share_array(np.concatenate([np.flatnonzero(binary), np.flatnonzero(~binary)]))
+        self._positions = share_array(np.argsort(self._order))
         self.binary_count = int(np.count_nonzero(binary))
-        self.columns = np.stack([presence_columns[self._order], channel_columns[self._order]])
-        self._firing_thresholds = np.array([test.threshold for test in tests])
+        self.columns = share_array(np.stack([presence_columns[self._order], channel_columns[self._order]]))
+        self._firing_thresholds = share_array(np.array([test.threshold for test in tests]))
         self.state = CusumState.of_size(1, BETS, len(tests))
         self._update_bets()
 
@@ -130,8 +131,8 @@ class PageHinkleyBank:
         state.set_starts(sums)
         if samples.first_pane != state.panes[_SLOT]:
             state.statistics = state.bases = self._capped_statistics()[None]
-        evidence = self._evidence(grid)
-        path, peaks, after = run_cusum(samples, evidence, state.statistics.ravel(), state.bases.ravel(), self._caps)
+        evidence, caps = self._evidence(grid), np.tile(self.ordered_caps, BETS)
+        path, peaks, after = run_cusum(samples, evidence, state.statistics.ravel(), state.bases.ravel(), caps)
         highest = peaks.reshape(BETS, -1).max(axis=0)[self._positions]
         found = (
             self._crossing(path, sums, test, may_fire) for test in (highest >= self._thresholds).nonzero()[0].tolist()
@@ -196,26 +197,27 @@ class PageHinkleyBank:
     def _capped_statistics(self) -> NDArray[np.float64]:
         """Return the capped statistics, shape ``(8, S)``. Within a pane, the uncapped statistics may be higher."""
         state = self.state
-        capped: NDArray[np.float64] = np.minimum(
-            state.statistics[_SLOT], state.bases[_SLOT] + self._caps.reshape(BETS, -1)
-        )
+        capped: NDArray[np.float64] = np.minimum(state.statistics[_SLOT], state.bases[_SLOT] + self.ordered_caps)
         return capped
 
     def _update_bets(self) -> None:
-        nulls = np.array([test.null_boundary for test in self._tests])
-        stakes = np.array([test.stakes for test in self._tests]).reshape(nulls.size, BETS)
-        weights = np.array([test.weight for test in self._tests])[self._order]
+        tests = list(self._tests)
+        nulls = np.array([test.null_boundary for test in tests])
+        stakes = np.array([test.stakes for test in tests]).reshape(nulls.size, BETS)
+        weights = np.array([test.weight for test in tests])[self._order]
         latched, worst = self.latched, self.state.worst[_SLOT, self._positions]
         for test in np.flatnonzero(latched).tolist():
-            nulls[test], stakes[test] = self._tests[test].recovery_test(float(worst[test]))
+            nulls[test], stakes[test] = tests[test].recovery_test(float(worst[test]))
         nulls, stakes = nulls[self._order], stakes[self._order].T
         binary, others = slice(self.binary_count), slice(self.binary_count, None)
         self.record_evidence, self.event_evidence = rate_evidence(stakes[:, binary], nulls[binary], weights[binary])
-        self.nulls, self.stakes, self.weights = nulls[others], stakes[:, others], weights[others]
-        self._thresholds = np.where(latched, self._recovery, self._firing_thresholds)
-        self.ordered_thresholds = self._thresholds[self._order]
-        self.ordered_caps = self.ordered_thresholds * CAP_SHARE
-        self._caps = np.tile(self.ordered_caps, BETS)
+        # Copies of the parts, because a view would keep the whole array.
+        self.nulls, self.stakes, self.weights = (
+            array[..., others].copy(order="C") for array in (nulls, stakes, weights)
+        )
+        self._thresholds = share_array(np.where(latched, self._recovery, self._firing_thresholds))
+        self.ordered_thresholds = share_array(self._thresholds[self._order])
+        self.ordered_caps = share_array(self.ordered_thresholds * CAP_SHARE)
 
     def _evidence(self, grid: Grid) -> NDArray[np.float64]:
         """Return the evidence of each sample, shape ``(T, 8 * S)``."""

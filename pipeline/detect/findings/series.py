@@ -14,6 +14,7 @@ from pipeline.detect.baselines import hourly_profile
 from pipeline.detect.findings.baseline_values import value_at_rank
 from pipeline.detect.findings.finding import Finding, round_significant
 from pipeline.detect.layout import BlockView, GridLayout
+from pipeline.detect.shared_values import share_array
 from pipeline.detect.signals import PANE_MS, label_indexes
 from schemas.baseline import SignalBaseline
 from schemas.drift import MINUTE_MS, SERIES_MAX, Series
@@ -78,10 +79,10 @@ class MinuteSeries:
     """
 
     def __init__(self, layout: GridLayout) -> None:
-        self._indexes = {signal.name: index for index, signal in enumerate(layout.signals)}
+        self._indexes = layout.indexes
         self._count = len(layout.signals)
         channels = [layout.channel_column(signal, layout.main_channel(signal)) for signal in layout.signals]
-        self._columns = np.array([*range(self._count), *channels], dtype=np.intp)
+        self._columns = share_array(np.array([*range(self._count), *channels], dtype=np.intp))
         self._all_records: MinuteSums = {}
         self._kinds: dict[str, VersionKind] = {}
 

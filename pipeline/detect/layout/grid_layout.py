@@ -1,6 +1,6 @@
 """The layout of a monitor: the signals and channels that its tests need, and the columns of the grid."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pipeline.detect.baselines import RankTables, hourly_profile
 from pipeline.detect.layout.grid import BlockView, Grid, Samples
 from pipeline.detect.one_sided_tests import OneSidedTest
+from pipeline.detect.shared_values import index_names, share, share_array
 from pipeline.detect.signals import Block, ChannelName, Signal, channels
 from schemas.baseline import Baseline
 
@@ -34,7 +35,7 @@ class GridLayout:
         values = [(signal, quantiles) for signal in monitored if (quantiles := knots[signal.name]) is not None]
         self.signals: list[Signal] = [*rates, *(signal for signal, _ in values)]
         self.rate_count, self.value_count = len(rates), len(values)
-        self._indexes = {signal.name: index for index, signal in enumerate(self.signals)}
+        self._indexes = index_names(share(tuple(signal.name for signal in self.signals)))
         self._medians = [None] * len(rates) + [float(quantiles[len(quantiles) // 2]) for _, quantiles in values]
         profiles = [(index, baseline.signals[name].profile) for name, index in self._indexes.items()]
         self._cyclic = np.array([index for index, profile in profiles if profile is not None], dtype=np.intp)
@@ -45,10 +46,10 @@ class GridLayout:
             .copy()
         )
         self.rank_tables = RankTables([quantiles for _, quantiles in values])
-        self.signal_indexes = np.array([self._indexes[test.signal.name] for test in tests], dtype=np.intp)
+        self.signal_indexes = share_array(np.array([self._indexes[test.signal.name] for test in tests], dtype=np.intp))
         self.presence_columns = self.signal_indexes
-        self.channel_columns = np.array(
-            [self.channel_column(test.signal, test.channel) for test in tests], dtype=np.intp
+        self.channel_columns = share_array(
+            np.array([self.channel_column(test.signal, test.channel) for test in tests], dtype=np.intp)
         )
         self.has_hours = bool(self._cyclic.size)
         self._block_signals = -1
@@ -63,6 +64,11 @@ class GridLayout:
     def value_indexes(self) -> list[int]:
         """Indexes of the signals that are values, not rates."""
         return list(range(self.rate_count, len(self.signals)))
+
+    @property
+    def indexes(self) -> Mapping[str, int]:
+        """Index of each signal, by name."""
+        return self._indexes
 
     def channel_column(self, signal: Signal, channel: ChannelName) -> int:
         """Return the grid column of a channel."""

@@ -4,6 +4,7 @@ This package reads no records. It may import baselines and signals.
 """
 
 from pipeline.detect.one_sided_tests.bets import BETS, rate_evidence
+from pipeline.detect.one_sided_tests.derived_tests import DerivedTests
 from pipeline.detect.one_sided_tests.one_sided_test import (
     PAGE_RECORDS,
     PROBE_SIGNALS,
@@ -18,6 +19,7 @@ __all__ = [
     "PAGE_RECORDS",
     "PROBE_SIGNALS",
     "CrossingKey",
+    "DerivedTests",
     "NotTestable",
     "OneSidedTest",
     "derive_tests",

@@ -11,6 +11,7 @@ from pipeline.detect.detectors import Crossing, CusumState, StepSums
 from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.segments.segment_evidence import SEGMENT_BETS, SegmentEvidence
 from pipeline.detect.segments.segment_sums import SegmentSums
+from pipeline.detect.shared_values import share_array
 
 CAP_SHARE = 0.2
 """Share of a threshold that one pane may add. It is lower than for the subject, because late bursts are not removed."""
@@ -62,9 +63,9 @@ class SegmentBank:
         presence_columns: NDArray[np.intp],
         recovery: float,
     ) -> None:
-        self._tests, self._recovery = tuple(tests), recovery
-        self._columns = np.stack([presence_columns, channel_columns])
-        self.firing_thresholds = np.array([test.threshold for test in tests])
+        self._tests, self._recovery = tests, recovery
+        self._columns = share_array(np.stack([presence_columns, channel_columns]))
+        self.firing_thresholds = share_array(np.array([test.threshold for test in tests]))
         self.segment_evidence = SegmentEvidence(tests, self._columns)
         self.state = SegmentState.of_size(0, SEGMENT_BETS, len(tests))
         self._bets_changed = True

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
 from pipeline.detect.segments.segment_sums import SegmentSums
+from pipeline.detect.shared_values import share_array
 from pipeline.detect.signals import channels
 
 EVERY_SECOND_BET = slice(1, None, 2)
@@ -38,7 +39,7 @@ class SegmentEvidence:
     """
 
     def __init__(self, tests: Sequence[OneSidedTest], columns: NDArray[np.intp]) -> None:
-        self._tests = tuple(tests)
+        self._tests = tests
         self._presence_columns, self._channel_columns = columns
         self.binary_count = sum(test.channel in channels.BINARY for test in tests)
         self.weights = np.array([test.weight for test in tests])
@@ -46,7 +47,7 @@ class SegmentEvidence:
         stakes = np.array([test.stakes[EVERY_SECOND_BET] for test in tests]).reshape(-1, SEGMENT_BETS).T
         binary = slice(self.binary_count)
         self.stakes = stakes[:, self.binary_count :].astype(np.float32).ravel()
-        self._repeated = np.tile(np.arange(len(tests) - self.binary_count), SEGMENT_BETS)
+        self._repeated = share_array(np.tile(np.arange(len(tests) - self.binary_count), SEGMENT_BETS))
         self.record_evidence, self.event_evidence = rate_evidence(
             stakes[:, binary], self.nulls[binary], self.weights[binary]
         )

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from pipeline.detect.detectors import Crossing
 from pipeline.detect.findings import Finding
 from pipeline.detect.layout import BlockView, GridLayout
-from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, CrossingKey, OneSidedTest
+from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, CrossingKey, DerivedTests, OneSidedTest
 from pipeline.detect.segments.segment_bank import SegmentBank
 from pipeline.detect.segments.segment_sums import SegmentSums, group_rows, sum_groups
 from pipeline.detect.segments.segment_values import NOT_MONITORED, SegmentValue, SegmentValues, compute_densities
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.shared_values import share_array
 from pipeline.detect.signals import channels, label_indexes
 
 SETTLING_PANES = 3600
@@ -106,18 +107,18 @@ class Segments:
             index for index, test in enumerate(tests) if test.tier == "page" and test.channel in SEGMENT_CHANNELS
         ]
         selected.sort(key=lambda index: tests[index].channel not in channels.BINARY)
-        self.tests = [tests[index] for index in selected]
-        self.signal_indexes = layout.signal_indexes[selected]
+        self.tests = DerivedTests(tests[index] for index in selected)
+        self.signal_indexes = share_array(layout.signal_indexes[selected])
         self._settings = settings
         presence_columns, channel_columns = layout.presence_columns[selected], layout.channel_columns[selected]
-        self.grid_columns: NDArray[np.intp] = np.unique(np.concatenate([presence_columns, channel_columns]))
-        self.grid_pairs: NDArray[np.intp] = np.stack([presence_columns, channel_columns])
-        self.presence_columns = self.grid_columns.searchsorted(presence_columns)
-        self.channel_columns = self.grid_columns.searchsorted(channel_columns)
+        self.grid_columns = share_array(np.unique(np.concatenate([presence_columns, channel_columns])))
+        self.grid_pairs = share_array(np.stack([presence_columns, channel_columns]))
+        self.presence_columns = share_array(self.grid_columns.searchsorted(presence_columns))
+        self.channel_columns = share_array(self.grid_columns.searchsorted(channel_columns))
         self.bank = SegmentBank(self.tests, self.channel_columns, self.presence_columns, settings.recovery_evidence)
         self.dimensions: dict[str, SegmentValues] = {}
-        self._indexes = {test.crossing_key: index for index, test in enumerate(self.tests)}
-        self._indexes_by_key: dict[tuple[str, ...], int] = {test.key: index for index, test in enumerate(self.tests)}
+        self._indexes = self.tests.indexes_by_crossing_key
+        self._indexes_by_key = self.tests.indexes_by_key
 
     def count_values(self) -> tuple[int, int]:
         """Return the largest number of values of a dimension, and the number of records of values without room."""

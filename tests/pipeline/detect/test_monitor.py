@@ -125,7 +125,7 @@ def test_slow_drift_of_a_value_makes_a_ticket_before_a_page(baseline):
 
 def test_adwin_makes_one_ticket_where_the_bank_makes_none(baseline):
     monitor = Monitor(baseline, REPLAY)
-    monitor.bank._firing_thresholds[:] = 1e9
+    monitor.bank._firing_thresholds = np.full_like(monitor.bank._firing_thresholds, 1e9)
     monitor.bank._update_bets()
     findings = observe_world(monitor, world_with(11, times("confidence", 0.85), rows=60_000), size=512)
     (ticket,) = fired(findings)
