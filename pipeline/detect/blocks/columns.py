@@ -173,14 +173,7 @@ class SignalColumns:
 
     def build_block(self, records: Records) -> Block:
         """Build a block of at least one record."""
-        values = np.concatenate((records.values, records.custom_values), axis=1)
-        carried = np.flatnonzero(~np.isnan(values).all(axis=0)).tolist()
-        for source in sorted(set(carried).difference(self.sources)):
-            self.sources.append(source)
-            is_custom = source >= Records.WIDTH
-            self.signals.append(
-                self._custom_signals[source - Records.WIDTH] if is_custom else catalogue.SIGNALS[source]
-            )
+        values = self.add_signals(records)
         missing = Records.WIDTH + len(self._custom_signals) - values.shape[1]
         if missing:
             values = np.concatenate((values, np.full((len(records), missing), np.nan)), axis=1)
@@ -198,6 +191,18 @@ class SignalColumns:
             versions=find_versions(labels),
             is_sampled=_newest(labels.get("sampled")) is not None,
         )
+
+    def add_signals(self, records: Records) -> NDArray[np.float64]:
+        """Add the signals that a block carries for the first time. Return all values, shape ``(R, columns)``."""
+        values = np.concatenate((records.values, records.custom_values), axis=1)
+        carried = np.flatnonzero(~np.isnan(values).all(axis=0)).tolist()
+        for source in sorted(set(carried).difference(self.sources)):
+            self.sources.append(source)
+            is_custom = source >= Records.WIDTH
+            self.signals.append(
+                self._custom_signals[source - Records.WIDTH] if is_custom else catalogue.SIGNALS[source]
+            )
+        return values
 
     def find_sources(self, signals: Sequence[Signal]) -> NDArray[np.intp]:
         """Return the source of each signal, or -1 for a signal that no record can carry. The result is cached."""

@@ -11,7 +11,7 @@ from pipeline.detect.detectors.page_hinkley import CAP_SHARE, PageHinkleyBank
 from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
 from pipeline.detect.shared_values import share_array
-from pipeline.detect.signals import PANE_MS, Block, channels
+from pipeline.detect.signals import PANE_MS, channels
 
 RECOUNTED_PANES = 8
 """Number of most recent panes that are recounted by event time."""
@@ -52,7 +52,7 @@ class LateBursts:
 
     def is_late_burst(self, crossing: Crossing, view: BlockView) -> bool:
         """Return whether a test reached its threshold only because of late bursts. Call this before :meth:`update`."""
-        panes, late_panes = view.block.panes, compute_lateness(view.block)
+        panes, late_panes = view.block.panes, self.lateness(view.block.panes, view.block.times_ms)
         if self._late_pane <= panes[0] - RECOUNTED_PANES and not late_panes.any():
             return False
         test, columns, samples = self._tests[crossing.test], self._columns[crossing.test], view.grid.samples
@@ -73,29 +73,56 @@ class LateBursts:
 
     def update(self, view: BlockView) -> None:
         """Count a block that the bank has observed, and subtract the excess from the bank's high statistics."""
-        grid, panes, late_panes = view.grid, view.block.panes, compute_lateness(view.block)
+        grid, panes, late_panes = view.grid, view.block.panes, self.lateness(view.block.panes, view.block.times_ms)
         pane_starts = grid.samples.pane_starts
         distinct_panes = panes[grid.samples.starts[pane_starts]]
         if late_panes.any():
-            self._late_pane = int(panes[-1])
-            keys = np.searchsorted(distinct_panes, panes) * (LATE_PANES_MAX + 1) + late_panes
-            distinct_keys, positions = np.unique(keys, return_inverse=True)
             numbers = grid.numbers_by_row(np.arange(grid.sample_sums.shape[1]))
-            sums = np.zeros((distinct_panes.size * (LATE_PANES_MAX + 1), numbers.shape[1]))
-            sums[distinct_keys] = (positions == np.arange(distinct_keys.size)[:, None]) @ numbers
-            self._add(distinct_panes, sums.reshape(distinct_panes.size, LATE_PANES_MAX + 1, -1))
+            self.add_late(panes, late_panes, distinct_panes, numbers)
         else:
-            self._add(distinct_panes, np.add.reduceat(grid.sample_sums, pane_starts, axis=0)[:, None])
-        if self._late_pane > panes[-1] - RECOUNTED_PANES and (self._burst_tests or self._has_high_statistic()):
+            self.add_on_time(distinct_panes, np.add.reduceat(grid.sample_sums, pane_starts, axis=0))
+        if not self.is_idle(int(panes[-1])) and (self._burst_tests or self._has_high_statistic()):
             self._subtract_excess(int(panes[-1]))
+
+    @staticmethod
+    def lateness(panes: NDArray[np.int64], times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many seconds each record is behind its pane, shape ``(R,)``. Values above 4 are replaced by 0."""
+        late_panes = panes - times_ms // PANE_MS
+        late_panes[late_panes > LATE_PANES_MAX] = 0
+        return late_panes
 
     def is_idle(self, last_pane: int) -> bool:
         """Return whether no recent record was late, if the records of a block up to ``last_pane`` are not late either."""
         return self._late_pane <= last_pane - RECOUNTED_PANES
 
     def add_on_time(self, panes: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
-        """Count a block without late records while the correction is idle. ``sums`` has shape ``(P, N)``."""
+        """Count a block without late records. ``panes`` has shape ``(P,)``, ascending, and ``sums`` ``(P, N)``."""
         self._add(panes, sums[:, None])
+
+    def add_late(
+        self,
+        panes: NDArray[np.int64],
+        late_panes: NDArray[np.int64],
+        distinct_panes: NDArray[np.int64],
+        numbers: NDArray[np.float64],
+    ) -> None:
+        """Count a block with late records.
+
+        Parameters
+        ----------
+        panes, late_panes
+            Shape ``(R,)``: the panes of the records, and their lateness.
+        distinct_panes
+            Shape ``(P,)``: the distinct panes, ascending.
+        numbers
+            Shape ``(R, N)``: the numbers of the grid by row.
+        """
+        self._late_pane = int(panes[-1])
+        keys = np.searchsorted(distinct_panes, panes) * (LATE_PANES_MAX + 1) + late_panes
+        distinct_keys, positions = np.unique(keys, return_inverse=True)
+        sums = np.zeros((distinct_panes.size * (LATE_PANES_MAX + 1), numbers.shape[1]))
+        sums[distinct_keys] = (positions == np.arange(distinct_keys.size)[:, None]) @ numbers
+        self._add(distinct_panes, sums.reshape(distinct_panes.size, LATE_PANES_MAX + 1, -1))
 
     def reset(self) -> None:
         """Clear all panes after a gap in the records."""
@@ -205,13 +232,6 @@ class LateBursts:
         )
         excess = by_pane - by_second
         return np.where(excess > ROUNDING_ERROR, excess, 0.0)
-
-
-def compute_lateness(block: Block) -> NDArray[np.int64]:
-    """Return how many seconds each record is behind its pane, shape ``(R,)``. Values above 4 are replaced by 0."""
-    late_panes = block.panes - block.times_ms // PANE_MS
-    late_panes[late_panes > LATE_PANES_MAX] = 0
-    return late_panes
 
 
 def _sum_by_key(keys: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[np.float64]:

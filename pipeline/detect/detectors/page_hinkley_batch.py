@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.detectors.cusum import sample_evidence
-from pipeline.detect.detectors.page_hinkley import PageHinkleyBank
+from pipeline.detect.detectors.late_bursts import HIGH_CAPS
+from pipeline.detect.detectors.page_hinkley import CAP_SHARE, PageHinkleyBank
 from pipeline.detect.layout import NEXT_RECORD, BlockBatch
 from pipeline.detect.one_sided_tests import BETS
 
@@ -43,8 +44,9 @@ class PageHinkleyBatch:
         self._positions[order] = np.arange(order.size)
         self._streams = streams[order]
         self._columns = np.concatenate([bank.columns for bank in banks], axis=1).take(order, axis=1)
-        self._thresholds = np.concatenate([bank.ordered_thresholds for bank in banks])[order]
-        self._caps = np.concatenate([bank.ordered_caps for bank in banks])[order]
+        self._ordered_thresholds = np.concatenate([bank.ordered_thresholds for bank in banks])
+        self._ordered_caps = np.concatenate([bank.ordered_caps for bank in banks])
+        self._thresholds, self._caps = self._ordered_thresholds[order], self._ordered_caps[order]
         states = [bank.state for bank in banks]
         statistics, bases = (
             np.concatenate([array[0] for array in arrays], axis=1).take(order, axis=1)
@@ -61,6 +63,13 @@ class PageHinkleyBatch:
         self._last_panes = batch.panes[batch.rows[1:] - 1].tolist()
         self.unusual = self._find_unusual(batch, path, bases)
         self._finish(batch, path, bases, started, tallies)
+
+    def find_high(self) -> NDArray[np.bool_]:
+        """Return a mask of the streams with a statistic from which late bursts are subtracted, shape ``(V,)``."""
+        capped = np.minimum(self._statistics, self._bases + self._ordered_caps)
+        is_high = capped.max(axis=0) >= HIGH_CAPS * CAP_SHARE * self._ordered_thresholds
+        high: NDArray[np.bool_] = np.logical_or.reduceat(is_high, self._bounds[:-1])
+        return high
 
     def store(self, stream: int) -> None:
         """Replace the state of the bank of a stream."""

@@ -85,12 +85,20 @@ class FirstSeen:
         labels = {f"versions.{kind}": distinct for kind, distinct in versions.items()}
         return labels | {kind: set(categories[kind]) for kind in REPORTED_CATEGORIES if kind in categories}
 
-    def has_all(self, labels_by_kind: Mapping[str, set[str | None]]) -> bool:
-        """Return whether all labels of a block are known, so there is nothing to report or to count."""
+    def has_all(self, labels_by_kind: Mapping[str, set[str | None]], pane: int) -> bool:
+        """Return whether all labels of a block up to a pane are known, so there is nothing to report or to count.
+
+        The first labels of a kind are remembered, as :meth:`observe` does.
+        """
         if not self._has_baseline:
             return False
         for kind, labels in labels_by_kind.items():
             known = self._known.get(kind)
+            if not known:
+                for label in labels:
+                    if label is not None:
+                        self._remember(kind, label, pane)
+                known = self._known.get(kind)
             if not known or kind in self._crowded_kinds:
                 return False
             for label in labels:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from pipeline.detect.admission import PositionedOutput, Records
 from pipeline.detect.blocks import find_categories, find_versions
-from pipeline.detect.detectors import PageHinkleyBatch
+from pipeline.detect.detectors import LateBursts, PageHinkleyBatch
 from pipeline.detect.findings import FirstSeen
 from pipeline.detect.layout import BlockBatch, BlockView
 from pipeline.detect.monitor import Monitor
-from pipeline.detect.segments import BlockValues, SegmentBatch, find_known_values
+from pipeline.detect.segments import BlockValues, SegmentBatch, find_block_values
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, catalogue
 from pipeline.detect.statistics import add_values
@@ -48,6 +48,7 @@ CompletedBlocks = Sequence[tuple[Stream, int, Records]]
 """Streams with the position of the record that completed a block, and the records of the block."""
 
 LabelSets = dict[str, set[str | None]]
+LabelColumns = Mapping[str, Sequence[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class QuietBlock:
     ----------
     shape
         The numbers of rates, values, signals and quantiles. The blocks of a batch have equal shapes.
+    is_on_time
+        Whether no recent record before the block was late.
     values
         The segment values of the block.
     versions, labels
@@ -70,6 +73,7 @@ class QuietBlock:
     records: Records
     shape: tuple[int, ...]
     row_count: int
+    is_on_time: bool
     values: BlockValues
     versions: LabelSets
     labels: LabelSets
@@ -135,22 +139,31 @@ def _split_into_batches(candidates: list[QuietBlock]) -> Iterator[list[QuietBloc
 
 
 def _find_quiet(stream: Stream, position: int, records: Records) -> QuietBlock | None:
-    """Return a block if it may need only routine updates, without changing any state."""
+    """Return a block if it may need only routine updates.
+
+    New segment values and the signals and labels of a first block are added to the stream, but nothing is counted.
+    """
     monitor, row_count = stream.monitor, len(records)
-    if monitor is None or not monitor.is_idle or row_count > BLOCK_ROWS_MAX or not _is_routine(stream, records):
+    if monitor is None or not monitor.is_idle or row_count > BLOCK_ROWS_MAX:
         return None
-    labels, last_pane = records.labels, int(records.panes[-1])
-    if not monitor.late_bursts.is_idle(last_pane):
+    labels, first_pane, last_pane = records.labels, int(records.panes[0]), int(records.panes[-1])
+    if not _is_routine(stream, labels, first_pane, last_pane):
         return None
     versions = find_versions(labels)
     categories = find_categories(labels)
     version_sets: LabelSets = {kind: set(column) for kind, column in versions.items()}
     label_sets = FirstSeen.distinct_labels(version_sets, categories)
-    if not stream.first_seen.has_all(label_sets):
+    if not stream.first_seen.has_all(label_sets, last_pane):
         return None
-    values = find_known_values(monitor.segments, stream.columns.find_segments(labels), versions, last_pane)
+    if stream.last_pane is None:
+        stream.columns.add_signals(records)
+        stream.statistics.add_signals(stream.columns.signals)
     signals, statistics = len(stream.columns.signals), stream.statistics
-    if values is None or signals < 2 or len(statistics.names) != signals:
+    if signals < 2 or len(statistics.names) != signals:
+        return None
+    segments = stream.columns.find_segments(labels)
+    values = find_block_values(monitor.segments, segments, versions, first_pane, last_pane)
+    if values is None:
         return None
     layout = monitor.layout
     return QuietBlock(
@@ -160,6 +173,7 @@ def _find_quiet(stream: Stream, position: int, records: Records) -> QuietBlock |
         records=records,
         shape=(layout.rate_count, layout.value_count, signals, statistics.value_columns.size),
         row_count=row_count,
+        is_on_time=monitor.late_bursts.is_idle(last_pane),
         values=values,
         versions=version_sets,
         labels=label_sets,
@@ -167,15 +181,15 @@ def _find_quiet(stream: Stream, position: int, records: Records) -> QuietBlock |
     )
 
 
-def _is_routine(stream: Stream, records: Records) -> bool:
+def _is_routine(stream: Stream, labels: LabelColumns, first_pane: int, last_pane: int) -> bool:
     """Return whether a stream is only monitored, without relearning, sampling by outcome, or a silence."""
     if stream.relearning is not None or stream.block_observer is not None or stream.sampling.is_active:
         return False
-    sampled = records.labels.get("sampled")
-    if stream.last_pane is None or (sampled is not None and any(label is not None for label in sampled)):
+    sampled = labels.get("sampled")
+    if sampled is not None and any(label is not None for label in sampled):
         return False
-    first_pane, last_pane = int(records.panes[0]), int(records.panes[-1])
-    return stream.silence.excludes(stream.last_pane, first_pane, last_pane, stream.silence_after_s)
+    pane_before = stream.last_pane
+    return pane_before is None or stream.silence.excludes(pane_before, first_pane, last_pane, stream.silence_after_s)
 
 
 def _observe_batch(quiet: Sequence[QuietBlock], settings: DetectSettings) -> list[PositionedOutput]:
@@ -188,7 +202,7 @@ def _observe_batch(quiet: Sequence[QuietBlock], settings: DetectSettings) -> lis
     batch = BlockBatch.build(
         [each.monitor.layout for each in quiet], [each.records for each in quiet], values, monitored
     )
-    unusual = batch.find_late() | _find_new_signals(values, sources, batch.rows)
+    unusual = _find_new_signals(values, sources, batch.rows)
     banks = PageHinkleyBatch([each.monitor.bank for each in quiet], batch)
     segments = SegmentBatch(
         [each.monitor.segments for each in quiet],
@@ -197,6 +211,10 @@ def _observe_batch(quiet: Sequence[QuietBlock], settings: DetectSettings) -> lis
         settings.segment_settle_records,
     )
     unusual |= banks.unusual | segments.unusual
+    late = batch.find_late()
+    follows_late = late | ~np.array([each.is_on_time for each in quiet])
+    if follows_late.any():
+        unusual |= follows_late & banks.find_high()
     usual = np.flatnonzero(~unusual).tolist()
     outputs: list[PositionedOutput] = []
     for index in np.flatnonzero(unusual).tolist():
@@ -210,7 +228,7 @@ def _observe_batch(quiet: Sequence[QuietBlock], settings: DetectSettings) -> lis
         add_values([quiet[index].stream.statistics for index in usual], values[rows], sources[usual], bounds)
     else:
         add_values([each.stream.statistics for each in quiet], values, sources, batch.rows)
-    totals = _Totals.compute(quiet, batch, values)
+    totals = _Totals.compute(quiet, batch, values, late)
     for index in usual:
         banks.store(index)
         segments.store(index)
@@ -224,6 +242,8 @@ class _Totals:
 
     Attributes
     ----------
+    late
+        For each stream: whether a record is late.
     rows, panes_of
         The first row and the first pane of each stream, and the total.
     newest_ms, finite, monitored
@@ -234,6 +254,7 @@ class _Totals:
         The output tokens of each row, 0 where it carries none.
     """
 
+    late: list[bool]
     rows: list[int]
     panes_of: list[int]
     newest_ms: list[int]
@@ -246,7 +267,13 @@ class _Totals:
     sums_by_pane: NDArray[np.float64]
 
     @classmethod
-    def compute(cls, quiet: Sequence[QuietBlock], batch: BlockBatch, values: NDArray[np.float64]) -> "_Totals":
+    def compute(
+        cls,
+        quiet: Sequence[QuietBlock],
+        batch: BlockBatch,
+        values: NDArray[np.float64],
+        late: NDArray[np.bool_],
+    ) -> "_Totals":
         starts = batch.rows[:-1]
         pane_rows = batch.sample_starts[batch.pane_starts]
         is_request = np.concatenate([each.records.is_request for each in quiet])
@@ -255,6 +282,7 @@ class _Totals:
         finite = np.count_nonzero(np.isfinite(values), axis=1)
         present = np.count_nonzero(~np.isnan(batch.values), axis=1)
         return cls(
+            late=late.tolist(),
             rows=batch.rows.tolist(),
             panes_of=batch.panes_of.tolist(),
             newest_ms=np.maximum.reduceat(batch.times_ms, starts).tolist(),
@@ -288,7 +316,7 @@ def _finish(quiet: QuietBlock, batch: BlockBatch, index: int, totals: _Totals) -
     stream.first_seen.refresh(quiet.labels, last_pane)
     monitor.finite_values += totals.finite[index]
     monitor.monitored_values += totals.monitored[index]
-    monitor.late_bursts.add_on_time(batch.panes[np.array(totals.pane_rows[first:end])], totals.sums_by_pane[first:end])
+    _add_lateness(monitor.late_bursts, batch, index, totals)
     sums = batch.prefix_sums[index, -1]
     view = None
     findings = []
@@ -307,6 +335,20 @@ def _finish(quiet: QuietBlock, batch: BlockBatch, index: int, totals: _Totals) -
         return []
     ordered = [monitor.add_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
     return [(quiet.position, stream.drift_output(finding)) for finding in ordered]
+
+
+def _add_lateness(late_bursts: LateBursts, batch: BlockBatch, index: int, totals: _Totals) -> None:
+    """Count a block by lateness, as :meth:`LateBursts.update` does, without subtracting an excess."""
+    first, end = totals.panes_of[index], totals.panes_of[index + 1]
+    distinct_panes = batch.panes[np.array(totals.pane_rows[first:end])]
+    if totals.late[index]:
+        rows = slice(totals.rows[index], totals.rows[index + 1])
+        panes = batch.panes[rows]
+        late_panes = late_bursts.lateness(panes, batch.times_ms[rows])
+        if late_panes.any():
+            late_bursts.add_late(panes, late_panes, distinct_panes, batch.by_row[rows])
+            return
+    late_bursts.add_on_time(distinct_panes, totals.sums_by_pane[first:end])
 
 
 def _view(quiet: QuietBlock, batch: BlockBatch, index: int) -> BlockView:

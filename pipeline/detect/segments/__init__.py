@@ -3,7 +3,8 @@
 This package may import findings, detectors, layout, one-sided tests and signals.
 """
 
-from pipeline.detect.segments.segment_batch import BlockValues, SegmentBatch, find_known_values
+from pipeline.detect.segments.block_values import BlockValues, find_block_values
+from pipeline.detect.segments.segment_batch import SegmentBatch
 from pipeline.detect.segments.segment_drifts import SegmentDrifts
 from pipeline.detect.segments.segments import SegmentObservation, Segments
 from pipeline.detect.segments.single_tenant import is_single_small_tenant
@@ -14,6 +15,6 @@ __all__ = [
     "SegmentDrifts",
     "SegmentObservation",
     "Segments",
-    "find_known_values",
+    "find_block_values",
     "is_single_small_tenant",
 ]

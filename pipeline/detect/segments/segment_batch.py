@@ -1,69 +1,16 @@
-"""The segment values of several streams, updated in one pass while no test of a value fires or leaves its settling period."""
+"""The segment values of several streams, updated in one pass while no test of a value fires or is excluded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.layout import NEXT_RECORD, BlockBatch
+from pipeline.detect.segments.block_values import BlockValues
 from pipeline.detect.segments.segment_bank import CAP_SHARE
 from pipeline.detect.segments.segment_evidence import SEGMENT_BETS
-from pipeline.detect.segments.segment_values import LIVE_S, NOT_MONITORED, SegmentValue, SegmentValues
-from pipeline.detect.segments.segments import SETTLING_PANES, Labels, Segments
-
-
-@dataclass(frozen=True, slots=True)
-class BlockValues:
-    """The segment values in a block of a stream. All of them were known before the block.
-
-    Attributes
-    ----------
-    monitored
-        The values of the monitored dimensions, in the order of :meth:`Segments.update`.
-    labels
-        For each monitored dimension, its labels and the index of its first value in ``monitored``.
-    not_monitored
-        The values of the other dimensions.
-    dimensions
-        All dimensions of the block.
-    """
-
-    monitored: list[SegmentValue]
-    labels: list[tuple[Sequence[str | None], int, int]]
-    not_monitored: list[SegmentValue]
-    dimensions: list[SegmentValues]
-
-
-def find_known_values(segments: Segments, labels: Labels, versions: Labels, last_pane: int) -> BlockValues | None:
-    """Return the segment values of a block, or None if the block changes which values are known or monitored."""
-    block = BlockValues([], [], [], [])
-    for name, column in labels.items() if segments.tests else ():
-        dimension = segments.dimensions.get(name)
-        if dimension is None or (not dimension.is_version and name in versions):
-            return None
-        is_uniform = column[0] is not None and column.count(column[0]) == len(column)
-        values, distinct = dimension.values, dict.fromkeys(column[:1] if is_uniform else column)
-        distinct.pop(None, None)
-        if not values.keys() >= distinct.keys():
-            return None
-        present = [values[label] for label in distinct if label is not None]
-        oldest_live = last_pane - LIVE_S
-        live = len(present) + sum(
-            value.last_pane >= oldest_live and label not in distinct for label, value in values.items()
-        )
-        block.dimensions.append(dimension)
-        if live < 2:
-            if any(value.slot != NOT_MONITORED for value in values.values()):
-                return None
-            block.not_monitored.extend(present)
-            continue
-        if any(value.slot == NOT_MONITORED for value in present):
-            return None
-        block.labels.append((column, len(block.monitored), len(block.monitored) + len(present)))
-        block.monitored.extend(present)
-    return block
+from pipeline.detect.segments.segments import DEVIATING_EVIDENCE, SETTLING_PANES, Segments
 
 
 class SegmentBatch:
@@ -81,8 +28,8 @@ class SegmentBatch:
     Attributes
     ----------
     unusual
-        Shape ``(V,)``: whether a test of a value of the stream crosses its threshold or ends its settling period. Such
-        a stream must be observed by itself.
+        Shape ``(V,)``: whether a test of a value of the stream crosses its threshold, or ends its settling period while
+        it deviates. Such a stream must be observed by itself.
     """
 
     def __init__(
@@ -341,13 +288,14 @@ class SegmentBatch:
         self._tallies -= prefix_sums.take(offsets[:, None] + np.array([0, width])[:, None, None])
 
     def _find_settled(self, records_max: int) -> None:
-        """Find the values that are still settling, and the streams with a test that ends its settling period."""
+        """Find the values that are still settling, and the streams with a test that may be excluded after that period."""
         is_settling = np.array([value.is_settling for value in self._values])
         first_panes = np.array([value.first_pane for value in self._values])
         is_young = np.array(self._last_panes)[self._streams] - first_panes < SETTLING_PANES
         before = self._pad_values([value.signal_records for value in self._values])
         was_below = before < records_max
         is_below = (before + self._records < records_max) & is_young[:, None]
-        ends = (was_below & ~is_below).any(axis=1) & is_settling
+        deviates = self._statistics.max(axis=1) >= DEVIATING_EVIDENCE
+        ends = (was_below & ~is_below & deviates).any(axis=1) & is_settling
         self.unusual[self._streams[ends]] = True
         self._still_settling = is_below.any(axis=1).tolist()

@@ -105,7 +105,6 @@ class SegmentValues:
         replaced: list[SegmentValue] = []
         without_room: set[str] = set()
         self._first_pane = first_pane if self._first_pane is None else self._first_pane
-        is_founding = self._records < self._founding_records and first_pane - self._first_pane < FOUNDING_S
         for label in dict.fromkeys(labels):
             if label is None:
                 continue
@@ -115,16 +114,30 @@ class SegmentValues:
                 if len(self.values) >= self._limit and (without_room or not self._make_room(first_pane, replaced)):
                     without_room.add(label)
                     continue
-                is_settling = not self.is_version or is_founding
-                signal_records = np.zeros(self._tests)
-                value = SegmentValue(label, NOT_MONITORED, first_pane, last_pane, is_settling, signal_records)
-                self.values[label] = value
+                value = self._add(label, first_pane, last_pane)
             value.last_pane = last_pane
             present.append(value)
         if without_room:
             self.other_records += sum(1 for label in labels if label in without_room)
         self._records += len(labels)
         return present, replaced
+
+    def add_new(self, labels: Sequence[str], first_pane: int, last_pane: int) -> bool:
+        """Store the new values of a block whose records are counted later, if there is room for all of them.
+
+        Afterwards, :meth:`update` has the same result for that block as before.
+
+        Parameters
+        ----------
+        labels
+            The distinct labels that are not stored yet, in the order of their first record.
+        """
+        if len(self.values) + len(labels) > self._limit:
+            return False
+        self._first_pane = first_pane if self._first_pane is None else self._first_pane
+        for label in labels:
+            self._add(label, first_pane, last_pane)
+        return True
 
     def count_known(self, records: int) -> None:
         """Count records whose values are all stored."""
@@ -183,6 +196,15 @@ class SegmentValues:
             )
             for row, (label, first, last, is_settling, recent, counted) in enumerate(state["values"])
         }
+
+    def _add(self, label: str, first_pane: int, last_pane: int) -> SegmentValue:
+        """Store a new value of a block whose records are not counted yet."""
+        began = first_pane if self._first_pane is None else self._first_pane
+        is_founding = self._records < self._founding_records and first_pane - began < FOUNDING_S
+        is_settling = not self.is_version or is_founding
+        value = SegmentValue(label, NOT_MONITORED, first_pane, last_pane, is_settling, np.zeros(self._tests))
+        self.values[label] = value
+        return value
 
     def _make_room(self, pane: int, replaced: list[SegmentValue]) -> bool:
         oldest = min(self.values.values(), key=lambda value: value.last_pane)

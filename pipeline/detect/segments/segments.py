@@ -258,7 +258,7 @@ class Segments:
         self.dimensions = {}
         for dimension, values in state["dimensions"]:
             if dimension in self._settings.segments:
-                self._dimension(dimension).load(values, sources)
+                self.dimension(dimension).load(values, sources)
         for dimension, label, key in state["excluded"]:
             test = self.find_by_key(tuple(key))
             if test is not None and dimension in self.dimensions:
@@ -288,6 +288,15 @@ class Segments:
         for dimension, label, slot in state["slots"]:
             self.dimensions[dimension].values[label].slot = slot
 
+    def dimension(self, name: str) -> SegmentValues:
+        """Return the values of a dimension, which is added if it is new."""
+        if name not in self.dimensions:
+            settings = self._settings
+            self.dimensions[name] = SegmentValues(
+                settings.segment_values_max, len(self.tests), settings.segment_settle_records
+            )
+        return self.dimensions[name]
+
     def find_by_key(self, key: tuple[str, ...]) -> int | None:
         """Return the test with this key; None if it does not run."""
         return self._indexes_by_key.get(key)
@@ -299,19 +308,11 @@ class Segments:
             self.bank.open_slot(value.slot)
         return value.slot
 
-    def _dimension(self, name: str) -> SegmentValues:
-        if name not in self.dimensions:
-            settings = self._settings
-            self.dimensions[name] = SegmentValues(
-                settings.segment_values_max, len(self.tests), settings.segment_settle_records
-            )
-        return self.dimensions[name]
-
     def _monitored_in_block(
         self, name: str, labels: Sequence[str | None], view: BlockView, *, is_version: bool
     ) -> list[SegmentValue]:
         """Return the monitored values of a block. There are none if their dimension is not monitored."""
-        panes, dimension = view.block.panes, self._dimension(name)
+        panes, dimension = view.block.panes, self.dimension(name)
         dimension.is_version = dimension.is_version or is_version or name == PROVIDER
         present, replaced = dimension.update(labels, int(panes[0]), int(panes[-1]))
         for value in replaced:

@@ -61,7 +61,7 @@ class Statistics:
         """Add one block."""
         if not block.panes.size:
             return
-        self._add_new_signals(block)
+        self.add_signals(block.signals)
         self.add_rows(block.panes.size, int(block.times_ms.max()))
         self._add_moments(block.values)
         self.quantiles.add(block.values.take(self.value_columns, axis=1))
@@ -73,6 +73,17 @@ class Statistics:
         counts = self._label_counts.values()
         named = [len(one.counts) - (LabelCounts.OTHER in one.counts) for one in counts]
         return max(named, default=0), sum(one.counts.get(LabelCounts.OTHER, 0) for one in counts)
+
+    def add_signals(self, signals: Sequence[Signal]) -> None:
+        """Add the signals of a block that are new. The first signals are always the known ones."""
+        new = signals[len(self.names) :]
+        if not new:
+            return
+        self.names += [signal.name for signal in new]
+        self._kinds += [signal.kind for signal in new]
+        self.value_columns = _find_value_columns(self._kinds)
+        self.moments = np.hstack([self.moments, np.zeros((3, len(new)))])
+        self.quantiles.widen(self.value_columns.size)
 
     def add_rows(self, rows: int, newest_ms: int) -> None:
         """Count the records of one block. ``newest_ms`` is their newest event time."""
@@ -149,16 +160,6 @@ class Statistics:
         self._fingerprints = deque(state["fingerprints"], maxlen=REPETITION_RECORDS)
         self._records = int(state["records"])
         self._newest_ms = state["newest_ms"]
-
-    def _add_new_signals(self, block: Block) -> None:
-        new: list[Signal] = list(block.signals[len(self.names) :])
-        if not new:
-            return
-        self.names += [signal.name for signal in new]
-        self._kinds += [signal.kind for signal in new]
-        self.value_columns = _find_value_columns(self._kinds)
-        self.moments = np.hstack([self.moments, np.zeros((3, len(new)))])
-        self.quantiles.widen(self.value_columns.size)
 
     def _add_moments(self, values: NDArray[np.float64]) -> None:
         """Update the count, the mean and the sum of squared deviations of each signal.

@@ -131,19 +131,20 @@ def test_each_stream_gets_what_it_gets_by_itself(case):
                 assert state[part] == content, part
 
 
-def quiet_messages(count, *, fault_from=None):
+def quiet_messages(count, *, fault_from=None, late_every=None):
     rng = random.Random(5)
     messages = []
     for index in range(count):
         number = index % len(SUBJECTS)
         fault = "refusals" if fault_from is not None and index >= fault_from and not number else None
-        time_ms = START_MS + index * 70
+        time_ms = START_MS + index * 70 - (1500 if late_every and index % late_every == 0 else 0)
         value = as_json(sent(rng, index, time_ms, SUBJECTS[number], number, fault=fault))
         messages.append(message(index, value, time_ms))
     return messages
 
 
-def test_the_blocks_of_quiet_streams_are_observed_in_one_pass(monkeypatch):
+def sizes_of_batches(monkeypatch, messages):
+    """The sizes of the batches in which blocks are observed, and the number of blocks that are observed alone."""
     monkeypatch.setattr(quiet_blocks, "STREAMS_MIN", 1)
     sizes, alone = [], []
     observe_batch, observe = quiet_blocks._observe_batch, quiet_blocks.Stream.observe_records
@@ -157,9 +158,18 @@ def test_the_blocks_of_quiet_streams_are_observed_in_one_pass(monkeypatch):
         "observe_records",
         lambda stream, rows: alone.append(stream.subject) or observe(stream, rows),
     )
-    step = prepared_step()
-    drive(step, quiet_messages(3500), range(200, 3500, 200))
-    assert sum(sizes) > 3 * len(alone)
+    drive(prepared_step(), messages, range(200, len(messages), 200))
+    return sizes, len(alone)
+
+
+def test_the_blocks_of_quiet_streams_are_observed_in_one_pass(monkeypatch):
+    sizes, alone = sizes_of_batches(monkeypatch, quiet_messages(3500))
+    assert sum(sizes) > 20 * alone
+
+
+def test_blocks_with_late_records_are_observed_in_one_pass(monkeypatch):
+    sizes, alone = sizes_of_batches(monkeypatch, quiet_messages(3500, late_every=11))
+    assert sum(sizes) > 20 * alone
 
 
 def test_a_stream_that_fails_among_quiet_streams_is_reported(monkeypatch):
