@@ -29,6 +29,7 @@ def measure_streams(streams: Streams, partition_counts: Mapping[str, int]) -> It
     states: Counter[StreamState] = Counter()
     held = 0
     for stream in streams.live.values():
+        stream.settle()
         counts.update(stream.counts)
         held += stream.event_time_guard.held_count
         for (_, reason), count in stream.columns.bad_fields.items():

@@ -4,11 +4,10 @@ A batch passes through these stages: decode -> admit -> limit -> push -> order.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.detect.admission import Admission, AdmittedBatch, PositionedOutput, Records, Watermark
 from pipeline.detect.baselines import BaselineStore, PackedBaseline
@@ -17,7 +16,7 @@ from pipeline.detect.fleet import observe_blocks
 from pipeline.detect.losses import DeadLetterMonitor
 from pipeline.detect.measurements import measure_streams
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals import Block
+from pipeline.detect.signals import PANE_MS, Block
 from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, Streams, push_replayed
 from pipeline.detect.stream_limits import StreamLimits
 from pipeline.limit_use import LimitUse, measure_limits
@@ -80,7 +79,7 @@ class DetectStep:
         self._evicted_count = MonitoredCount()
         self._evictable_from_ms = 0
         self._refused_ms: deque[int] = deque(maxlen=settings.time_jump_records)
-        self._last_tick_ms = self._last_tick_messages = 0
+        self._last_tick_ms = self._last_tick_messages = self._settled_pane = 0
         self._store = PartStore(PART_KINDS, settings.model_dump(mode="json"))
         self._limits = StreamLimits(settings)
         self._refused_count = 0
@@ -88,8 +87,11 @@ class DetectStep:
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """The streams by subject, all unpacked. Read only."""
-        return self._streams.unpack_all()
+        """The streams by subject, all unpacked, without waiting records. Read only."""
+        streams = self._streams.unpack_all()
+        for stream in streams.values():
+            stream.settle()
+        return streams
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
         """Process records in the order of their offsets. Return drifts, baselines, dead letters and ticks."""
@@ -102,7 +104,7 @@ class DetectStep:
         watermark_ms = self._watermark.time_ms
         if len(batch.records):
             if self._add_new_subjects(batch.records.subjects):
-                outputs += self._push_all(batch)
+                outputs += self._push(range(len(batch.records)), batch)
             else:
                 outputs += self._push_within_limit(batch)
         if batch.rejected or not self._dead_letters.is_idle:
@@ -265,13 +267,6 @@ class DetectStep:
             self._add_stream(subject)
         return True
 
-    def _push_all(self, batch: AdmittedBatch) -> list[PositionedOutput]:
-        """Push all records of a batch into their streams."""
-        records = batch.records
-        if len(set(records.subjects)) == 1:
-            return self._push([(records.subjects[0], records)], batch)
-        return self._push(records.split_by_subject(range(len(records))), batch)
-
     def _push_within_limit(self, batch: AdmittedBatch) -> list[PositionedOutput]:
         """Push records whose subjects have a stream or can get one. Other records become dead letters."""
         records, subjects_max = batch.records, self._settings.subjects_max
@@ -288,7 +283,7 @@ class DetectStep:
                     refused_ms = self._note_refused(time_ms)
                     if max(latest_ms, refused_ms) > self._evictable_from_ms:
                         # The stream that has been silent longest depends on all records before this one.
-                        outputs += self._push(records.split_by_subject(waiting), batch)
+                        outputs += self._push(waiting, batch)
                         waiting = []
                         replaced_ms = max(self._watermark.time_ms, refused_ms) if self._replay else latest_ms
                         outputs += self._evict_stream(records.positions[index], replaced_ms)
@@ -301,47 +296,60 @@ class DetectStep:
                 if self._replay and replaced_ms:
                     self._streams.added_ms[subject] = replaced_ms
             waiting.append(index)
-        return outputs + self._push(records.split_by_subject(waiting), batch)
+        return outputs + self._push(waiting, batch)
 
-    def _push(self, by_subject: Iterable[tuple[str, Records]], batch: AdmittedBatch) -> list[PositionedOutput]:
-        """Push records into their streams and advance the watermark."""
+    def _push(self, rows: Sequence[int], batch: AdmittedBatch) -> list[PositionedOutput]:
+        """Push the records at the given rows of a batch into their streams, and advance the watermark."""
+        if not rows:
+            return []
+        records, bounds = batch.records, {batch.records.subjects[0]: (0, len(rows))}
+        if len(rows) < len(records) or len(set(records.subjects)) > 1:
+            records, bounds = records.group_by_subject(rows)
         if self._replay:
-            return self._push_in_replay(by_subject, batch)
+            return self._push_in_replay(records, bounds, batch)
+        newest_ms = np.maximum.reduceat(records.times_ms, [start for start, _ in bounds.values()]).tolist()
         outputs: list[PositionedOutput] = []
-        times_ms: list[NDArray[np.int64]] = []
         completed: list[tuple[Stream, int, Records]] = []
-        for subject, records in by_subject:
-            if len(records):
-                stream = self._streams.find(subject) or self._add_stream(subject)
-                outputs += stream.push(records, completed)
-                times_ms.append(records.times_ms)
+        for (subject, (start, stop)), newest in zip(bounds.items(), newest_ms, strict=True):
+            stream = self._streams.find(subject) or self._add_stream(subject)
+            outputs += stream.receive(records, start, stop, newest, completed)
         outputs += observe_blocks(completed, self._settings)
-        if times_ms:
-            self._watermark.time_ms = max(self._watermark.time_ms, *(int(times.max()) for times in times_ms))
+        self._watermark.time_ms = max(self._watermark.time_ms, *newest_ms)
+        self._settle_waiting()
         return outputs
 
+    def _settle_waiting(self) -> None:
+        """Use the records that have waited long. Otherwise, their batches could not be freed."""
+        pane = self._watermark.time_ms // PANE_MS
+        if pane - self._settled_pane >= self._settings.flush_after_s:
+            self._settled_pane = pane
+            for stream in self._streams.live.values():
+                if len(stream.waiting) and pane - stream.waiting.first_pane >= self._settings.flush_after_s:
+                    stream.settle()
+
     def _push_in_replay(
-        self, by_subject: Iterable[tuple[str, Records]], batch: AdmittedBatch
+        self, records: Records, bounds: Mapping[str, tuple[int, int]], batch: AdmittedBatch
     ) -> list[PositionedOutput]:
         """Push the records that the event-time guards admit. Also return silences and ticks."""
         outputs: list[PositionedOutput] = []
         guarded: list[tuple[Stream, Records]] = []
-        for subject, records in by_subject:
-            stream = self.streams[subject]
+        streams = self._streams.unpack_all()
+        for subject, (start, stop) in bounds.items():
+            stream = streams[subject]
             stream.changed = True
             admitted, letters = stream.event_time_guard.admit(
-                records, stream.watermark, batch.originals, self._admission.reader
+                records.cut(start, stop), stream.watermark, batch.originals, self._admission.reader
             )
             outputs += letters
             if len(admitted):
                 guarded.append((stream, admitted))
         if not guarded:
             return outputs
-        times_ms = np.concatenate([records.times_ms for _, records in guarded])
-        positions = np.array([position for _, records in guarded for position in records.positions], dtype=np.int64)
+        times_ms = np.concatenate([admitted.times_ms for _, admitted in guarded])
+        positions = np.array([position for _, admitted in guarded for position in admitted.positions], dtype=np.int64)
         ticks = self._watermark.advance(times_ms, positions)
         pause_min_ms = round(self._settings.silence_min_s * 1000)
-        outputs += push_replayed(guarded, self.streams.values(), self._watermark, pause_min_ms=pause_min_ms)
+        outputs += push_replayed(guarded, streams.values(), self._watermark, pause_min_ms=pause_min_ms)
         return outputs + ticks
 
     def _add_stream(self, subject: str) -> Stream:

@@ -143,6 +143,26 @@ class Records:
         )
 
     @classmethod
+    def join(cls, slices: Sequence[tuple["Records", int, int]]) -> "Records":
+        """Join at least one slice, each of them records with a start and a stop."""
+        if len(slices) == 1 or any(records.has_rare_columns for records, _, _ in slices):
+            return cls.concatenate([records.cut(start, stop) for records, start, stop in slices])
+        parts = [(records, slice(start, stop)) for records, start, stop in slices]
+        lengths = [stop - start for _, start, stop in slices]
+        return cls(
+            values=np.concatenate([records.values[part] for records, part in parts]),
+            is_request=np.concatenate([records.is_request[part] for records, part in parts]),
+            request_ids=list(chain.from_iterable([records.request_ids[part] for records, part in parts])),
+            labels=_concatenate_labels(
+                [{name: column[part] for name, column in records.labels.items()} for records, part in parts], lengths
+            ),
+            content_hashes=np.concatenate([records.content_hashes[part] for records, part in parts]),
+            positions=list(chain.from_iterable([records.positions[part] for records, part in parts])),
+            times_ms=np.concatenate([records.times_ms[part] for records, part in parts]),
+            carried=frozenset().union(*(records.carried or () for records, _ in parts)),
+        )
+
+    @classmethod
     def concatenate_for_block(cls, parts: Sequence["Records"]) -> "Records":
         """Join at least one part from :meth:`copy_for_block` in order."""
         if len(parts) == 1:
@@ -216,6 +236,19 @@ class Records:
             carried=self.carried,
         )
 
+    @property
+    def has_rare_columns(self) -> bool:
+        """Whether there are columns that most records do not need."""
+        return bool(
+            self.carried is None
+            or self.faults
+            or self.converted
+            or self.look_alikes
+            or self.sampling_probabilities is not None
+            or self.custom_fields is not None
+            or self.embeddings is not None
+        )
+
     def may_carry(self, column: int) -> bool:
         """Return whether a record may carry the signal of a column of ``values``."""
         return self.carried is None or column in self.carried
@@ -233,8 +266,11 @@ class Records:
             custom_values=self.custom_values[part].copy(),
         )
 
-    def split_by_subject(self, rows: Iterable[int]) -> Iterator[tuple[str, "Records"]]:
-        """Group the given rows by subject. Yield each subject and its records, in order of first appearance."""
+    def group_by_subject(self, rows: Iterable[int]) -> tuple["Records", dict[str, tuple[int, int]]]:
+        """Return the records at the given rows, ordered by subject, and where the records of each subject start and end.
+
+        The subjects are in order of first appearance. The records of a subject keep their order.
+        """
         rows_by_subject: dict[str, list[int]] = {}
         for row in rows:
             rows_by_subject.setdefault(self.subjects[row], []).append(row)
@@ -242,10 +278,18 @@ class Records:
         ordered = self.pick(list(chain.from_iterable(rows_by_subject.values())))
         ordered.subjects = ()
         ordered.carried = frozenset(np.flatnonzero(~np.isnan(ordered.values).all(axis=0)).tolist())
+        bounds: dict[str, tuple[int, int]] = {}
         start = 0
         for subject, subject_rows in rows_by_subject.items():
-            yield subject, ordered.cut(start, start + len(subject_rows))
+            bounds[subject] = start, start + len(subject_rows)
             start += len(subject_rows)
+        return ordered, bounds
+
+    def split_by_subject(self, rows: Iterable[int]) -> Iterator[tuple[str, "Records"]]:
+        """Group the given rows by subject. Yield each subject and its records, in order of first appearance."""
+        ordered, bounds = self.group_by_subject(rows)
+        for subject, (start, stop) in bounds.items():
+            yield subject, ordered.cut(start, stop)
 
     def dump(self) -> dict[str, Any]:
         """Return the state of buffered records for :meth:`load`, without empty columns."""

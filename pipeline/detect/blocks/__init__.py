@@ -7,5 +7,14 @@ from pipeline.detect.blocks.buffer import Buffer
 from pipeline.detect.blocks.columns import SignalColumns, find_categories, find_versions
 from pipeline.detect.blocks.derived import DerivedSignals
 from pipeline.detect.blocks.outcome_labels import OutcomeLabels
+from pipeline.detect.blocks.waiting import WaitingRecords
 
-__all__ = ["Buffer", "DerivedSignals", "OutcomeLabels", "SignalColumns", "find_categories", "find_versions"]
+__all__ = [
+    "Buffer",
+    "DerivedSignals",
+    "OutcomeLabels",
+    "SignalColumns",
+    "WaitingRecords",
+    "find_categories",
+    "find_versions",
+]

@@ -18,6 +18,7 @@ class Buffer:
 
     def __init__(self, settings: DetectSettings) -> None:
         self._settings = settings
+        self._length_max = min(settings.block_records, settings.flush_records)
         self._parts: list[Records] = []
         self._length = 0
 
@@ -69,9 +70,12 @@ class Buffer:
 
     def _has_room(self, panes: NDArray[np.int64]) -> bool:
         """Return whether no block ends before the last of some new records. Usually, few records complete no block."""
-        settings, oldest = self._settings, int(self._parts[0].panes[0] if self._parts else panes[0])
-        length_max = min(settings.block_records, settings.flush_records)
-        return self._length + len(panes) < length_max and int(panes[-1]) - oldest < settings.flush_after_s
+        return self.has_room(len(panes), int(panes[0]), int(panes[-1]))
+
+    def has_room(self, count: int, first_pane: int, last_pane: int) -> bool:
+        """Return whether no block ends before the last of some new records, whose panes do not decrease."""
+        oldest = int(self._parts[0].panes[0]) if self._parts else first_pane
+        return self._length + count < self._length_max and last_pane - oldest < self._settings.flush_after_s
 
     def _find_blocks(self, panes: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
         """Yield the start and stop of the new records of each block, and the index of the record that ends it."""

@@ -72,6 +72,11 @@ class StreamLosses:
         self._fields: dict[str, _FieldLoss] = {}
         self._expected_fields: Sequence[str] = ()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing has been lost recently. A drift then needs the losses of at least ten more panes."""
+        return self._duplicates is None and not self._fields
+
     def apply_baseline(self, baseline: Baseline) -> None:
         """Test the presence of the fields that a baseline expects."""
         self._expected_fields = baseline.expected_fields

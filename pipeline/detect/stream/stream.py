@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.admission import Duplicates, EventTimeGuard, PositionedOutput, Records
 from pipeline.detect.baselines import Learner
-from pipeline.detect.blocks import Buffer, DerivedSignals, OutcomeLabels, SignalColumns
+from pipeline.detect.blocks import Buffer, DerivedSignals, OutcomeLabels, SignalColumns, WaitingRecords
 from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
 from pipeline.detect.losses import StreamLosses
 from pipeline.detect.monitor import Monitor
@@ -79,6 +79,7 @@ class Stream:
         self.last_pane: int | None = None
         self.counts, self.monitored_before = Counter[str](), MonitoredCount()
         self.event_time_guard, self.buffer = EventTimeGuard(settings), Buffer(settings)
+        self.waiting = WaitingRecords()
         self.duplicates = Duplicates(settings.duplicate_window)
         self.columns = SignalColumns(settings.custom_signals_max, settings.segments)
         self.derived = DerivedSignals(settings)
@@ -146,6 +147,7 @@ class Stream:
 
     def dump_changed(self) -> Iterator[tuple[Part, State | None]]:
         """Yield the parts that may have changed since the last call, with None for parts that are now empty."""
+        self.settle()
         subject = self.subject
         for kind in sorted(self.discarded_kinds):
             yield Part(kind, subject), None
@@ -180,17 +182,41 @@ class Stream:
             return self.monitored_before
         return self.monitored_before + MonitoredCount(self.monitor.finite_values, self.monitor.monitored_values)
 
-    def push(
-        self, records: Records, completed: "list[tuple[Stream, int, Records]] | None" = None
+    def receive(
+        self, records: Records, start: int, stop: int, newest_ms: int, completed: "list[tuple[Stream, int, Records]]"
     ) -> list[PositionedOutput]:
-        """Process at least one admitted record, in order of arrival.
+        """Process the admitted records of a batch from ``start`` up to ``stop``, or let them wait for the records after them.
 
         Blocks are added to ``completed`` to be observed later, unless they can change how later records are read.
         """
         is_steady = self.learner is None and self.relearning is None and not self.pending_baselines
+        newest_ms = max(newest_ms, self.watermark)
+        may_wait = is_steady and self.losses.is_idle
+        if may_wait and self.waiting.offer(records, start, stop, self.watermark, newest_ms, self.buffer):
+            self.watermark, self.changed = newest_ms, True
+            self.silence.restart()
+            return []
+        if not len(self.waiting):
+            records = records.cut(start, stop)
+        else:
+            self.watermark = self.waiting.watermark
+            records = self.waiting.take((records, start, stop))
         self._completed = completed if is_steady else None
+        outputs = self.push(records)
+        self._completed = None
+        return outputs
+
+    def settle(self) -> None:
+        """Use the waiting records. They cause no output."""
+        if len(self.waiting):
+            self.watermark = self.waiting.watermark
+            records = self.waiting.take()
+            self._use(records, self._watermarks(records))
+
+    def push(self, records: Records) -> list[PositionedOutput]:
+        """Process at least one admitted record, in order of arrival."""
         self.changed = True
-        watermarks = np.maximum.accumulate(np.maximum(records.times_ms, self.watermark))
+        watermarks = self._watermarks(records)
         self.silence.restart()
         outputs: list[PositionedOutput] = []
         start = 0
@@ -273,6 +299,7 @@ class Stream:
 
     def flush(self) -> list[OutputMessage]:
         """Observe the buffered records as a block."""
+        self.settle()
         return self.observe_records(self.buffer.take()) if len(self.buffer) else []
 
     def on_gap(self) -> list[OutputMessage]:
@@ -286,6 +313,9 @@ class Stream:
         self.silence.is_paused = True
         self.changed = self.evidence_changed = True
         return outputs
+
+    def _watermarks(self, records: Records) -> NDArray[np.int64]:
+        return np.maximum.accumulate(np.maximum(records.times_ms, self.watermark))
 
     def _use(self, records: Records, watermarks: NDArray[np.int64]) -> list[PositionedOutput]:
         """Drop duplicates, count, and buffer the records."""
