@@ -239,15 +239,9 @@ class Records:
     @property
     def has_rare_columns(self) -> bool:
         """Whether there are columns that most records do not need."""
-        return bool(
-            self.carried is None
-            or self.faults
-            or self.converted
-            or self.look_alikes
-            or self.sampling_probabilities is not None
-            or self.custom_fields is not None
-            or self.embeddings is not None
-        )
+        rare = (self.sampling_probabilities, self.custom_fields, self.embeddings)
+        has_rare = bool(self.faults or self.converted or self.look_alikes)
+        return has_rare or self.carried is None or any(column is not None for column in rare)
 
     def may_carry(self, column: int) -> bool:
         """Return whether a record may carry the signal of a column of ``values``."""

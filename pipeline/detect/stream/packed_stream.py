@@ -7,9 +7,9 @@ from pipeline.codec import decode
 from pipeline.detect.baselines import PackedBaseline
 from pipeline.detect.findings import SilenceTracker
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.stream.part_kinds import STREAM_KINDS
 from pipeline.detect.stream.restore import StreamRestorer
 from pipeline.detect.stream.stream import Stream
+from pipeline.detect.stream.stream_state import STREAM_KINDS
 from pipeline.state import Part, PartStore
 from schemas.relearn import Relearn
 

@@ -14,6 +14,7 @@ from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.relearning import Relearning
 from pipeline.detect.stream.stream import Stream
+from pipeline.detect.stream.stream_state import load_main_part
 from pipeline.state import DOES_NOT_FIT, Part, PartStore, State
 from pipeline.wording import one_line
 from schemas.baseline import Baseline
@@ -88,7 +89,7 @@ class StreamRestorer:
         return stream
 
     def _load_stream(self, state: State) -> None:
-        self._stream.load(state)
+        load_main_part(self._stream, state)
         self._state = state
 
     def _restore_baseline(self) -> None:

@@ -19,6 +19,7 @@ from pipeline.detect.stream.baseline_output import baseline_output
 from pipeline.detect.stream.monitored_count import MonitoredCount
 from pipeline.detect.stream.outcome_sampling import OutcomeSampling
 from pipeline.detect.stream.relearning import Relearning
+from pipeline.detect.stream.stream_state import dump_main_part
 from pipeline.state import Part, State
 from pipeline.step import OutputMessage
 from schemas.baseline import Baseline
@@ -99,44 +100,6 @@ class Stream:
         self.block_observer: Callable[[str, Block], None] | None = None
         self._completed: list[tuple[Stream, int, Records]] | None = None
 
-    def dump(self) -> State:
-        """Return the state of the part ``stream``. It refers to baselines by version; the restorer looks them up."""
-        return {
-            "watermark": self.watermark,
-            "partition_ms": self.partition_ms,
-            "last_pane": self.last_pane,
-            "counts": dict(sorted(self.counts.items())),
-            "seen_before": self.monitored_before.seen,
-            "monitored_before": self.monitored_before.monitored,
-            "columns": self.columns.dump(),
-            "derived": self.derived.dump(),
-            "last_outcome_pane": self.outcome_labels.last_outcome_pane,
-            "first_seen": self.first_seen.dump(),
-            "silence": self.silence.dump(),
-            "losses": self.losses.dump(),
-            "sampled": self.sampling.dump(),
-            "last_offered_version": self.last_offered_version,
-            "baseline_version": self.baseline_version,
-            "pending_versions": [baseline.baseline_version for baseline in self.pending_baselines],
-            "relearning": None if self.relearning is None else self.relearning.dump(),
-        }
-
-    def load(self, state: State) -> None:
-        """Restore the state that :meth:`dump` returned, except for the references to baselines."""
-        self.watermark, self.partition_ms = state["watermark"], state["partition_ms"]
-        self.last_pane = state["last_pane"]
-        self.counts.update(state["counts"])
-        self.monitored_before = MonitoredCount(state["seen_before"], state["monitored_before"])
-        self.columns.load(state["columns"])
-        self.derived.load(state["derived"])
-        # Checkpoints of earlier versions do not contain it.
-        self.outcome_labels.last_outcome_pane = state.get("last_outcome_pane")
-        self.first_seen.load(state["first_seen"])
-        self.silence.load(state["silence"])
-        self.losses.load(state.get("losses"))
-        self.sampling.load(state.get("sampled"))
-        self.last_offered_version = state["last_offered_version"]
-
     def mark_all(self) -> None:
         """Mark all parts of the state as changed."""
         self.changed = self.evidence_changed = True
@@ -151,7 +114,7 @@ class Stream:
         subject = self.subject
         for kind in sorted(self.discarded_kinds):
             yield Part(kind, subject), None
-        yield Part("stream", subject), self.dump()
+        yield Part("stream", subject), dump_main_part(self)
         yield Part("rows", subject), self.buffer.records.dump() if len(self.buffer) else None
         yield Part("held", subject), self.event_time_guard.dump() if self.event_time_guard.held_count else None
         yield from self._dump_windows()
