@@ -15,6 +15,7 @@ from pipeline.detect.offline.drifts import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.statistics.statistics import Statistics
 from pipeline.detect.step import PART_KINDS, DetectStep
+from pipeline.detect.stream.stream_state import dump_main_part
 from pipeline.state import Part
 from pipeline.step import RawMessage
 from schemas.baseline import Baseline
@@ -168,7 +169,7 @@ def contents(step):
     for subject, stream in step.streams.items():
         learner = stream.learner
         state |= {
-            (subject, "stream"): stream.dump() | {"columns": stream.columns.dump()},
+            (subject, "stream"): dump_main_part(stream) | {"columns": stream.columns.dump()},
             (subject, "rows"): stream.buffer.records.dump(),
             (subject, "duplicates"): list(stream.duplicates._window.chunks),
             (subject, "outcomes"): [chunk.dump() for chunk in stream.outcome_labels._window.chunks],
