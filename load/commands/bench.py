@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from load.commands.bench_options import (
+    Sizes,
     records_option,
     rounds_option,
     run_bench,
@@ -293,17 +294,25 @@ def intake(*, seed: int, records: int, json_file: Path | None) -> None:
 @click.option(
     "--drifts", type=click.IntRange(100), default=1_000, show_default=True, help="Number of drifts per round."
 )
+@click.option(
+    "--open",
+    "open_incidents",
+    type=Sizes(),
+    default="100,1000,5000",
+    show_default=True,
+    help="Numbers of other incidents that are open, separated by commas. Lower values suit small machines.",
+)
 @json_option
-def correlate(*, seed: int, drifts: int, json_file: Path | None) -> None:
+def correlate(*, seed: int, drifts: int, open_incidents: tuple[int, ...], json_file: Path | None) -> None:
     """Measure the processor time of correlate per drift and of route per alert in a flood.
 
-    10,000 drifts a minute come from 2,000 subjects while 100, 1,000 and 5,000 other incidents are open. Runs both steps
+    10,000 drifts a minute come from 2,000 subjects while few or many other incidents are open. Runs both steps
     in one process, without Kafka, in three rounds, and reports the medians. Exits with status 1 if a drift or an
-    alert costs more than 1.5 times as much with 5,000 open incidents as with 100.
+    alert costs more than 1.5 times as much with the most open incidents as with the fewest.
     """
     from load.bench.flood import run_correlate_benchmark  # noqa: PLC0415  slow to import
 
-    benchmark = run_correlate_benchmark(seed, drifts)
+    benchmark = run_correlate_benchmark(seed, drifts, lambda line: echo(line, err=True), open_incidents=open_incidents)
     for cost in benchmark.costs:
         echo(
             f"{cost.open_incidents} open incidents: correlate {cost.correlate_us:.0f} us and {cost.alert_bytes:.0f} bytes "

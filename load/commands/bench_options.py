@@ -62,7 +62,7 @@ def sizes_option(default: str) -> Callable[[Any], Any]:
 
 
 class Sizes(click.ParamType):
-    """Numbers of subjects, separated by commas."""
+    """Numbers of subjects or of incidents, separated by commas, in ascending order."""
 
     name = "numbers"
 
@@ -72,8 +72,8 @@ class Sizes(click.ParamType):
         except ValueError:
             sizes = ()
         if not sizes or min(sizes) < 2:
-            self.fail(f"{value!r} is not a list of numbers of subjects: use one such as 100,1000", param, ctx)
-        return sizes
+            self.fail(f"{value!r} is not a list of numbers above 1: use one such as 100,1000", param, ctx)
+        return tuple(sorted(set(sizes)))
 
 
 def run_bench(bench: str, run: Run, options: dict[str, Any], json_file: Path | None) -> None:

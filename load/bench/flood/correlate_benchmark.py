@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -96,17 +96,43 @@ class CorrelateBenchmark:
             **{f"route_cost_per_alert_us_{cost.open_incidents}": cost.route_us for cost in self.costs},
             f"route_ratio_{last}_to_{first}": self.route_ratio,
             "state_bytes_per_incident_p99": self.costs[-1].state_bytes_p99,
+            "problems": self.problems,
             "costs": [asdict(cost) for cost in self.costs],
             "machine": describe_machine(),
         }
 
 
-def run_correlate_benchmark(seed: int, drifts: int) -> CorrelateBenchmark:
-    """Measure a flood of 10,000 drifts a minute over 2,000 subjects, in rounds by turns. Report the medians."""
-    floods = [_OpenFlood(seed, count) for count in OPEN_INCIDENTS]
-    rounds = [[flood.measure(drifts) for flood in floods] for _ in range(ROUNDS)]
+def run_correlate_benchmark(
+    seed: int, drifts: int, say: Callable[[str], object], *, open_incidents: Sequence[int] = OPEN_INCIDENTS
+) -> CorrelateBenchmark:
+    """Measure a flood of 10,000 drifts a minute over 2,000 subjects, in rounds by turns. Report the medians.
+
+    Parameters
+    ----------
+    seed, drifts
+        Seed of the flood, and number of drifts per round.
+    say
+        Receives a line of progress before each part.
+    open_incidents
+        Numbers of other incidents that are open, in ascending order.
+    """
+    floods = []
+    for count in open_incidents:
+        say(f"opening {count} incidents")
+        floods.append(_OpenFlood(seed, count))
+    rounds: list[list[FloodCost]] = []
+    for number in range(1, ROUNDS + 1):
+        rounds.append([])
+        for count, flood in zip(open_incidents, floods, strict=True):
+            say(f"round {number} of {ROUNDS}: {drifts} drifts with {count} open incidents")
+            rounds[-1].append(flood.measure(drifts))
+    restarts_s = []
+    for count, flood in zip(open_incidents, floods, strict=True):
+        say(f"restarting with {count} open incidents")
+        restarts_s.append(flood.restart())
+    costs = [_combine([costs[index] for costs in rounds]) for index in range(len(floods))]
     return CorrelateBenchmark(
-        drifts, tuple(_combine([costs[index] for costs in rounds]) for index in range(len(floods)))
+        drifts, tuple(replace(cost, restart_s=seconds) for cost, seconds in zip(costs, restarts_s, strict=True))
     )
 
 
@@ -124,7 +150,7 @@ class _OpenFlood:
         self._notify(outputs)
 
     def measure(self, drifts: int) -> FloodCost:
-        """Report a number of drifts."""
+        """Report a number of drifts. Return their cost without that of a restart."""
         step = self._correlate
         correlate_s = checkpoint_s = route_s = 0.0
         alert_bytes = checkpoint_bytes = alerts = 0
@@ -144,8 +170,6 @@ class _OpenFlood:
             started = time.process_time()
             self._notify(outputs)
             route_s += time.process_time() - started
-        started = time.process_time()
-        list(CorrelateStep(SETTINGS).restore(self._state.items()))
         return FloodCost(
             open_incidents=self._open_incidents,
             correlate_us=correlate_s / drifts * 1e6,
@@ -153,9 +177,15 @@ class _OpenFlood:
             alert_bytes=alert_bytes / drifts,
             checkpoint_bytes=checkpoint_bytes / drifts,
             state_bytes_p99=self._state_bytes_p99(),
-            restart_s=time.process_time() - started,
+            restart_s=0.0,
             route_us=route_s / max(1, alerts) * 1e6,
         )
+
+    def restart(self) -> float:
+        """Return the seconds of processor time until correlate has read its checkpoint."""
+        started = time.process_time()
+        list(CorrelateStep(SETTINGS).restore(self._state.items()))
+        return time.process_time() - started
 
     def _notify(self, outputs: Iterable[OutputMessage]) -> None:
         now = self._flood.now

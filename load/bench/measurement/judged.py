@@ -47,7 +47,7 @@ async def _read_judged(topic: FilledTopic) -> tuple[float, Counter[str]]:
         for subject, value in baselines:
             # The records of a single subject are spread over all partitions.
             if topic.fleet.subjects == 1 or partition_for_key(subject, topic.partitions) == partition:
-                step.control(RawMessage(BASELINES, 0, 0, 0, None, value))
+                step.control(RawMessage(BASELINES, 0, 0, 0, None, value), is_covered=True)
         parts = (await read_checkpoint(cluster, "detect", partition)).parts
         problems = list(step.restore((key, value) for key, value in parts.items() if not key.startswith(b"\x00")))
         if problems:
