@@ -117,12 +117,27 @@ class PeerComparison:
             self.peers[peer].append(rate)
             say(f"round {name}: {PEERS[peer].title}: {rate:,.0f} records/s")
         if checkout is not None:
-            timing = run_timed(kafka, topic.folder, records=records, name=f"{name}-before", checkout=checkout)
+            timing = run_timed(
+                kafka,
+                topic.folder,
+                records=records,
+                name=f"{name}-before",
+                say=say,
+                subjects=topic.fleet.subjects,
+                checkout=checkout,
+            )
             self.before.append(await run_against(kafka, timing))
             say(f"round {name}: detect of {checkout}: {self.before[-1]}")
         # The run of detect is the last, so its checkpoints and drifts remain.
         timing = run_timed(
-            kafka, topic.folder, records=records, name=name, workers=workers, interval_factor=interval_factor
+            kafka,
+            topic.folder,
+            records=records,
+            name=name,
+            say=say,
+            subjects=topic.fleet.subjects,
+            workers=workers,
+            interval_factor=interval_factor,
         )
         self.runs.append(await run_against(kafka, timing))
         say(f"round {name}: detect, {topic.fleet.subjects} subjects: {self.runs[-1]}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,14 @@ WIND_DOWN_SHARE = 0.9
 checkpoint."""
 
 SHORT_INTERVAL_S = 0.1
-"""Seconds between the checkpoints of a short run."""
+"""Seconds between the checkpoints of a short run with few subjects."""
+
+SHORT_INTERVAL_SUBJECTS = 100
+"""Number of subjects above which these seconds grow in proportion. The records of more subjects take longer, and their
+checkpoints are larger, so frequent checkpoints would be most of the work."""
+
+PROGRESS_S = 10.0
+"""Seconds between two lines about the progress of a run."""
 
 TIME_LIMIT_S = 900.0
 """Maximum seconds of a run."""
@@ -103,6 +111,8 @@ async def run_timed(
     *,
     records: int,
     name: str,
+    say: Callable[[str], None],
+    subjects: int = 1,
     workers: int = 1,
     interval_factor: float = 1.0,
     checkout: Path | None = None,
@@ -119,6 +129,10 @@ async def run_timed(
         Records in the topic.
     name
         Name of the run. Each run has consumer groups of its own.
+    say
+        Receives a line of progress now and then.
+    subjects
+        Subjects of the records.
     workers
         Number of detect workers.
     interval_factor
@@ -131,11 +145,13 @@ async def run_timed(
     LoadError
         If the run takes longer than :data:`TIME_LIMIT_S`, or if the topic has too few records to time the run.
     """
-    configuration = run_configuration(kafka.configuration, name, records=records, interval_factor=interval_factor)
+    configuration = run_configuration(
+        kafka.configuration, name, records=records, subjects=subjects, interval_factor=interval_factor
+    )
     await _delete_outputs(configuration)
     cluster, group = configuration.kafka.cluster, f"{configuration.kafka.app_id}-detect"
     async with running_workers(configuration, folder, steps=("detect",) * workers, checkout=checkout) as topology:
-        samples = await run_against(topology, _sample(kafka, topology, cluster, group, records))
+        samples = await run_against(topology, _sample(kafka, topology, cluster, group, records, say))
     first, last = (
         min(samples, key=lambda sample: abs(sample[1] - records * share)) for share in (WARM_UP_SHARE, WIND_DOWN_SHARE)
     )
@@ -153,10 +169,12 @@ async def run_timed(
 
 
 def run_configuration(
-    configuration: Configuration, name: str, *, records: int, interval_factor: float = 1.0
+    configuration: Configuration, name: str, *, records: int, subjects: int = 1, interval_factor: float = 1.0
 ) -> Configuration:
     """Return the configuration of a run: consumer groups of its own, and enough checkpoints in a short run."""
-    interval_s = SHORT_INTERVAL_S if records < SHORT_RECORDS else configuration.kafka.checkpoint_interval_s
+    interval_s = configuration.kafka.checkpoint_interval_s
+    if records < SHORT_RECORDS:
+        interval_s = min(interval_s, SHORT_INTERVAL_S * max(1.0, subjects / SHORT_INTERVAL_SUBJECTS))
     changes = {
         "app_id": f"{configuration.kafka.app_id}-{name}",
         "checkpoint_interval_s": interval_s * interval_factor,
@@ -164,12 +182,14 @@ def run_configuration(
     return configuration.model_copy(update={"kafka": configuration.kafka.model_copy(update=changes)})
 
 
-async def _sample(kafka: Topology, topology: Topology, cluster: Cluster, group: str, records: int) -> list[Sample]:
+async def _sample(
+    kafka: Topology, topology: Topology, cluster: Cluster, group: str, records: int, say: Callable[[str], None]
+) -> list[Sample]:
     """Return a sample at each checkpoint, until all records are committed."""
     pids = [worker.pid for worker in topology.workers]
     written = None if kafka.broker is None else WrittenBytes(kafka.broker.data_folder, checkpoints_topic("detect"))
     samples: list[Sample] = []
-    newest = 0
+    newest, said_s = 0, time.perf_counter()
     admin = AIOKafkaAdminClient(**cluster.client_options())
     await admin.start()
     try:
@@ -181,6 +201,9 @@ async def _sample(kafka: Topology, topology: Topology, cluster: Cluster, group: 
                     size = 0 if written is None else written.read()
                     samples.append((time.perf_counter(), total, processor_s(pids), resident_mb(pids), size))
                     newest = total
+                if time.perf_counter() - said_s >= PROGRESS_S:
+                    said_s = time.perf_counter()
+                    say(f"detect has read {newest:,} of {records:,} records")
                 await asyncio.sleep(SAMPLE_S)
     except TimeoutError as error:
         raise LoadError(f"detect read only {newest} of {records} records in {TIME_LIMIT_S:.0f} s") from error

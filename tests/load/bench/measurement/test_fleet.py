@@ -117,3 +117,11 @@ def test_a_page_before_the_failure_is_a_problem():
     assert FLEET.problems([*pages, page(FLEET.names[9], 0)], 4) == [
         "1 pages for empty_output precede the planted failure"
     ]
+
+
+def test_every_record_has_the_fields_that_its_baseline_expects():
+    expected = FLEET.learn().expected_fields
+    assert len(expected) > 15
+    for _, record in read(FLEET):
+        fields = {f"{name}.{field}" for name, part in record.items() if isinstance(part, dict) for field in part}
+        assert set(expected) <= fields | set(record)
