@@ -107,12 +107,11 @@ class StepRuntime:
         self._inputs = InputControl(app, spec.topics)
         self._is_assigned = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._failure_counts: dict[int, int] = {}
-        """Consecutive failures by partition."""
+        self._failure_counts: dict[int, int] = {}  # consecutive failures by partition
         self._failed_until: dict[tuple[str, int], int] = {}
         """Last offset of a batch on which the step failed, by topic and partition."""
         self._failed_messages: set[tuple[str, int, int]] = set()
-        """Topic, partition and offset of single messages on which the step failed."""
+        """Topic, partition and offset of single messages on which the step failed, until later messages are used."""
         self._control_reader: ControlReader | None = None
         self._is_ready_printed = False
 
@@ -301,6 +300,7 @@ class StepRuntime:
         source = (topic, worker.partition)
         if records[0].offset > self._failed_until.get(source, -1):
             worker.step(topic, records)
+            self._failed_messages = {failed for failed in self._failed_messages if failed[:2] != source}
             return
         for record in records:
             await asyncio.sleep(0)
