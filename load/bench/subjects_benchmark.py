@@ -21,6 +21,12 @@ RATES = {100: 20.0, 1000: 2.0, 5000: 1.0}
 FAILING_SHARE = 0.02
 FAILING_MIN = 4
 
+FAILURE_SHARES = 0.3, 0.7
+"""Smallest and usual share of the records before the services fail."""
+
+FAILED_RECORDS = 30
+"""Number of records of a failing service that are needed to report its failure. With few records, it fails earlier."""
+
 PEERS = ("quix",)
 
 CHECKPOINT_SUBJECTS = 1000
@@ -35,7 +41,10 @@ def fleet_of(seed: int, subjects: int, records: int, end_ms: int) -> SimulatedFl
     usual = subjects * next((rate for size, rate in RATES.items() if subjects <= size), min(RATES.values()))
     rate = min(usual, records / SECONDS_MIN)
     failing = min(subjects, max(FAILING_MIN, round(subjects * FAILING_SHARE)))
-    return SimulatedFleet(seed, subjects, rate, records, end_ms - round(records / rate * 1000), failing=failing)
+    earliest, usual_share = FAILURE_SHARES
+    share = min(usual_share, max(earliest, 1 - FAILED_RECORDS * subjects / records))
+    start_ms = end_ms - round(records / rate * 1000)
+    return SimulatedFleet(seed, subjects, rate, records, start_ms, failing=failing, failure_shares=(share, share))
 
 
 async def run_subjects_benchmark(
