@@ -65,13 +65,18 @@ async def run_detect_benchmark(
         for number in range(1, rounds + 1):
             await comparison.run_round(topic, str(number), peers=peers, say=console.print, checkout=checkout)
         await comparison.finish(topic)
-    return comparison.to_json() | {
-        "problems": detect_problems(comparison),
-        "floor": RATIO_MIN,
-        "commit_before": None if checkout is None else describe_commit(checkout),
-        "records": fleet.records,
-        "record_bytes": round(topic.record_bytes),
-    }
+    # A peer that is not installed has a ratio of null.
+    return (
+        {f"ratio_to_{peer}": None for peer in peers}
+        | comparison.to_json()
+        | {
+            "problems": detect_problems(comparison),
+            "floor": RATIO_MIN,
+            "commit_before": None if checkout is None else describe_commit(checkout),
+            "records": fleet.records,
+            "record_bytes": round(topic.record_bytes),
+        }
+    )
 
 
 def detect_problems(comparison: PeerComparison) -> list[str]:
