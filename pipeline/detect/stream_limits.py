@@ -1,6 +1,7 @@
 """Use of the limits of detect: the subjects of a partition, and what each of its streams stores.
 
-The limits of a stream are measured on the streams that are ready for a record. Packed streams do not grow.
+A packed stream does not grow, so it counts as measured before. One that no record has unpacked since the start of the
+worker does not count.
 """
 
 from collections import Counter
@@ -31,22 +32,22 @@ class StreamLimits:
             VERSIONS: settings.versions_max,
         }
         self._hits: Counter[str] = Counter()
-        self._hits_before: dict[str, dict[str, int]] = {}
+        self._before: dict[str, tuple[dict[str, int], dict[str, int]]] = {}
 
     def measure(self, streams: Streams) -> Iterator[LimitUse]:
         """Yield the use of each limit. What a restored stream counted before the first call is not counted."""
         largest = dict.fromkeys(self._maxima, 0)
-        self._hits_before = {subject: before for subject, before in self._hits_before.items() if subject in streams} | {
-            subject: {} for subject in streams.packed if subject not in self._hits_before
-        }
+        before = {subject: use for subject, use in self._before.items() if subject in streams}
+        self._before = {subject: before.get(subject, ({}, {})) for subject in streams.packed}
         for subject, stream in streams.live.items():
-            used, hits = _read_use(stream)
-            before = self._hits_before.get(subject, dict.fromkeys(hits, 0))
+            used, hits = self._before[subject] = _read_use(stream)
+            _, hits_before = before.get(subject, (used, dict.fromkeys(hits, 0)))
             for limit, count in hits.items():
                 # A new baseline begins some of the counts again. A stream that was packed all along has none before.
-                self._hits[limit] += max(0, count - before.get(limit, count))
-                largest[limit] = max(largest[limit], used[limit])
-            self._hits_before[subject] = hits
+                self._hits[limit] += max(0, count - hits_before.get(limit, count))
+        for used, _ in self._before.values():
+            for limit, count in used.items():
+                largest[limit] = max(largest[limit], count)
         for limit, maximum in self._maxima.items():
             yield LimitUse(limit, largest[limit], maximum, self._hits[limit])
 
