@@ -87,7 +87,7 @@ class DetectStep:
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """The streams by subject, all unpacked, without waiting records. Read only."""
+        """The streams by subject, all unpacked, without deferred records. Read only."""
         streams = self._streams.unpack_all()
         for stream in streams.values():
             stream.settle()
@@ -315,16 +315,16 @@ class DetectStep:
             outputs += stream.receive(records, start, stop, newest, completed)
         outputs += observe_blocks(completed, self._settings)
         self._watermark.time_ms = max(self._watermark.time_ms, *newest_ms)
-        self._settle_waiting()
+        self._settle_deferred()
         return outputs
 
-    def _settle_waiting(self) -> None:
+    def _settle_deferred(self) -> None:
         """Use the records that have waited long. Otherwise, their batches could not be freed."""
         pane = self._watermark.time_ms // PANE_MS
         if pane - self._settled_pane >= self._settings.flush_after_s:
             self._settled_pane = pane
             for stream in self._streams.live.values():
-                if len(stream.waiting) and pane - stream.waiting.first_pane >= self._settings.flush_after_s:
+                if len(stream.deferred) and pane - stream.deferred.first_pane >= self._settings.flush_after_s:
                     stream.settle()
 
     def _push_in_replay(

@@ -7,14 +7,14 @@ from pipeline.detect.blocks.buffer import Buffer
 from pipeline.detect.blocks.columns import SignalColumns, find_categories, find_versions
 from pipeline.detect.blocks.derived import DerivedSignals
 from pipeline.detect.blocks.outcome_labels import OutcomeLabels
-from pipeline.detect.blocks.waiting import WaitingRecords
+from pipeline.detect.blocks.deferred import DeferredRecords
 
 __all__ = [
     "Buffer",
     "DerivedSignals",
     "OutcomeLabels",
     "SignalColumns",
-    "WaitingRecords",
+    "DeferredRecords",
     "find_categories",
     "find_versions",
 ]

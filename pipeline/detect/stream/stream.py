@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.admission import Duplicates, EventTimeGuard, PositionedOutput, Records
 from pipeline.detect.baselines import Learner
-from pipeline.detect.blocks import Buffer, DerivedSignals, OutcomeLabels, SignalColumns, WaitingRecords
+from pipeline.detect.blocks import Buffer, DerivedSignals, OutcomeLabels, SignalColumns, DeferredRecords
 from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
 from pipeline.detect.losses import StreamLosses
 from pipeline.detect.monitor import Monitor
@@ -80,7 +80,7 @@ class Stream:
         self.last_pane: int | None = None
         self.counts, self.monitored_before = Counter[str](), MonitoredCount()
         self.event_time_guard, self.buffer = EventTimeGuard(settings), Buffer(settings)
-        self.waiting = WaitingRecords()
+        self.deferred = DeferredRecords()
         self.duplicates = Duplicates(settings.duplicate_window)
         self.columns = SignalColumns(settings.custom_signals_max, settings.segments)
         self.derived = DerivedSignals(settings)
@@ -155,25 +155,25 @@ class Stream:
         is_steady = self.learner is None and self.relearning is None and not self.pending_baselines
         newest_ms = max(newest_ms, self.watermark)
         may_wait = is_steady and self.losses.is_idle
-        if may_wait and self.waiting.offer(records, start, stop, self.watermark, newest_ms, self.buffer):
+        if may_wait and self.deferred.offer(records, start, stop, self.watermark, newest_ms, self.buffer):
             self.watermark, self.changed = newest_ms, True
             self.silence.restart()
             return []
-        if not len(self.waiting):
+        if not len(self.deferred):
             records = records.cut(start, stop)
         else:
-            self.watermark = self.waiting.watermark
-            records = self.waiting.take((records, start, stop))
+            self.watermark = self.deferred.watermark
+            records = self.deferred.take((records, start, stop))
         self._completed = completed if is_steady else None
         outputs = self.push(records)
         self._completed = None
         return outputs
 
     def settle(self) -> None:
-        """Use the waiting records. They cause no output."""
-        if len(self.waiting):
-            self.watermark = self.waiting.watermark
-            records = self.waiting.take()
+        """Use the deferred records. They cause no output."""
+        if len(self.deferred):
+            self.watermark = self.deferred.watermark
+            records = self.deferred.take()
             self._use(records, self._watermarks(records))
 
     def push(self, records: Records) -> list[PositionedOutput]:

@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.detect.admission import Records
 from pipeline.detect.admission.reader import RecordReader
-from pipeline.detect.blocks import Buffer, WaitingRecords
-from pipeline.detect.blocks.waiting import PANES_MAX
+from pipeline.detect.blocks import Buffer, DeferredRecords
+from pipeline.detect.blocks.deferred import PANES_MAX
 from pipeline.detect.losses import share_test
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
@@ -41,7 +41,7 @@ def offer(waiting, records, start, stop, settings=SETTINGS):
 @pytest.mark.parametrize("rare", [True, False])
 def test_waiting_records_are_returned_in_order_with_those_that_follow(rare):
     first, second = batch(9, rare=rare), batch(9, seed=2, rare=rare)
-    waiting = WaitingRecords()
+    waiting = DeferredRecords()
     assert offer(waiting, first, 2, 5)
     assert offer(waiting, first, 7, 8)
     assert (len(waiting), waiting.first_pane) == (4, (START_MS + 200) // 1000)
@@ -56,12 +56,12 @@ def test_waiting_records_are_returned_in_order_with_those_that_follow(rare):
 
 def test_records_do_not_wait_if_they_may_complete_a_block():
     records = batch(64, rare=False)
-    assert offer(WaitingRecords(), records, 0, 39)
-    assert not offer(WaitingRecords(), records, 0, 41)  # four seconds after the first record
+    assert offer(DeferredRecords(), records, 0, 39)
+    assert not offer(DeferredRecords(), records, 0, 41)  # four seconds after the first record
     many = batch(64, rare=False)
     many.times_ms = np.full(64, START_MS)
-    assert offer(WaitingRecords(), many, 0, 63)
-    assert not offer(WaitingRecords(), many, 0, 64)
+    assert offer(DeferredRecords(), many, 0, 63)
+    assert not offer(DeferredRecords(), many, 0, 64)
 
 
 def test_records_do_not_wait_until_a_test_of_losses_could_fire():
@@ -69,8 +69,8 @@ def test_records_do_not_wait_until_a_test_of_losses_could_fire():
     records = batch(120, rare=False)
     records.times_ms = START_MS + np.arange(120) * 1000
     slow = DetectSettings(flush_after_s=600, flush_records=512)
-    assert offer(WaitingRecords(), records, 0, PANES_MAX, slow)
-    assert not offer(WaitingRecords(), records, 0, PANES_MAX + 1, slow)
+    assert offer(DeferredRecords(), records, 0, PANES_MAX, slow)
+    assert not offer(DeferredRecords(), records, 0, PANES_MAX + 1, slow)
 
 
 def ready_step(subject="bot"):
@@ -93,12 +93,12 @@ def test_a_few_records_wait_and_are_counted_when_somebody_asks():
     step, messages = ready_step()
     assert step.step(messages[:3]) == []
     (stream,) = step._streams.live.values()
-    assert (len(stream.waiting), stream.counts["used"]) == (3, 0)
+    assert (len(stream.deferred), stream.counts["used"]) == (3, 0)
     assert stream.watermark == START_MS + 1000
     assert step.counts()["used"] == 3
-    assert len(stream.waiting) == 0
+    assert len(stream.deferred) == 0
     step.step(messages[3:12])
-    assert len(stream.waiting) == 0  # they complete a block
+    assert len(stream.deferred) == 0  # they complete a block
 
 
 def silence_after(step, *, is_dumped):
@@ -128,9 +128,9 @@ def test_records_of_a_subject_that_falls_silent_do_not_keep_their_batch():
     step.step(messages[:2])
     stream = step._streams.live["bot"]
     others = [message(n, as_json({"subject": "other", "timestamp": START_MS + n * 1000})) for n in range(100, 110)]
-    assert len(stream.waiting) == 2
+    assert len(stream.deferred) == 2
     step.step(others)
-    assert (len(stream.waiting), stream.counts["used"]) == (0, 2)
+    assert (len(stream.deferred), stream.counts["used"]) == (0, 2)
 
 
 def test_waiting_records_belong_to_the_checkpoint():

@@ -13,7 +13,7 @@ cause a drift."""
 _Slice = tuple[Records, int, int]
 
 
-class WaitingRecords:
+class DeferredRecords:
     """Records that have arrived since a stream last used records. They complete no block.
 
     They keep a reference to their batches. The step therefore limits how long they wait.
