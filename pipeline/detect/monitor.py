@@ -26,7 +26,7 @@ To follow the decision to page, read these files in this order:
 The formulas and a worked example are in ``docs/how-detection-works.md``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from pipeline.detect.baselines import PackedBaseline
 from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
-from pipeline.detect.layout import BlockView, GridLayout
+from pipeline.detect.layout import BlockView, Grid, GridLayout
 from pipeline.detect.one_sided_tests import (
     PAGE_RECORDS,
     PROBE_SIGNALS,
@@ -157,7 +157,7 @@ class Monitor:
             if test not in crossed:
                 latch.add(self._tally(view, -1, test))
         findings = [self._fire_or_recover(view, crossing) for crossing in crossings]
-        findings += self.find_mean_changes(view)
+        findings += self.find_mean_changes(view.grid, lambda: view)
         findings += self.find_evidence_due(view)
         latched = {self._tests[test].crossing_key for test in self._latches}
         findings += self.segment_drifts.find_drifts(view, observation, latched)
@@ -326,12 +326,13 @@ class Monitor:
         self.bank.latch(crossing.test, crossing.mean)
         return latch
 
-    def find_mean_changes(self, view: BlockView) -> list[tuple[int, Finding]]:
+    def find_mean_changes(self, grid: Grid, find_view: Callable[[], BlockView]) -> list[tuple[int, Finding]]:
         """Fire the ticket tests of changes that ADWIN found, unless a test with the same key has already fired."""
         findings = []
-        for change in self.adwin.observe(view.grid):
+        for change in self.adwin.observe(grid):
             if self._is_latched(change.test):
                 continue
+            view = find_view()
             crossing = self.bank.strongest(change.test)
             if crossing.tally[0] < self._settings.adwin_records:
                 records, total = self._tally(view, -1, change.test).tolist()

@@ -1,6 +1,7 @@
 """The Page-Hinkley banks of several streams, updated in one pass while nothing crosses a threshold or a cap."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,34 +32,26 @@ class PageHinkleyBatch:
 
     def __init__(self, banks: Sequence[PageHinkleyBank], batch: BlockBatch) -> None:
         self._banks = banks
-        counts = np.array([bank.test_count for bank in banks])
         binary_counts = np.array([bank.binary_count for bank in banks])
-        bounds = np.zeros(counts.size + 1, dtype=np.intp)
-        np.cumsum(counts, out=bounds[1:])
-        streams = np.repeat(np.arange(counts.size), counts)
-        is_binary = np.arange(streams.size) - bounds[streams] < binary_counts[streams]
+        other_counts = np.array([bank.test_count for bank in banks]) - binary_counts
         # Binary tests of all streams come first, because their evidence is computed from sums alone.
-        order = np.concatenate([np.flatnonzero(is_binary), np.flatnonzero(~is_binary)])
-        self._bounds, self._binary_count = bounds.tolist(), int(binary_counts.sum())
-        self._positions = np.empty_like(order)
-        self._positions[order] = np.arange(order.size)
-        self._streams = streams[order]
-        self._columns = np.concatenate([bank.columns for bank in banks], axis=1).take(order, axis=1)
-        self._ordered_thresholds = np.concatenate([bank.ordered_thresholds for bank in banks])
-        self._ordered_caps = np.concatenate([bank.ordered_caps for bank in banks])
-        self._thresholds, self._caps = self._ordered_thresholds[order], self._ordered_caps[order]
+        counts = np.concatenate([binary_counts, other_counts])
+        self._bounds = np.concatenate([[0], np.cumsum(counts)]).tolist()
+        self._binary_count = self._bounds[len(banks)]
+        self._streams = np.repeat(np.tile(np.arange(len(banks)), 2), counts)
+        self._columns = self._join([bank.columns for bank in banks])
+        self._thresholds = self._join([bank.ordered_thresholds for bank in banks])
+        self._caps = self._join([bank.ordered_caps for bank in banks])
         states = [bank.state for bank in banks]
-        statistics, bases = (
-            np.concatenate([array[0] for array in arrays], axis=1).take(order, axis=1)
-            for arrays in ([state.statistics for state in states], [state.bases for state in states])
-        )
-        started = np.concatenate([state.started[0] for state in states], axis=1).take(order, axis=1)
-        tallies = np.concatenate([state.tallies[0] for state in states], axis=2).take(order, axis=2)
-        first_rows = batch.rows[:-1]
-        begins_pane = batch.panes[first_rows] != np.array([state.panes[0] for state in states])
-        capped = np.minimum(statistics, bases + self._caps)
+        statistics = self._join([state.statistics[0] for state in states])
+        bases = self._join([state.bases[0] for state in states])
+        started = self._join([state.started[0] for state in states])
+        tallies = self._join([state.tallies[0] for state in states])
+        begins_pane = batch.panes[batch.rows[:-1]] != np.array([state.panes[0] for state in states])
         is_new = begins_pane[self._streams]
-        statistics, bases = np.where(is_new, capped, statistics), np.where(is_new, capped, bases)
+        capped = np.minimum(statistics, bases + self._caps)
+        np.copyto(statistics, capped, where=is_new)
+        np.copyto(bases, capped, where=is_new)
         path = self._run(batch, statistics)
         self._last_panes = batch.panes[batch.rows[1:] - 1].tolist()
         self.unusual = self._find_unusual(batch, path, bases)
@@ -66,20 +59,32 @@ class PageHinkleyBatch:
 
     def find_high(self) -> NDArray[np.bool_]:
         """Return a mask of the streams with a statistic from which late bursts are subtracted, shape ``(V,)``."""
-        capped = np.minimum(self._statistics, self._bases + self._ordered_caps)
-        is_high = capped.max(axis=0) >= HIGH_CAPS * CAP_SHARE * self._ordered_thresholds
-        high: NDArray[np.bool_] = np.logical_or.reduceat(is_high, self._bounds[:-1])
+        capped = np.minimum(self._statistics, self._bases + self._caps)
+        is_high = capped.max(axis=0) >= HIGH_CAPS * CAP_SHARE * self._thresholds
+        high = np.zeros(len(self._banks), dtype=bool)
+        high[self._streams[is_high]] = True
         return high
 
     def store(self, stream: int) -> None:
         """Replace the state of the bank of a stream."""
-        part = slice(self._bounds[stream], self._bounds[stream + 1])
-        state = self._banks[stream].state
-        state.statistics[0] = self._statistics[:, part]
-        state.bases[0] = self._bases[:, part]
-        state.started[0] = self._started[:, part]
-        state.tallies[0] = self._tallies[:, :, part]
+        bank, bounds, others = self._banks[stream], self._bounds, len(self._banks) + stream
+        state, binary = bank.state, bank.binary_count
+        parts = (
+            (slice(None, binary), slice(bounds[stream], bounds[stream + 1])),
+            (slice(binary, None), slice(bounds[others], bounds[others + 1])),
+        )
+        for tests, part in parts:
+            state.statistics[0, :, tests] = self._statistics[:, part]
+            state.bases[0, :, tests] = self._bases[:, part]
+            state.started[0, :, tests] = self._started[:, part]
+            state.tallies[0, :, :, tests] = self._tallies[:, :, part]
         state.panes[0] = self._last_panes[stream]
+
+    def _join(self, arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Join arrays whose last axis are the tests of a stream."""
+        parts = [array[..., : bank.binary_count] for array, bank in zip(arrays, self._banks, strict=True)]
+        parts += [array[..., bank.binary_count :] for array, bank in zip(arrays, self._banks, strict=True)]
+        return np.concatenate(parts, axis=-1)
 
     def _evidence(self, batch: BlockBatch) -> NDArray[np.float64]:
         """Return the evidence of each sample, shape ``(L, 8, tests)``."""
@@ -148,10 +153,11 @@ class PageHinkleyBatch:
         tallies: NDArray[np.float64],
     ) -> None:
         """Compute the state after the blocks, as :meth:`CusumState.advance` does for one block."""
-        positions, streams = self._positions, self._streams
+        streams = self._streams
         last_pane_starts = (batch.pane_starts[batch.panes_of[1:] - 1] - batch.samples[:-1])[streams]
-        before = np.take_along_axis(path, np.maximum(last_pane_starts - 1, 0)[None, None], axis=0)[0]
-        bases = np.where(last_pane_starts > 0, before, bases)
+        width = path[0].size
+        offsets = np.maximum(last_pane_starts - 1, 0) * width + np.arange(width).reshape(path.shape[1:])
+        np.copyto(bases, path.take(offsets), where=last_pane_starts > 0)
         steps = np.arange(1, path.shape[0] + 1, dtype=np.min_scalar_type(path.shape[0]))
         zeros = ((path == 0.0) * steps[:, None, None]).max(axis=0).astype(np.intp)
         restarted = zeros > 0
@@ -164,5 +170,5 @@ class PageHinkleyBatch:
         tallies *= ~restarted
         tallies += prefix_sums.take(total_offsets + self._columns)[:, None]
         tallies -= prefix_sums.take(zero_offsets + self._columns[:, None])
-        self._statistics, self._bases = path[-1].take(positions, axis=1), bases.take(positions, axis=1)
-        self._started, self._tallies = started.take(positions, axis=1), tallies.take(positions, axis=2)
+        # The path of all samples is not needed any more.
+        self._statistics, self._bases, self._started, self._tallies = path[-1].copy(), bases, started, tallies

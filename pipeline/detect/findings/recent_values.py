@@ -80,6 +80,11 @@ class RecentValues:
         if newest.shape[0] == RECENT_VALUES and not np.isnan(newest).any():
             self._values = dict(zip(self._values, newest.T.copy(), strict=True))
             return
+        before = list(self._values.values())
+        if len({stored.size for stored in before}) == 1 and not np.isnan(newest).any():
+            joined = np.concatenate([np.array(before), newest.T], axis=1)[:, -RECENT_VALUES:]
+            self._values = dict(zip(self._values, joined.copy(), strict=True))
+            return
         absent = np.isnan(values)
         for column, stored in self._values.items():
             present = values[~absent[:, column], column]

@@ -18,7 +18,7 @@ from pipeline.detect.admission import PositionedOutput, Records
 from pipeline.detect.blocks import find_categories, find_versions
 from pipeline.detect.detectors import LateBursts, PageHinkleyBatch
 from pipeline.detect.findings import FirstSeen
-from pipeline.detect.layout import BlockBatch, BlockView
+from pipeline.detect.layout import BlockBatch, BlockView, Grid
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.segments import BlockValues, SegmentBatch, find_block_values
 from pipeline.detect.settings import DetectSettings
@@ -318,21 +318,22 @@ def _finish(quiet: QuietBlock, batch: BlockBatch, index: int, totals: _Totals) -
     monitor.monitored_values += totals.monitored[index]
     _add_lateness(monitor.late_bursts, batch, index, totals)
     sums = batch.prefix_sums[index, -1]
-    view = None
     findings = []
     if not monitor.adwin.add_rows(row_count, sums):
-        view = _view(quiet, batch, index)
-        findings = monitor.find_mean_changes(view) + monitor.find_evidence_due(view)
+        grid = batch.grid(index)
+        findings = monitor.find_mean_changes(grid, lambda: _view(quiet, batch, grid, index))
+        if findings:
+            findings += monitor.find_evidence_due(_view(quiet, batch, grid, index))
     monitor.segment_drifts.reach(first_pane, last_pane)
     monitor.recent_values.observe(batch.values[first_row:end_row].copy())
     minute = last_pane * PANE_MS // MINUTE_MS
     is_within = first_pane * PANE_MS // MINUTE_MS == minute
     width = 2 * len(monitor.layout.signals)
     if not is_within or not monitor.minute_series.add_minute(minute, sums[:width].copy(), quiet.versions):
-        view = view or _view(quiet, batch, index)
-        monitor.minute_series.observe(view)
-    if view is None or not findings:
+        monitor.minute_series.observe(_view(quiet, batch, batch.grid(index), index))
+    if not findings:
         return []
+    view = _view(quiet, batch, batch.grid(index), index)
     ordered = [monitor.add_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
     return [(quiet.position, stream.drift_output(finding)) for finding in ordered]
 
@@ -351,11 +352,11 @@ def _add_lateness(late_bursts: LateBursts, batch: BlockBatch, index: int, totals
     late_bursts.add_on_time(distinct_panes, totals.sums_by_pane[first:end])
 
 
-def _view(quiet: QuietBlock, batch: BlockBatch, index: int) -> BlockView:
+def _view(quiet: QuietBlock, batch: BlockBatch, grid: Grid, index: int) -> BlockView:
     part = batch.values[int(batch.rows[index]) : int(batch.rows[index + 1])]
     values = np.full((part.shape[0] + 1, part.shape[1]), np.nan)
     values[:-1] = part
-    return BlockView(quiet.stream.columns.build_block(quiet.records), values, batch.grid(index))
+    return BlockView(quiet.stream.columns.build_block(quiet.records), values, grid)
 
 
 def _concatenate_values(blocks: Sequence[Records], width_min: int) -> NDArray[np.float64]:

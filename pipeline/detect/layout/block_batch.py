@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.admission import Records
+from pipeline.detect.baselines import RankTables
 from pipeline.detect.layout.grid import NEXT_RECORD, SAMPLE_RECORDS, Grid, Samples
 from pipeline.detect.layout.grid_layout import GridLayout
 from pipeline.detect.signals import PANE_MS
@@ -206,13 +207,8 @@ def _grid_rows(
 ) -> NDArray[np.float64]:
     """Return the numbers of the grid by row, with a last row of zeros."""
     rate_count = layouts[0].rate_count
-    values = np.fmin(monitored[:, rate_count:], np.inf)
-    ranks = np.empty_like(values)
-    columns = values.T.copy()
-    bounds = rows.tolist()
-    for stream, layout in enumerate(layouts):
-        part = slice(bounds[stream], bounds[stream + 1])
-        ranks[part] = layout.rank_tables.ranks_of_few(columns[:, part])
+    values = np.ascontiguousarray(np.fmin(monitored[:, rate_count:], np.inf).T)
+    ranks = RankTables.ranks_of_blocks([layout.rank_tables for layout in layouts], values, rows).T
     by_row = np.zeros((monitored.shape[0] + 1, 2 * rate_count + 5 * ranks.shape[1]))
     layouts[0].fill_numbers(monitored, ranks, by_row[:-1])
     return by_row

@@ -68,4 +68,5 @@ def find_block_values(
 
 def _has_other_live_value(dimension: SegmentValues, present: SegmentValue, pane: int) -> bool:
     """Return whether a value that is not in a block is live."""
-    return any(value is not present and pane - value.last_pane <= LIVE_S for value in dimension.values.values())
+    values = dimension.values.values()
+    return len(values) > 1 and any(value is not present and pane - value.last_pane <= LIVE_S for value in values)

@@ -62,24 +62,24 @@ class SegmentBatch:
         first, end = self._starts[stream], self._starts[stream + 1]
         if first == end:
             return
-        state, count = segments.bank.state, len(segments.tests)
-        slots = self._slots[first:end]
-        tests = self._tests[stream]
-        for name, array in (
-            ("statistics", self._statistics),
-            ("bases", self._bases),
-            ("started", self._started),
-            ("tallies", self._tallies),
+        state, part = segments.bank.state, slice(first, end)
+        slots, tests = self._slots[part], self._tests[stream]
+        is_padded = len(segments.tests) != self._width
+        for stored, array in (
+            (state.statistics, self._statistics),
+            (state.bases, self._bases),
+            (state.started, self._started),
+            (state.tallies, self._tallies),
         ):
-            part = array[first:end]
-            getattr(state, name)[slots] = part if count == part.shape[-1] else part[..., tests]
+            stored[slots] = array[part][..., tests] if is_padded else array[part]
         state.panes[slots] = last_pane
-        records = self._records[first:end]
-        for index, value in enumerate(self._values[first:end]):
+        records = self._records[part][:, tests] if is_padded else self._records[part]
+        by_value = zip(self._values[part], records, self._value_records[part], self._still_settling[part], strict=True)
+        for value, signal_records, count, is_settling in by_value:
             value.last_pane = last_pane
-            value.signal_records += records[index] if count == records.shape[1] else records[index, tests]
-            value.count_records(last_pane, self._value_records[first + index])
-            if value.is_settling and not self._still_settling[first + index]:
+            value.signal_records += signal_records
+            value.count_records(last_pane, count)
+            if not is_settling:
                 value.is_settling = False
 
     def _group(self) -> None:
@@ -190,32 +190,32 @@ class SegmentBatch:
         return padded
 
     def _sum_groups(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the sums of the numbers and of the log bets, shapes ``(P, n, C)`` and ``(P, n, 4 * others)``."""
-        batch, others = self._batch, self._width - self._binary
-        used = self._rows
-        streams = batch.streams
-        width = batch.by_row.shape[1]
-        offsets = (np.arange(streams.size) * width)[:, None]
-        presence, channel = self._columns[:, 0, self._binary :], self._columns[:, 1, self._binary :]
-        numbers = batch.by_row.ravel()
-        surprise = numbers.take(offsets + channel[streams])
-        surprise -= self._nulls[:, self._binary :][streams]
-        surprise *= numbers.take(offsets + presence[streams])
-        stakes = self._pad_bets([evidence.stakes for evidence in self._evidences], self._other_counts, others)
+        """Return sums by pane and value: of the pairs of all tests, ``(P, n, 2, S)``, and of log bets, ``(P, n, 4 * L)``.
+
+        The pair of a test is the presence of its signal and its channel. ``L`` tests are not binary.
+        """
+        batch, binary, used = self._batch, self._binary, self._rows
+        streams, width = batch.streams, batch.by_row.shape[1]
+        offsets = (np.arange(streams.size) * width)[:, None, None]
+        numbers: NDArray[np.float64] = batch.by_row.take(offsets + self._columns[streams])
+        surprise = numbers[:, 1, binary:] - self._nulls[:, binary:][streams]
+        surprise *= numbers[:, 0, binary:]
+        stakes = self._pad_bets(
+            [evidence.stakes for evidence in self._evidences], self._other_counts, self._width - binary
+        )
         factors = np.tile(surprise.astype(np.float32), SEGMENT_BETS)
         factors *= stakes.reshape(len(self._segments), -1)[streams]
         factors += np.float32(1.0)
         np.log(factors, out=factors)
-        sums = np.zeros((self._pane_count, len(self._values), width))
-        sums[self._group_panes, self._group_values] = np.add.reduceat(
-            batch.by_row.take(used, axis=0), self._group_starts, axis=0
+        shape, groups = (self._pane_count, len(self._values)), (self._group_panes, self._group_values)
+        pairs = np.zeros((*shape, 2 * self._width))
+        pairs[groups] = np.add.reduceat(
+            numbers.reshape(streams.size, -1).take(used, axis=0), self._group_starts, axis=0
         )
-        log_bets = np.zeros((self._pane_count, len(self._values), factors.shape[1]))
+        log_bets = np.zeros((*shape, factors.shape[1]))
         if factors.shape[1]:
-            log_bets[self._group_panes, self._group_values] = np.add.reduceat(
-                factors.take(used, axis=0), self._group_starts, axis=0
-            )
-        return sums, log_bets
+            log_bets[groups] = np.add.reduceat(factors.take(used, axis=0), self._group_starts, axis=0)
+        return pairs.reshape(*shape, 2, self._width), log_bets
 
     def _pane_evidence(self, log_bets: NDArray[np.float64], pairs: NDArray[np.float64]) -> NDArray[np.float64]:
         """Compute the evidence of each pane, as :meth:`SegmentEvidence.pane_evidence` does for one block."""
@@ -233,7 +233,8 @@ class SegmentBatch:
             evidence[..., :binary] += pairs[:, :, 1, None, :binary] * event_evidence
         by_bet = log_bets.reshape(*shape, SEGMENT_BETS, self._width - binary)
         np.multiply(by_bet, self._weights[streams, None, binary:], out=evidence[..., binary:])
-        np.copyto(evidence, 0.0, where=self._excluded[:, None])
+        if self._excluded.any():
+            np.copyto(evidence, 0.0, where=self._excluded[:, None])
         weights = self._weights[streams]
         evidence /= (weights + (1.0 - weights) * self._densities[:, None])[:, None]
         return evidence
@@ -242,10 +243,7 @@ class SegmentBatch:
         """Update the statistics, as :meth:`SegmentBank.observe` does for one block."""
         batch, streams, pane_count = self._batch, self._streams, self._pane_count
         values = np.arange(len(self._values))
-        sums, log_bets = self._sum_groups()
-        columns = self._columns[streams]
-        # Shape (P, n, 2, S): the sums of the presence and of the channel of each test.
-        pairs = np.take_along_axis(sums[:, :, None], columns[None], axis=3)
+        pairs, log_bets = self._sum_groups()
         evidence = self._pane_evidence(log_bets, pairs)
         before = self._statistics
         first_panes = batch.panes[batch.rows[:-1]][streams]

@@ -51,9 +51,16 @@ def test_tables_searched_together_give_the_ranks_of_each_table(seed):
     ranks = RankTables(knots).ranks(columns)
     for column, table in enumerate(tables):
         np.testing.assert_array_equal(ranks[:, column], table.ranks(values))
-    np.testing.assert_array_equal(RankTables(knots).ranks_of_few(np.fmin(columns, np.inf).T), ranks)
+    # Streams with other tables, whose blocks follow each other.
+    streams_tables = [RankTables(knots), RankTables(knots[::-1]), RankTables(knots)]
+    few, bounds = np.fmin(columns, np.inf).T.copy(), np.array([0, 5, len(values) - 3, len(values)])
+    of_blocks = RankTables.ranks_of_blocks(streams_tables, few, bounds).T
+    expected = [
+        each.ranks(columns[start:end]) for each, start, end in zip(streams_tables, bounds, bounds[1:], strict=False)
+    ]
+    np.testing.assert_array_equal(of_blocks, np.concatenate(expected))
 
 
 def test_no_tables_give_no_ranks():
     assert RankTables([]).ranks(np.zeros((5, 0))).shape == (5, 0)
-    assert RankTables([]).ranks_of_few(np.zeros((0, 5))).shape == (5, 0)
+    assert RankTables.ranks_of_blocks([RankTables([])], np.zeros((0, 5)), np.array([0, 5])).shape == (0, 5)
