@@ -256,7 +256,7 @@ class SegmentBatch:
         path[0] = before
         for pane, increment in enumerate(evidence):
             np.maximum(np.add(path[pane], increment, out=path[pane + 1]), 0.0, out=path[pane + 1])
-        crosses = (path[1:].max(axis=(0, 2)) >= thresholds) & ~self._excluded
+        crosses = (path[1:].max(axis=0).max(axis=1) >= thresholds) & ~self._excluded
         self.unusual[streams[crosses.any(axis=1)]] = True
         last = np.diff(batch.panes_of)[streams] - 1
         self._statistics = path[-1]
@@ -288,6 +288,9 @@ class SegmentBatch:
     def _find_settled(self, records_max: int) -> None:
         """Find the values that are still settling, and the streams with a test that may be excluded after that period."""
         is_settling = np.array([value.is_settling for value in self._values])
+        if not is_settling.any():
+            self._still_settling = [False] * len(self._values)
+            return
         first_panes = np.array([value.first_pane for value in self._values])
         is_young = np.array(self._last_panes)[self._streams] - first_panes < SETTLING_PANES
         before = self._pad_values([value.signal_records for value in self._values])
