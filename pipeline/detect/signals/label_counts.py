@@ -1,7 +1,7 @@
 """Label counts of a category, with a limit on the number of labels that are counted by name."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -26,10 +26,9 @@ class LabelCounts:
         self._labels_max = labels_max
         self.counts: dict[str, int] = dict(counts or {})
 
-    def add(self, labels: Sequence[str | None]) -> None:
+    def add(self, labels: Iterable[str | None]) -> None:
         """Count labels. None is skipped."""
-        is_uniform = bool(labels) and labels.count(labels[0]) == len(labels)
-        for label, count in ((labels[0], len(labels)),) if is_uniform else Counter(labels).items():
+        for label, count in Counter(labels).items():
             if label is None:
                 continue
             named = label in self.counts or len(self.counts) - (self.OTHER in self.counts) < self._labels_max
