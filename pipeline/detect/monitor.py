@@ -40,7 +40,6 @@ from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
 from pipeline.detect.layout import BlockView, Grid, GridLayout
 from pipeline.detect.one_sided_tests import (
     PAGE_RECORDS,
-    PROBE_SIGNALS,
     CrossingKey,
     DerivedTests,
     NotTestable,
@@ -49,7 +48,7 @@ from pipeline.detect.one_sided_tests import (
 )
 from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals import Block
+from pipeline.detect.signals import Block, catalogue
 from schemas.baseline import Baseline
 from schemas.drift import Detector, DriftState
 
@@ -276,7 +275,7 @@ class Monitor:
         test = self._tests[crossing.test]
         if crossing.test in withheld or self.late_bursts.is_late_burst(crossing, view):
             return False
-        if test.tier != "page" or test.signal.name in PROBE_SIGNALS:
+        if test.tier != "page" or test.signal.name in catalogue.PROBE_SIGNALS:
             return True
         if test.signal.layer != "safety" and is_single_small_tenant(
             self.segments, test.crossing_key, view, observation

@@ -5,16 +5,16 @@ This package may import admission and signals.
 
 from pipeline.detect.blocks.buffer import Buffer
 from pipeline.detect.blocks.columns import SignalColumns, find_categories, find_versions
+from pipeline.detect.blocks.deferred import DeferredRecords
 from pipeline.detect.blocks.derived import DerivedSignals
 from pipeline.detect.blocks.outcome_labels import OutcomeLabels
-from pipeline.detect.blocks.deferred import DeferredRecords
 
 __all__ = [
     "Buffer",
+    "DeferredRecords",
     "DerivedSignals",
     "OutcomeLabels",
     "SignalColumns",
-    "DeferredRecords",
     "find_categories",
     "find_versions",
 ]

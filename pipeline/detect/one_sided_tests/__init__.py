@@ -7,7 +7,6 @@ from pipeline.detect.one_sided_tests.bets import BETS, rate_evidence
 from pipeline.detect.one_sided_tests.derived_tests import DerivedTests
 from pipeline.detect.one_sided_tests.one_sided_test import (
     PAGE_RECORDS,
-    PROBE_SIGNALS,
     CrossingKey,
     NotTestable,
     OneSidedTest,
@@ -17,7 +16,6 @@ from pipeline.detect.one_sided_tests.one_sided_test import (
 __all__ = [
     "BETS",
     "PAGE_RECORDS",
-    "PROBE_SIGNALS",
     "CrossingKey",
     "DerivedTests",
     "NotTestable",

@@ -27,9 +27,6 @@ PAGE_RECORDS = 20
 """Minimum number of records between the estimated start and a page, because fewer records may come from one user. Two
 affected tenants are also sufficient."""
 
-PROBE_SIGNALS = frozenset({"probe_blocked"})
-"""Signals of deliberate probes. Probes are rare, so a page does not require a minimum number of records."""
-
 NONSTATIONARY = "its mean was still moving while the baseline was learned"
 """Reason why a channel that was not stationary in the baseline is not testable."""
 

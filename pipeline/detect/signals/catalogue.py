@@ -137,6 +137,9 @@ EVENTS: tuple[Signal, ...] = (
 )
 """Signals that are not columns of a block: silences, the first appearance of a version, and losses in admission."""
 
+PROBE_SIGNALS = frozenset({"probe_blocked"})
+"""Signals of deliberate probes. Probes are rare, so a page does not require a minimum number of records."""
+
 
 def custom_signal(name: str, kind: SignalKind) -> Signal:
     """Return a user-defined signal of the section ``custom``. Both directions are treated as bad and raise tickets."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.admission import Duplicates, EventTimeGuard, PositionedOutput, Records
 from pipeline.detect.baselines import Learner
-from pipeline.detect.blocks import Buffer, DerivedSignals, OutcomeLabels, SignalColumns, DeferredRecords
+from pipeline.detect.blocks import Buffer, DeferredRecords, DerivedSignals, OutcomeLabels, SignalColumns
 from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
 from pipeline.detect.losses import StreamLosses
 from pipeline.detect.monitor import Monitor
