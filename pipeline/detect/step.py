@@ -93,6 +93,11 @@ class DetectStep:
             stream.settle()
         return streams
 
+    @property
+    def packed_streams(self) -> Mapping[str, object]:
+        """The streams without recent records by subject, each of which takes little memory. Read only."""
+        return self._streams.packed
+
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
         """Process records in the order of their offsets. Return drifts, baselines, dead letters and ticks."""
         self._store.mark(PARTITION.kind, PARTITION.name)

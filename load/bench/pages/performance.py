@@ -90,6 +90,9 @@ SECTIONS = {
         {
             r"memory_mb_(\d+)": "{0} ready streams, in MB",
             r"kb_per_stream_(\d+)": "One of {0} ready streams, in kB",
+            "ready_stream_kb": "Objects of a ready stream, in kB",
+            "learning_stream_kb": "Objects of a stream after a day of learning, in kB",
+            "packed_stream_kb": "Objects of a stream that is put away after an hour without records, in kB",
             "growth_live": "Largest memory in the last quarter of minutes of traffic, as a multiple of the second quarter",
             "growth_visitors": "The same while subjects come and go",
             "memory_mb_visitors": "Largest memory while subjects come and go, in MB",

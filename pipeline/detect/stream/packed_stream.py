@@ -7,6 +7,7 @@ from pipeline.codec import decode
 from pipeline.detect.baselines import PackedBaseline
 from pipeline.detect.findings import SilenceTracker
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.stream.packed_entries import PackedEntries
 from pipeline.detect.stream.restore import StreamRestorer
 from pipeline.detect.stream.stream import Stream
 from pipeline.detect.stream.stream_state import STREAM_KINDS
@@ -85,7 +86,7 @@ class PackedStream:
         """Pack a stream whose state has not changed since the last checkpoint."""
         stream.mark_all()
         changed = ((part, state) for part, state in stream.dump_changed() if state is not None)
-        entries = [chunk for part, state in changed for chunk in store.encode(part, state)]
+        entries = PackedEntries(chunk for part, state in changed for chunk in store.encode(part, state))
         baselines = [] if stream.monitor is None else [stream.monitor.packed_baseline.without_tables()]
         baselines += [PackedBaseline(baseline) for baseline in stream.pending_baselines]
         packed = cls(stream.subject, entries, settings, baselines=baselines)

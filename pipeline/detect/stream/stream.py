@@ -191,6 +191,8 @@ class Stream:
                 outputs += ((records.positions[due], output) for output in self.apply_baseline(baseline))
                 start = due
         outputs += self._use(records.cut(start, len(watermarks)), watermarks[start:])
+        # The blocks belong to the caller, and would keep their records until the next push.
+        self._completed = None
         return outputs
 
     def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[OutputMessage]:

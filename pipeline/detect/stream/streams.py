@@ -14,8 +14,8 @@ from pipeline.step import OutputMessage
 PACKED_AFTER_MS = 3_600_000
 """Milliseconds without a record after which a stream is packed."""
 
-PACKED_PER_TICK_MAX = 32
-"""Maximum number of streams that are packed per tick, because packing a stream takes about two milliseconds."""
+PACKED_PER_TICK_MAX = 16
+"""Maximum number of streams that are packed per tick, because packing a stream takes about five milliseconds."""
 
 logger = logging.getLogger("driftwire")
 

@@ -1,0 +1,8 @@
+"""The memory of one stream: ready, learning, and put away.
+
+This package may import measurement.
+"""
+
+from load.bench.footprint.stream_bytes import LEARNING_S, measure_stream_bytes
+
+__all__ = ["LEARNING_S", "measure_stream_bytes"]
