@@ -9,6 +9,7 @@ about a fifth of their size. Decoding restores exactly the same state.
 """
 
 import base64
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -228,11 +229,21 @@ def _dump(state: dict[str, Any]) -> tuple[bytes, bytes]:
     try:
         content = orjson.dumps(state, default=convert, option=_OTHER_TYPES_ARE_CONVERTED)
     except TypeError:
-        content = b":null"
-    if _NULL.search(content) or content.count(b'"$') != markers:
+        content = b""
+    has_lost = not content or content.count(b'"$') != markers
+    if has_lost or (_NULL.search(content) and _may_have_non_finite(state)):
         arrays.clear()
         content = orjson.dumps(_to_json(state, arrays))
     return content, bytes(arrays)
+
+
+def _may_have_non_finite(state: dict[str, Any]) -> bool:
+    """Return whether a state may contain a float that orjson writes as null, like None."""
+    try:
+        json.dumps(state, allow_nan=False, default=lambda _converted: None)
+    except (TypeError, ValueError):
+        return True
+    return False
 
 
 def _to_json(value: Any, arrays: bytearray) -> Any:

@@ -1,3 +1,4 @@
+import math
 from datetime import UTC, datetime
 
 import numpy as np
@@ -129,3 +130,11 @@ def test_a_state_of_format_1_is_decoded_and_names_no_settings():
     value = b'{"format":1,"kind":"monitor","settings":"a1","state":{"sum":1}}'
     assert read_envelope(value).settings == {}
     assert decode(value, kind="monitor") == {"sum": 1}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, np.float64("nan"), np.float32("inf")])
+def test_a_float_that_is_not_finite_is_not_taken_for_none(number):
+    decoded = decode(encode({"none": None, "numbers": [None, {"x": number}]}, kind="monitor"), kind="monitor")
+    assert decoded["none"] is None
+    assert decoded["numbers"][0] is None
+    np.testing.assert_equal(decoded["numbers"][1]["x"], float(number))

@@ -72,6 +72,11 @@ class DerivedTests(Sequence[OneSidedTest]):
         return (self[index] for index in range(len(self)))
 
     @property
+    def keys(self) -> list[tuple[str, str, str, str]]:
+        """The signal, channel, direction and tier of each test."""
+        return [(change.signal.name, change.channel, change.direction, change.tier) for change in self._changes]
+
+    @property
     def indexes_by_crossing_key(self) -> Mapping[CrossingKey, int]:
         """The index of the last test with each signal, channel and direction. It must not be changed."""
         return _index_crossing_keys(self._changes)

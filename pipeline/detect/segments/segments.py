@@ -243,7 +243,7 @@ class Segments:
     def dump(self) -> dict[str, Any]:
         """Return the state that remains valid under other settings: the values and their excluded tests."""
         return {
-            "tests": [list(test.key) for test in self.tests],
+            "tests": self.tests.keys,
             "dimensions": [[dimension, values.dump()] for dimension, values in self.dimensions.items()],
             "excluded": [
                 [dimension, label, list(self.tests[self._indexes[key]].key)]

@@ -24,6 +24,7 @@ def test_each_test_is_built_with_equal_fields(tests):
     for index, test in enumerate(tests):
         np.testing.assert_array_equal(derived[index].stakes, test.stakes)
     assert [fields(test) for test in derived[-3:]] == [fields(test) for test in tests[-3:]]
+    assert derived.keys == [test.key for test in tests]
     assert derived.indexes_by_key == {test.key: index for index, test in enumerate(tests)}
     assert derived.indexes_by_crossing_key == {test.crossing_key: index for index, test in enumerate(tests)}
 
