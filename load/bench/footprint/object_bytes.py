@@ -57,7 +57,8 @@ def _children(value: Any) -> Iterator[object]:
     elif isinstance(value, np.ndarray):
         yield value.base
     else:
-        yield getattr(value, "__dict__", None)
+        if hasattr(value, "__dict__"):
+            yield vars(value)
         for parent in type(value).__mro__:
             slots = parent.__dict__.get("__slots__", ())
             for name in (slots,) if isinstance(slots, str) else slots:

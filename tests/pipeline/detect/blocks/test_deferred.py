@@ -118,7 +118,7 @@ def test_a_checkpoint_does_not_interrupt_a_silence_that_follows_waiting_records(
     for is_dumped in (False, True):
         step, messages = ready_step()
         step.step(messages[:3])
-        assert len(step._streams.live["bot"].waiting) == 3
+        assert len(step._streams.live["bot"].deferred) == 3
         ticks.append(silence_after(step, is_dumped=is_dumped))
     assert ticks[0] == ticks[1] is not None
 
