@@ -37,11 +37,10 @@ from numpy.typing import NDArray
 from pipeline.detect.baselines import PackedBaseline
 from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
-from pipeline.detect.layout import BlockView, Grid, GridLayout
+from pipeline.detect.layout import BlockView, DerivedTests, Grid, GridLayout
 from pipeline.detect.one_sided_tests import (
     PAGE_RECORDS,
     CrossingKey,
-    DerivedTests,
     NotTestable,
     OneSidedTest,
     derive_tests,

@@ -4,7 +4,6 @@ This package reads no records. It may import baselines and signals.
 """
 
 from pipeline.detect.one_sided_tests.bets import BETS, rate_evidence
-from pipeline.detect.one_sided_tests.derived_tests import DerivedTests
 from pipeline.detect.one_sided_tests.one_sided_test import (
     PAGE_RECORDS,
     CrossingKey,
@@ -17,7 +16,6 @@ __all__ = [
     "BETS",
     "PAGE_RECORDS",
     "CrossingKey",
-    "DerivedTests",
     "NotTestable",
     "OneSidedTest",
     "derive_tests",

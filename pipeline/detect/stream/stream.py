@@ -191,8 +191,7 @@ class Stream:
                 outputs += ((records.positions[due], output) for output in self.apply_baseline(baseline))
                 start = due
         outputs += self._use(records.cut(start, len(watermarks)), watermarks[start:])
-        # The blocks belong to the caller, and would keep their records until the next push.
-        self._completed = None
+        self._completed = None  # the blocks of the caller would keep their records until the next push
         return outputs
 
     def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[OutputMessage]:
@@ -387,9 +386,8 @@ class Stream:
         return [*closed, baseline_output(merged)]
 
     def _learn_from(self, block: Block) -> list[OutputMessage]:
-        centroid = self.derived.embeddings.centroid
-        baseline = None if self.learner is None else self.learner.learn(block, centroid=centroid)
-        if baseline is None:
-            return []
-        self.replace_monitor(baseline)
-        return [baseline_output(baseline)]
+        learner, centroid = self.learner, self.derived.embeddings.centroid
+        baseline = None if learner is None else learner.learn(block, centroid=centroid)
+        if baseline is not None:
+            self.replace_monitor(baseline)
+        return [] if baseline is None else [baseline_output(baseline)]

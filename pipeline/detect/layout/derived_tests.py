@@ -6,8 +6,7 @@ from typing import NamedTuple, overload
 
 import numpy as np
 
-from pipeline.detect.one_sided_tests.bets import BETS
-from pipeline.detect.one_sided_tests.one_sided_test import CrossingKey, OneSidedTest
+from pipeline.detect.one_sided_tests import BETS, CrossingKey, OneSidedTest
 from pipeline.detect.shared_values import SHARED_MAX, share
 from pipeline.detect.signals import ChannelName, Signal
 from schemas.drift import Direction, Tier

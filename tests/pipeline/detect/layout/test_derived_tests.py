@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.one_sided_tests import DerivedTests, derive_tests
+from pipeline.detect.layout import DerivedTests
+from pipeline.detect.one_sided_tests import derive_tests
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.worlds import learned, normal_world
 
