@@ -21,7 +21,7 @@ from tests.topologies.processes.test_privacy import listening_sockets, process_t
 from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.configuration import Configuration, KafkaSettings
 from topologies.errors import DriftwireError
-from topologies.processes import Topology, topology
+from topologies.processes import Topology
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -171,12 +171,13 @@ async def test_up_without_a_right_names_it_at_once(
 
 
 async def test_up_names_the_reason_of_a_worker_that_is_never_ready(
-    secure_broker: SecureBroker, permissions: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    secure_broker: SecureBroker, permissions: None, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(topology, "READY_TIMEOUT_S", 30.0)
     kafka = KafkaSettings(records_partitions=1)
     cluster = secure_broker.secure_cluster(USER)
-    up = Topology(Configuration(kafka=kafka), data_folder=tmp_path, cluster=cluster, steps=("detect",))
+    up = Topology(
+        Configuration(kafka=kafka), data_folder=tmp_path, cluster=cluster, steps=("detect",), ready_timeout_s=30.0
+    )
     right = Acl(USER, "Read", "topic", checkpoints_topic("detect"))  # Write remains, so the topic is visible
     await remove_acls(secure_broker.cluster, [right])
     try:
