@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from load.bench.footprint import LEARNING_S, measure_stream_bytes
+from load.bench.footprint import LEARNING_S, READY_RECORDS, measure_stream_bytes
 from load.bench.measurement import (
     FilledTopic,
     SimulatedFleet,
@@ -27,9 +27,6 @@ from load.harness import run_against
 from load.traffic import OutgoingMessage, produce
 from topologies.configuration import Configuration
 from topologies.processes import Topology
-
-RECORDS_PER_SUBJECT = 60
-"""Records of each quiet subject, one per second, before the memory of the ready streams is read."""
 
 SETTLE_S = 5.0
 """Seconds after the last record until the memory of the ready streams is read."""
@@ -76,8 +73,8 @@ class Visitors:
 def quiet_fleet(seed: int, subjects: int, end_ms: int) -> SimulatedFleet:
     """Return a fleet whose services send a record per second for a minute, which ends at ``end_ms``."""
     failing = max(1, subjects // 50)
-    start_ms = end_ms - RECORDS_PER_SUBJECT * 1000
-    return SimulatedFleet(seed, subjects, float(subjects), RECORDS_PER_SUBJECT * subjects, start_ms, failing=failing)
+    start_ms = end_ms - READY_RECORDS * 1000
+    return SimulatedFleet(seed, subjects, float(subjects), READY_RECORDS * subjects, start_ms, failing=failing)
 
 
 async def run_memory_benchmark(

@@ -3,6 +3,6 @@
 This package may import measurement.
 """
 
-from load.bench.footprint.stream_bytes import LEARNING_S, measure_stream_bytes
+from load.bench.footprint.stream_bytes import LEARNING_S, READY_RECORDS, measure_stream_bytes
 
-__all__ = ["LEARNING_S", "measure_stream_bytes"]
+__all__ = ["LEARNING_S", "READY_RECORDS", "measure_stream_bytes"]

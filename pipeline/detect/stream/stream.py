@@ -159,14 +159,11 @@ class Stream:
             self.watermark, self.changed = newest_ms, True
             self.silence.restart()
             return []
-        if not len(self.deferred):
-            records = records.cut(start, stop)
-        else:
+        if len(self.deferred):
             self.watermark = self.deferred.watermark
-            records = self.deferred.take((records, start, stop))
         self._completed = completed if is_steady else None
-        outputs = self.push(records)
-        self._completed = None
+        outputs = self.push(self.deferred.take((records, start, stop)))
+        self._completed = None  # the blocks of the caller would keep their records until the next push
         return outputs
 
     def settle(self) -> None:
@@ -190,9 +187,7 @@ class Stream:
                 outputs += self._use(records.cut(start, due), watermarks[start:due])
                 outputs += ((records.positions[due], output) for output in self.apply_baseline(baseline))
                 start = due
-        outputs += self._use(records.cut(start, len(watermarks)), watermarks[start:])
-        self._completed = None  # the blocks of the caller would keep their records until the next push
-        return outputs
+        return outputs + self._use(records.cut(start, len(watermarks)), watermarks[start:])
 
     def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[OutputMessage]:
         """Count wall-clock time in which no record of this stream arrived and no records were waiting."""
