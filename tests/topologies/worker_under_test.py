@@ -1,6 +1,7 @@
 """Worker processes that tests start, kill, suspend and continue."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,14 @@ from tests.topologies.faults import VARIABLE
 
 SESSION_TIMEOUT_S = 6.0
 """Seconds after which the partitions of a suspended worker move to another worker."""
+
+_TROUBLE = re.compile(r"WARNING|ERROR|CRITICAL|Traceback")
+_SLOW_KAFKA = re.compile(r"Kafka at \S+ (does not answer; waiting for it|answers again)| WARNING (aiokafka|faust|mode)")
+
+
+def find_trouble(output: str) -> list[str]:
+    """Return the lines with warnings and errors, without those about a slow Kafka, which a busy machine can cause."""
+    return [line for line in output.splitlines() if _TROUBLE.search(line) and not _SLOW_KAFKA.search(line)]
 
 
 class WorkerUnderTest:
@@ -71,7 +80,7 @@ class WorkerUnderTest:
 
     def stop(self) -> int:
         self.signal(signal.SIGTERM)
-        return self.wait_for_exit(20)
+        return self.wait_for_exit(60)
 
     def __enter__(self) -> Self:
         return self

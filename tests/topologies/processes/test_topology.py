@@ -15,7 +15,7 @@ import pytest
 
 from schemas.topics import RECORDS
 from tests.topologies.test_intake import create, message, read_all, send
-from tests.topologies.worker_under_test import WorkerUnderTest
+from tests.topologies.worker_under_test import WorkerUnderTest, find_trouble
 from topologies.configuration.configuration import Configuration
 from topologies.errors import DriftwireError
 from topologies.processes import worker_process
@@ -140,7 +140,7 @@ def test_up_starts_intake_and_http_if_they_are_configured(empty_broker, tmp_path
         with urllib.request.urlopen(f"{address}/healthz", timeout=10) as answer:
             assert answer.status == 200
         assert up.stop() == 0
-        assert "WARNING" not in up.output
+        assert find_trouble(up.output) == []
 
 
 def test_up_names_a_missing_topic_for_intake_and_reads_it_when_it_is_created(tmp_path):
