@@ -33,7 +33,7 @@ from topologies.kafka import Cluster
 from topologies.kafka.client import WriteRefused, write_message
 from topologies.processes.topology import Topology
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 SEED = 7
 GOOD_SUBJECT = "good-bot"

@@ -28,7 +28,7 @@ from tests.telemetry_server import Export, TelemetryServer
 from tests.topologies.endpoint import free_port
 from topologies.cli import command
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[1]
 SERVICES_PYTHON = Path(sys.prefix) / "services" / "bin" / "python"

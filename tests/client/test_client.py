@@ -28,7 +28,7 @@ NOWHERE = "127.0.0.1:1"
 ROOT = Path(__file__).parents[2]
 
 
-async def wait_until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
+async def wait_until(condition: Callable[[], bool], timeout_s: float = 90.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "the condition was not met in time"

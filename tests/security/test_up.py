@@ -176,7 +176,7 @@ async def test_up_names_the_reason_of_a_worker_that_is_never_ready(
     kafka = KafkaSettings(records_partitions=1)
     cluster = secure_broker.secure_cluster(USER)
     up = Topology(
-        Configuration(kafka=kafka), data_folder=tmp_path, cluster=cluster, steps=("detect",), ready_timeout_s=30.0
+        Configuration(kafka=kafka), data_folder=tmp_path, cluster=cluster, steps=("detect",), ready_timeout_s=120.0
     )
     right = Acl(USER, "Read", "topic", checkpoints_topic("detect"))  # Write remains, so the topic is visible
     await remove_acls(secure_broker.cluster, [right])

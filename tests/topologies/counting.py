@@ -41,7 +41,7 @@ async def read_outputs(broker: EmbeddedBroker, kind: str = "count") -> list[dict
 
 
 async def wait_for_outputs(
-    broker: EmbeddedBroker, worker: WorkerUnderTest, expected: int, timeout_s: float = 60.0
+    broker: EmbeddedBroker, worker: WorkerUnderTest, expected: int, timeout_s: float = 180.0
 ) -> list[dict[str, Any]]:
     """Wait until there are ``expected`` outputs."""
     deadline = time.monotonic() + timeout_s

@@ -23,7 +23,7 @@ from topologies.configuration import Configuration
 from topologies.kafka import Cluster
 from topologies.kafka.client import read_topic, write_message
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
 ESCALATED_AFTER_S = 15.0
 CLASSIFIED_AFTER_S = 120.0
@@ -47,7 +47,7 @@ def configuration(pager: Endpoint, second_line: Endpoint, pagerduty: PagerDuty) 
 
 async def wait_for_incident(endpoint: Endpoint, subject: str) -> str:
     """Return the id of the incident of a subject, once the endpoint knows it."""
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(180):
         while True:
             for _, event in endpoint.requests:
                 if event["subject"] == subject:
@@ -81,7 +81,7 @@ async def receive_webhooks(cluster: Cluster, folder: Path) -> AsyncIterator[str]
 
 async def wait_for_events(pagerduty: PagerDuty, incident_id: str, *actions: str) -> None:
     """Wait until PagerDuty knows an incident by these events and no others."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while True:
             sent = [event["event_action"] for event in pagerduty.events if event["dedup_key"] == incident_id]
             if sent == list(actions):
@@ -91,7 +91,7 @@ async def wait_for_events(pagerduty: PagerDuty, incident_id: str, *actions: str)
 
 async def show(cluster: Cluster, incident_id: str, line: str) -> str:
     """Return what ``driftwire incident show`` prints, without line breaks, once it contains a line."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while True:
             shown = " ".join((await run(incident.command, cluster, "show", incident_id)).split())
             if line in shown:

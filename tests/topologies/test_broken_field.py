@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def find_incident(cluster: Cluster) -> Incident:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while True:
             incidents = [Incident.from_json(message.value) async for message in read_topic(cluster, ALERTS)]
             named = [one for one in incidents if one.failure_mode == "unusable_records"]

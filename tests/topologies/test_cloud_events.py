@@ -13,7 +13,7 @@ from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.configuration import Configuration, write_configuration
 from topologies.kafka import read_topic
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 RECORDS_SENT = 40
 
@@ -44,7 +44,7 @@ async def send(bootstrap, topic, events):
             await producer.send_and_wait(topic, value, partition=0, headers=headers)
 
 
-async def wait_for(cluster, topic, text, timeout_s=60.0):
+async def wait_for(cluster, topic, text, timeout_s=180.0):
     """Return the newest value of each key of a topic, as soon as one of them contains a text."""
     deadline = time.monotonic() + timeout_s
     while True:

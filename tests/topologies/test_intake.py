@@ -68,7 +68,7 @@ async def send(bootstrap, topic, values):
         await asyncio.gather(*futures)
 
 
-async def read_all(bootstrap, topic, count, timeout_s=60.0):
+async def read_all(bootstrap, topic, count, timeout_s=180.0):
     """Return at least ``count`` committed messages, and all that arrive within a second after them."""
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap, isolation_level="read_committed") as consumer:
         partitions = [TopicPartition(topic, number) for number in await consumer_partitions(consumer, topic)]
@@ -133,7 +133,7 @@ def test_every_message_becomes_one_record_through_kills(empty_broker, tmp_path):
             victim.kill()
             victim.start()
         asyncio.run(send(bootstrap, "shop.requests", [b"no JSON"]))
-        records = asyncio.run(read_all(bootstrap, RECORDS, total, timeout_s=120))
+        records = asyncio.run(read_all(bootstrap, RECORDS, total, timeout_s=240))
         letters = asyncio.run(read_all(bootstrap, DEAD_LETTERS, 1))
         assert [one.stop(), two.stop()] == [0, 0]
     counts = Counter(str(json.loads(record.value)["request_id"]) for record in records)

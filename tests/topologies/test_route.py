@@ -27,7 +27,7 @@ from topologies.runtime.inputs.positions import read_group_offsets
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
-TIMEOUT_S = 40.0
+TIMEOUT_S = 120.0
 
 
 @asynccontextmanager

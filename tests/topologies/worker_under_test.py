@@ -55,7 +55,7 @@ class WorkerUnderTest:
     def output(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
-    def wait_for_output(self, text: str, timeout_s: float = 60.0) -> None:
+    def wait_for_output(self, text: str, timeout_s: float = 180.0) -> None:
         deadline = time.monotonic() + timeout_s
         while text not in self.output:
             assert self.is_running, f"the worker ended: {self.output[-3000:]}"

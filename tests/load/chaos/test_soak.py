@@ -94,7 +94,7 @@ def test_a_worker_that_has_not_started_uses_nothing(tmp_path: Path):
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_a_short_soak_measures_all_steps_and_loses_nothing(tmp_path: Path):
     report = await run_soak(11, 48.0, folder=tmp_path)
     assert len(report.faults) == 2

@@ -76,7 +76,7 @@ def test_a_storm_has_revisions_in_order():
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(300)
 async def test_a_short_storm_with_two_kills_tells_every_receiver_the_newest_state():
     report = await run_storm(4, incidents=80, duration_s=15.0, kills=2)
     assert report.problems() == []

@@ -41,7 +41,7 @@ def test_the_demo_finds_what_it_plants_and_leaves_nothing_behind(tmp_path: Path)
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("number", "seconds_max", "line"),
     [

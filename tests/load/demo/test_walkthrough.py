@@ -8,7 +8,7 @@ import pytest
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "review" / "example.md"
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def headings(draft: str) -> list[str]:

@@ -16,7 +16,7 @@ from schemas.topics import DEPLOYMENTS
 from topologies.broker import EmbeddedBroker, create_topics, jars
 from topologies.errors import BrokerError
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
 async def start_error(broker: EmbeddedBroker) -> str:

@@ -147,7 +147,7 @@ def test_ctrl_c_ends_following_with_status_0(broker, subject):
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_following_reports_within_five_seconds_that_kafka_is_gone_and_goes_on_when_it_is_back(
     empty_broker, tmp_path
 ):

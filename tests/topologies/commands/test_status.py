@@ -22,7 +22,7 @@ from topologies.commands.status import command
 from topologies.errors import DriftwireError
 from topologies.kafka.client import write_message
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 SETTINGS = DetectSettings(ready_after_s=600, ready_records=1000, ready_records_rate=500)
 

@@ -21,7 +21,7 @@ from topologies.metrics import METRICS
 from topologies.metrics.metric_list import ALL_STEPS
 from topologies.processes import Topology
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
 INPUT = "llm.requests"
 TOKEN = "metrics-token"

@@ -105,7 +105,7 @@ def exposed(folder: Path) -> list[str]:
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_up_listens_on_documented_ports_of_this_machine_and_its_files_are_private(tmp_path):
     data = tmp_path / "new" / "data"
     with running(
@@ -125,7 +125,7 @@ def test_up_listens_on_documented_ports_of_this_machine_and_its_files_are_privat
 
 @pytest.mark.kafka
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_demo_listens_on_documented_ports_of_this_machine_and_its_files_are_private(tmp_path):
     with running("load.cli", "demo", "--seed", "2", until="Playing 34 minutes of traffic", temporary=tmp_path) as pid:
         [data] = tmp_path.glob("driftwire-*")
@@ -158,7 +158,7 @@ async def test_the_servers_of_a_chaos_run_listen_on_this_machine_only():
 
 
 @pytest.mark.kafka
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 async def test_the_store_of_an_earlier_version_becomes_private(tmp_path):
     from topologies.broker import EmbeddedBroker  # noqa: PLC0415
 

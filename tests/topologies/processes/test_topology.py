@@ -21,14 +21,14 @@ from topologies.errors import DriftwireError
 from topologies.processes import worker_process
 from topologies.processes.topology import Topology
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
 def running(pids):
     return [pid for pid in pids if pid is not None and Path(f"/proc/{pid}").exists()]
 
 
-async def wait_until(condition, timeout_s=40.0):
+async def wait_until(condition, timeout_s=120.0):
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "timeout"

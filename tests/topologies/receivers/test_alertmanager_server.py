@@ -21,7 +21,7 @@ from topologies.receivers import NotificationSender, build_receivers
 pytestmark = [
     pytest.mark.alertmanager,
     pytest.mark.slow,
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(
         shutil.which(PROGRAM) is None, reason=f"{PROGRAM} is not installed (Debian: apt-get install {PROGRAM})"
     ),

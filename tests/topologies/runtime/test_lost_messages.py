@@ -18,7 +18,7 @@ from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.commands.topics import command as topics_command
 from topologies.kafka import Cluster
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
 async def delete_records(cluster: Cluster, before: int) -> None:

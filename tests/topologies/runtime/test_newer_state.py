@@ -11,7 +11,7 @@ from tests.pipeline.detect.streams import START_MS, as_json
 from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.kafka.client import read_topic
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 TOPIC = checkpoints_topic("detect")
 

@@ -40,7 +40,7 @@ from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
 from topologies.step_state import ENTRY_KEY
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 CHECKPOINTS = checkpoints_topic("detect")
 

@@ -23,7 +23,7 @@ from tests.topologies.counting_worker import POISON, UNWRITABLE
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.kafka.client import write_message
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("stage", ["after_outputs", "after_state", "after_offsets"])

@@ -17,7 +17,7 @@ from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.kafka import Cluster, read_topic, write_message
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 
 async def send_batch(cluster: Cluster, codec: str | None, count: int, value: bytes = b"x" * 300) -> None:

@@ -21,7 +21,7 @@ from topologies.broker import EmbeddedBroker, create_topics
 from topologies.kafka import Cluster, read_topic
 from topologies.runtime.checkpoint import CheckpointFailed, Checkpoints, read_checkpoint
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
 
 STEP = "detect"
 PARTITION = 0
