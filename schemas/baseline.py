@@ -81,8 +81,9 @@ class Baseline(Message):
     version: Version = 1
     subject: Subject = Field(description="Subject whose normal values these are.")
     baseline_version: Label = Field(description="Hash of the content.")
-    source: Literal["file", "live", "accepted"] = Field(
-        description="Whether it was learned from a file, live, or again after a person accepted the new normal."
+    source: Literal["file", "live", "accepted", "renewed"] = Field(
+        description="Whether it was learned from a file, live, again after a person accepted the new normal, or renewed "
+        "from the days since then."
     )
     learned_from: Timestamp = Field(description="Start of the records that it was learned from.")
     learned_to: Timestamp = Field(description="End of the records that it was learned from.")
@@ -110,6 +111,17 @@ class Baseline(Message):
         default=None,
         description="Whether records from which it was learned were sampled by outcome (tail). Signals that depend on "
         "the outcome are then not monitored.",
+    )
+    accepted_levels: dict[Label, Annotated[list[SignalValue], Field(max_length=3)]] = Field(
+        default_factory=dict,
+        max_length=ITEMS_MAX,
+        description="What was normal before the first renewal, by signal: the mean of a rate, or the 1 %, 50 % and 99 % "
+        "quantiles of a value. Renewals are compared with it, so a slow failure does not become normal.",
+    )
+    held_back: list[Label] = Field(
+        default_factory=list,
+        max_length=ITEMS_MAX,
+        description="Signals that a renewal did not change, because they have moved since their baseline was accepted.",
     )
     dropped_slices: list[Timestamp] = Field(
         default_factory=list, max_length=ITEMS_MAX, description="Slices that were excluded as outliers."

@@ -111,7 +111,7 @@ TOPICS: tuple[Topic, ...] = (
     Topic(
         BASELINES,
         (Baseline, Relearn),
-        key="subject/baseline_version, or subject/relearn_id",
+        key="subject/baseline_version, subject/renewed/partition, or subject/relearn_id",
         cleanup="compact",
         message_bytes_max=8 * MEBIBYTE,
         written_by=("detect", "correlate", "driftwire baseline publish and accept"),

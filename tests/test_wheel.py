@@ -50,7 +50,7 @@ def test_the_wheel_has_the_data_files_and_none_of_the_tests(wheel):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_it_runs_from_another_folder_in_another_environment(wheel, tmp_path):
     environment = tmp_path / "environment"
     run(sys.executable, "-m", "venv", "--without-pip", environment)

@@ -26,7 +26,7 @@ To follow the decision to page, read these files in this order:
 The formulas and a worked example are in ``docs/how-detection-works.md``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -119,7 +119,13 @@ class Monitor:
         return bool(self._tests) and not self._latches and not self._untested and self.segment_drifts.is_idle
 
     @property
-    def tests(self) -> Sequence[OneSidedTest]:
+    def has_open_alert(self) -> bool:
+        """Whether a drift that pages or raises a ticket is open."""
+        alerts = [test for test in self._latches if self._tests[test].tier != "cause"]
+        return bool(alerts or self._untested) or not self.segment_drifts.is_idle
+
+    @property
+    def tests(self) -> DerivedTests:
         """The one-sided tests of the full subject."""
         return self._tests
 
@@ -189,9 +195,8 @@ class Monitor:
     def dump(self) -> dict[str, dict[str, Any]]:
         """Return the state as three parts.
 
-        ``monitor`` contains what happened: open drifts, segment values, recent values and series. It identifies tests
-        and signals by name, so it remains valid under other settings. ``evidence`` contains the statistics of the
-        tests, and ``adwin`` the windows of ADWIN.
+        ``monitor`` contains what happened: open drifts, segment values, recent values and series, by names, so it remains
+        valid under other settings. ``evidence`` contains the statistics of the tests, and ``adwin`` the ADWIN windows.
         """
         tests, recent_values = self._tests, self.recent_values.dump()
         latches = [latch.dump(tests[latch.test_index]) for latch in self._latches.values()]

@@ -134,6 +134,9 @@ class DetectStep:
         content = read_control(message, message.value, self._settings, replay=self._replay)
         if isinstance(content, OutputMessage):
             return [content]
+        if isinstance(content, PackedBaseline) and content.source == "renewed":
+            self._baselines.add(content)
+            return []
         stream = self._streams.find(content.subject)
         if isinstance(content, Relearn):
             self._baselines.add_relearn(content)

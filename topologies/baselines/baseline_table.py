@@ -42,6 +42,14 @@ def render_baseline(baseline: Baseline, settings: DetectSettings, width: int) ->
         smallest = [plain_line(describe_changes(name, signal, tier)) for tier in (pages, tickets)]
         table.add_row(plain_line(name), plain_line(describe_normal(signal)), *histogram, *smallest)
     parts: list[RenderableType] = [head, table, *_profiles(baseline)]
+    if baseline.held_back:
+        names = ", ".join(baseline.held_back)
+        parts.append(
+            plain_line(
+                f"not renewed, because they have moved since they were accepted: {names}. If this is the new normal, use "
+                "driftwire baseline accept"
+            )
+        )
     if baseline.dropped_slices:
         times = ", ".join(format_timestamp(at) for at in baseline.dropped_slices)
         parts.append(plain_line(f"time slices excluded because they differ from the rest: {times}"))

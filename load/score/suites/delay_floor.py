@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import RankTable, hourly_profile
+from pipeline.detect.baselines import RankTables, hourly_profile
 from pipeline.detect.one_sided_tests import OneSidedTest, derive_tests
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, channels
@@ -85,7 +85,9 @@ def _evidence_records(test: OneSidedTest, baseline: Baseline, values: NDArray[np
     if not reported.size:
         return float(np.inf)
     knots = baseline.signals[test.signal.name].knots
-    channel = reported if knots is None else channels.from_rank(test.channel, RankTable(knots).ranks(reported))
+    if knots is not None:
+        reported = RankTables([knots]).ranks(reported[:, None])[:, 0]
+    channel = channels.from_rank(test.channel, reported)
     deviations = channel - test.null_boundary if test.rising else test.null_boundary - channel
     null = test.null_boundary if test.rising else 1.0 - test.null_boundary
     if deviations.mean() <= 0:

@@ -1,7 +1,7 @@
 """Build a baseline from records of a period without failures, both for live learning and for files."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -16,7 +16,7 @@ from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel, Profile, SignalBaseline
 
-BaselineSource = Literal["file", "live", "accepted"]
+BaselineSource = Literal["file", "live", "accepted", "renewed"]
 
 STORED_VALUES_MIN = 100
 """Minimum number of stored values per signal, regardless of the settings."""
@@ -44,6 +44,8 @@ class LearnedColumn:
         Shape ``(S,)``: number and sum of all values per slice, including values that were not stored.
     times_ms
         Shape ``(N,)``: the approximate time of each stored value (the start of its burst). Empty if unknown.
+    known_times
+        Autocorrelation times, in records, that are already known, by channel.
     """
 
     signal: Signal
@@ -53,26 +55,31 @@ class LearnedColumn:
     counts: NDArray[np.float64]
     sums: NDArray[np.float64]
     times_ms: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    known_times: Mapping[str, float] = field(default_factory=dict)
 
     def without_slices(self, dropped: NDArray[np.bool_]) -> "LearnedColumn":
         """Return the column without the slices that are marked in ``dropped``, shape ``(S,)``."""
         remaining = ~dropped[self.slices]
-        return LearnedColumn(
-            self.signal,
-            self.values[remaining],
-            self.slices[remaining],
-            self.bursts[remaining],
-            np.where(dropped, 0.0, self.counts),
-            np.where(dropped, 0.0, self.sums),
-            self.times_ms[remaining] if self.times_ms.size else self.times_ms,
+        return replace(
+            self,
+            values=self.values[remaining],
+            slices=self.slices[remaining],
+            bursts=self.bursts[remaining],
+            counts=np.where(dropped, 0.0, self.counts),
+            sums=np.where(dropped, 0.0, self.sums),
+            times_ms=self.times_ms[remaining] if self.times_ms.size else self.times_ms,
         )
 
     def rate_means(self) -> spread.SliceMeans:
         """Return the mean per slice over all values, stored or not."""
         return spread.SliceMeans(self.sums / np.maximum(self.counts, 1.0), self.counts)
 
-    def autocorrelation_time(self, numbers: NDArray[np.float64], *, standard_errors: float = 0.0) -> float:
+    def autocorrelation_time(
+        self, channel: ChannelName, numbers: NDArray[np.float64], *, standard_errors: float = 0.0
+    ) -> float:
         """Return the autocorrelation time, in records, of a channel of the stored values, shape ``(N,)``."""
+        if channel in self.known_times:
+            return self.known_times[channel]
         return spread.autocorrelation_time(
             numbers, self.slices, self.bursts, float(np.var(numbers)), standard_errors=standard_errors
         )
@@ -152,7 +159,9 @@ def baseline_version(baseline: Baseline) -> str:
     """Return a short hash of the baseline's content. The hash ignores ``source`` and ``effective_at``."""
     excluded = {"baseline_version", "source", "effective_at"}
     # Versions of baselines from before these fields remain valid.
-    excluded |= {name for name in ("sampled", "expected_fields") if not getattr(baseline, name)}
+    excluded |= {
+        name for name in ("sampled", "expected_fields", "accepted_levels", "held_back") if not getattr(baseline, name)
+    }
     content = baseline.model_dump_json(exclude=excluded)
     return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_LENGTH]
 
@@ -165,9 +174,9 @@ def _find_outlying_slices(learned: LearnedData) -> NDArray[np.bool_]:
             continue
         is_rate = column.signal.kind == "rate"
         numbers = column.values if is_rate else RankTable(compute_knots(column.values)).ranks(column.values)
-        variance = float(np.var(numbers))
-        time = column.autocorrelation_time(numbers)
+        time = column.autocorrelation_time("rate" if is_rate else "location", numbers)
         means = column.rate_means() if is_rate else spread.slice_means(numbers, column.slices, count)
+        variance = float(np.var(numbers))
         outlying |= spread.outlying_slices(means, variance, time, binary=is_rate)
     return outlying if np.count_nonzero(outlying) <= DROPPED_SHARE_MAX * count else np.zeros(count, dtype=bool)
 
@@ -179,7 +188,7 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
         return None
     mean = float(column.sums.sum() / count)
     if column.signal.kind == "rate":
-        time = column.autocorrelation_time(column.values)
+        time = column.autocorrelation_time("rate", column.values)
         means = column.rate_means()
         rate = _build_channel("rate", column.values, means, time=time, mean=mean, count=count)
         rate = _mark_nonstationary(column.signal, "rate", rate, means, learned.slice_s, settings)
@@ -187,12 +196,12 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
     knots = compute_knots(column.values)
     ranks = RankTable(knots).ranks(column.values)
     numbers = {name: channels.from_rank(name, ranks) for name in channels.VALUE_CHANNELS}
-    times = {name: column.autocorrelation_time(channel_numbers) for name, channel_numbers in numbers.items()}
+    times = {name: column.autocorrelation_time(name, channel_numbers) for name, channel_numbers in numbers.items()}
     longest = max(times.values())
     for name in (name for name in channels.VALUE_CHANNELS if name in channels.BINARY):
         # A baseline has few extreme values, so the estimate for a tail is uncertain. Standard errors are added to it,
         # up to the longest autocorrelation time of the other channels.
-        time = column.autocorrelation_time(numbers[name], standard_errors=TAIL_STANDARD_ERRORS)
+        time = column.autocorrelation_time(name, numbers[name], standard_errors=TAIL_STANDARD_ERRORS)
         times[name] = min(longest, time)
     built: dict[str, Channel] = {}
     for name, channel_numbers in numbers.items():

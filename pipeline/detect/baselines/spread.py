@@ -21,6 +21,9 @@ is dropped."""
 COMPARABLE_SHARE_MIN = 0.2
 """Minimum size of a slice that is compared with other slices, as a share of the median number of records."""
 
+HOURS = 24
+"""Hours of a day."""
+
 CHANCE_ERRORS = 2.0
 """Number of standard errors within which the variance between slices is attributed to chance."""
 
@@ -102,6 +105,66 @@ def autocorrelation_time(
     ratios = sizes * (burst_means - means_around) ** 2 / variance
     time = float(ratios.sum() / degrees + standard_errors * ratios.std() * ratios.size**0.5 / degrees)
     return 1.0 if time < AUTOCORRELATION_MIN else min(time, AUTOCORRELATION_MAX)
+
+
+def short_autocorrelation_time(values: NDArray[np.float64], slices: NDArray[np.intp]) -> float:
+    """Estimate the autocorrelation time, from 1 to 50 records, from runs of consecutive values, one run per slice.
+
+    It is that of a process in which the correlation falls geometrically: ``(1 + r) / (1 - r)`` for the correlation ``r``
+    of neighbours around the mean of their slice. Two standard errors, and the bias of short runs, are added to ``r``.
+
+    Parameters
+    ----------
+    values, slices
+        Shape ``(N,)``: a channel, and the slice of each value, ascending.
+
+    References
+    ----------
+    Kendall, M. G. 1954. Note on bias in the estimation of autocorrelation. Biometrika 41(3/4).
+
+    >>> noise = np.random.default_rng(1).normal(size=8000)
+    >>> round(short_autocorrelation_time(noise, np.arange(8000) // 32), 1)
+    1.0
+    >>> round(short_autocorrelation_time(np.cumsum(noise), np.arange(8000) // 32)) > 5
+    True
+    """
+    if values.size < 2:
+        return 1.0
+    rest = values - slice_means(values, slices, int(slices.max()) + 1).means[slices]
+    total = float((rest**2).sum())
+    is_neighbour = slices[1:] == slices[:-1]
+    neighbours = int(np.count_nonzero(is_neighbour))
+    if total <= 0.0 or not neighbours:
+        return 1.0
+    bias = np.unique(slices).size / values.size
+    correlation = float((rest[1:] * rest[:-1])[is_neighbour].sum()) / total + bias + 2.0 * neighbours**-0.5
+    time = (1.0 + correlation) / (1.0 - correlation) if correlation < 1.0 else AUTOCORRELATION_MAX
+    return 1.0 if time < AUTOCORRELATION_MIN else min(time, AUTOCORRELATION_MAX)
+
+
+def last_day(hours: SliceMeans) -> tuple[float, float, float]:
+    """Return the mean and the records of the last day, and the deviation between days. Days end with the last hour.
+
+    The deviation is computed from the differences between consecutive days, so a trend adds little to it.
+
+    References
+    ----------
+    Von Neumann, J., Kent, R. H., Bellinson, H. R., and Hart, B. I. 1941. The mean square successive difference. Annals
+    of Mathematical Statistics 12(2).
+
+    >>> trend = SliceMeans(np.repeat([0.1, 0.2, 0.3, 0.4], 24), np.full(96, 10.0))
+    >>> [round(number, 3) for number in last_day(trend)]
+    [0.4, 240.0, 0.071]
+    """
+    missing = -hours.counts.size % HOURS
+    counts, sums = (
+        np.pad(column, (missing, 0)).reshape(-1, HOURS).sum(axis=1)
+        for column in (hours.counts, hours.counts * hours.means)
+    )
+    has_records = counts > 0
+    means = sums[has_records] / counts[has_records]
+    deviation = float(np.sqrt(np.mean(np.diff(means) ** 2) / 2.0)) if means.size > 1 else 0.0
+    return float(means[-1]), float(counts[has_records][-1]), deviation
 
 
 def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:

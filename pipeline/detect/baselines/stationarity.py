@@ -1,13 +1,14 @@
-"""Stationarity test, which detects a channel whose mean was still changing while its baseline was learned."""
+"""Whether the mean of a channel has moved: while its baseline was learned, or since its baseline was accepted."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.detect.baselines.spread import SliceMeans, half_difference
+from pipeline.detect.baselines.spread import SliceMeans, half_difference, last_day
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import ChannelName, channels
-from schemas.baseline import Baseline
+from schemas.baseline import Baseline, Channel, SignalBaseline
 
 HALF_ERRORS = 5.0
 """Minimum difference between the halves, in standard errors."""
@@ -23,6 +24,24 @@ differences are equal. In a steady trend, the ends differ by twice as much as th
 
 END_ERRORS = 2.0
 """Minimum difference between the ends, in standard errors, because a baseline stores few values per hour."""
+
+
+class Level(NamedTuple):
+    """A channel of a renewed signal now and when its baseline was accepted.
+
+    Attributes
+    ----------
+    channel
+        The channel.
+    now
+        Mean of the last day. For a tail, it is the mean of all days, because one day has too few values.
+    accepted
+        The renewed channel with the mean that was accepted, the deviation between days, and the records of ``now``.
+    """
+
+    channel: ChannelName
+    now: float
+    accepted: Channel
 
 
 def nonstationary_signals(baseline: Baseline) -> list[str]:
@@ -87,3 +106,17 @@ def _is_tolerated(name: ChannelName, first: float, second: float, settings: Dete
         return abs(second - first) <= settings.ticket_rank_shift
     low, high = sorted((first, second))
     return high <= channels.scale_odds(low, settings.ticket_rate_odds)
+
+
+def last_level(renewed: SignalBaseline, channel: ChannelName, hours: SliceMeans, accepted: float) -> Level:
+    """Return the level of a channel whose means per hour are known, against the mean that was accepted."""
+    now, records, deviation = last_day(hours)
+    return level_of(renewed, channel, now, accepted, records=int(records), deviation=deviation)
+
+
+def level_of(
+    renewed: SignalBaseline, channel: ChannelName, now: float, accepted: float, *, records: int, deviation: float = 0.0
+) -> Level:
+    """Return a level from its numbers."""
+    update = {"mean": accepted, "slice_deviation": deviation, "count": max(1, records)}
+    return Level(channel, now, renewed.channels[channel].model_copy(update=update))

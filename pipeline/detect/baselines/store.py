@@ -33,7 +33,9 @@ class BaselineStore:
         self.dropped_count = 0
 
     def add(self, baseline: PackedBaseline) -> None:
-        """Store a baseline of a subject without a stream."""
+        """Store a baseline of a subject without a stream. Only a restored stream can use a renewed baseline."""
+        if self._restored and baseline.source == "renewed":
+            return
         if baseline.subject not in self._baselines and len(self._baselines) >= self._subjects_max:
             del self._baselines[next(iter(self._baselines))]
             self.dropped_count += 1
@@ -79,7 +81,7 @@ class BaselineStore:
 
 def _add_needed(stored: list[PackedBaseline], published: PackedBaseline) -> list[PackedBaseline]:
     """Return the baselines that new streams need once another baseline has been published."""
-    if published.source == "live" and stored:
+    if published.source == "renewed" or (published.source == "live" and stored):
         return stored
     if not published.effective_at:
         return [published]

@@ -3,7 +3,7 @@
 W <- max(0, W + evidence of a sample)        (Page 1954, "Continuous inspection schemes")
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
@@ -316,6 +316,24 @@ class CusumState:
                 for name, array in self._arrays()
             }
         )
+
+    def continue_tests(self, source: Self, pairs: Sequence[tuple[int, int]]) -> None:
+        """Continue tests of another state. All slots are replaced; tests without a pair start at 0.
+
+        Parameters
+        ----------
+        pairs
+            For each continued test: its index in this state, and its index in the other state.
+        """
+        new, old = (np.array([pair[side] for pair in pairs], dtype=np.intp) for side in (0, 1))
+        start = self.of_size(source.panes.size, source.statistics.shape[1], self.latched.shape[1])
+        arrays, others = start.dump(), source.dump()
+        for name, array in arrays.items():
+            if name == "panes":
+                array[:] = others[name]
+            else:
+                array[..., new] = others[name][..., old]
+        self._replace(arrays)
 
     def dump(self) -> dict[str, Any]:
         """Return the state as one array per field."""

@@ -179,6 +179,12 @@ class PageHinkleyBank:
         self.state.reset()
         self.state.clear_panes()
 
+    def continue_tests(self, source: "PageHinkleyBank", pairs: Sequence[tuple[int, int]]) -> None:
+        """Continue the tests of another bank. ``pairs`` has the index of each test in this bank and in the other bank."""
+        positions = [(int(self._positions[new]), int(source._positions[old])) for new, old in pairs]  # noqa: SLF001
+        self.state.continue_tests(source.state, positions)
+        self._update_bets()
+
     def dump(self) -> dict[str, Any]:
         """Return the state: arrays in the bank's internal order of tests."""
         return self.state.dump()

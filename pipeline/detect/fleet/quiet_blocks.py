@@ -185,6 +185,8 @@ def _is_routine(stream: Stream, labels: LabelColumns, first_pane: int, last_pane
     """Return whether a stream is only monitored, without relearning, sampling by outcome, or a silence."""
     if stream.relearning is not None or stream.block_observer is not None or stream.sampling.is_active:
         return False
+    if stream.history.begins_hour(first_pane):
+        return False
     sampled = labels.get("sampled")
     if sampled is not None and any(label is not None for label in sampled):
         return False
@@ -230,6 +232,9 @@ def _observe_batch(quiet: Sequence[QuietBlock], settings: DetectSettings) -> lis
         add_values([each.stream.statistics for each in quiet], values, sources, batch.rows)
     totals = _Totals.compute(quiet, batch, values, late)
     for index in usual:
+        history = quiet[index].stream.history
+        if history.has_room:
+            history.add_values(values[batch.rows[index] : batch.rows[index + 1]].take(sources[index], axis=1))
         banks.store(index)
         segments.store(index)
         outputs += _finish(quiet[index], batch, index, totals)

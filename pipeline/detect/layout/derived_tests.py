@@ -75,6 +75,11 @@ class DerivedTests(Sequence[OneSidedTest]):
         """The signal, channel, direction and tier of each test."""
         return [(change.signal.name, change.channel, change.direction, change.tier) for change in self._changes]
 
+    def pairs(self, others: "DerivedTests") -> list[tuple[int, int]]:
+        """Return the index of each test that both have, here and in the other tests."""
+        other_indexes = others.indexes_by_key
+        return [(index, other_indexes[key]) for index, key in enumerate(self.keys) if key in other_indexes]
+
     @property
     def indexes_by_crossing_key(self) -> Mapping[CrossingKey, int]:
         """The index of the last test with each signal, channel and direction. It must not be changed."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import RankTable
+from pipeline.detect.baselines import RankTables
 from pipeline.detect.one_sided_tests import derive_tests
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
@@ -69,13 +69,13 @@ def shift_for_mean_rank(knots: NDArray[np.float64], mean_rank: float) -> float:
     >>> round(shift_for_mean_rank(np.linspace(0.0, 100.0, 513), 0.58), 1)
     8.3
     """
-    table = RankTable(knots.tolist())
+    table = RankTables([knots.tolist()])
     middles = (knots[1:] + knots[:-1]) / 2
     sign = 1.0 if mean_rank >= 0.5 else -1.0
     low, high = 0.0, float(knots[-1] - knots[0]) or 1.0
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        rank = float(table.ranks(middles + sign * middle).mean())
+        rank = float(table.ranks((middles + sign * middle)[:, None]).mean())
         if sign * (rank - mean_rank) < 0:
             low = middle
         else:

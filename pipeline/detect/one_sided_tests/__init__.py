@@ -3,6 +3,7 @@
 This package reads no records. It may import baselines and signals.
 """
 
+from pipeline.detect.one_sided_tests.band import compute_band
 from pipeline.detect.one_sided_tests.bets import BETS, rate_evidence
 from pipeline.detect.one_sided_tests.one_sided_test import (
     PAGE_RECORDS,
@@ -18,6 +19,7 @@ __all__ = [
     "CrossingKey",
     "NotTestable",
     "OneSidedTest",
+    "compute_band",
     "derive_tests",
     "rate_evidence",
 ]

@@ -194,6 +194,11 @@ class SegmentBank:
         self.state.put(slots, state)
         return crossings
 
+    def continue_tests(self, source: "SegmentBank", pairs: Sequence[tuple[int, int]]) -> None:
+        """Continue the tests of another bank. ``pairs`` has the index of each test in this bank and in the other bank."""
+        self.state.continue_tests(source.state, pairs)
+        self._bets_changed = True
+
     def dump(self) -> dict[str, Any]:
         """Return the state as arrays."""
         return self.state.dump()

@@ -143,6 +143,12 @@ class SegmentValues:
         """Count records whose values are all stored."""
         self._records += records
 
+    def restart_settling(self, tests: Sequence[int], pane: int) -> None:
+        """Start the settling period of all values again at a pane, for the given tests."""
+        for value in self.values.values():
+            value.is_settling, value.first_pane = True, pane
+            value.signal_records[tests] = 0.0
+
     def live_values(self, pane: int) -> list[SegmentValue]:
         """Return the values with a record within the last hour."""
         return [value for value in self.values.values() if pane - value.last_pane <= LIVE_S]

@@ -1,6 +1,6 @@
 """Segments: the page tests of a subject, run for each version, region and tenant with the subject's bands and bets."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,9 @@ AFFECTED_SHARE = 0.5
 
 TENANT_EVIDENCE = 1.0
 """Minimum evidence at which a tenant counts as affected."""
+
+NARROWER_SHARE = 0.8
+"""Share of a band's half-width below which a renewed band is much narrower."""
 
 SEGMENT_CHANNELS = ("rate", "location")
 """The channels that are tested per segment. Tails and dispersion are only tested for the full subject."""
@@ -282,11 +285,27 @@ class Segments:
             If the state belongs to other tests.
         """
         self.bank.load(state["bank"])
-        for values in self.dimensions.values():
-            for value in values.values.values():
-                value.slot = NOT_MONITORED
-        for dimension, label, slot in state["slots"]:
-            self.dimensions[dimension].values[label].slot = slot
+        self._set_slots(state["slots"])
+
+    def continue_tests(self, source: "Segments", pane: int) -> None:
+        """Continue the tests of another monitor of the stream. Call :meth:`load` first.
+
+        If a test is new or its band is much narrower, the settling period of all values starts again for this test at a
+        pane, because a value may have been outside the narrower band all the time.
+        """
+        pairs = self.tests.pairs(source.tests)
+        slots = source.dump_evidence()["slots"]
+        self.bank.continue_tests(source.bank, pairs)
+        self._set_slots(slots)
+        before = {new: _half_width(source.tests[old]) for new, old in pairs}
+        settling = [
+            index
+            for index, test in enumerate(self.tests)
+            if index not in before or _half_width(test) < NARROWER_SHARE * before[index]
+        ]
+        if settling:
+            for values in self.dimensions.values():
+                values.restart_settling(settling, pane)
 
     def dimension(self, name: str) -> SegmentValues:
         """Return the values of a dimension, which is added if it is new."""
@@ -328,6 +347,13 @@ class Segments:
             self.monitor_value(value)
         return present
 
+    def _set_slots(self, slots: Iterable[tuple[str, str, int]]) -> None:
+        for values in self.dimensions.values():
+            for value in values.values.values():
+                value.slot = NOT_MONITORED
+        for dimension, label, slot in slots:
+            self.dimensions[dimension].values[label].slot = slot
+
     def _release_slot(self, value: SegmentValue) -> None:
         """Release the slot of a value that is not monitored, unless it has excluded tests."""
         if not self.bank.excluded[value.slot].any():
@@ -345,6 +371,10 @@ class Segments:
     def _deviates_throughout(self, value: SegmentValue, test: int) -> bool:
         records = self.bank.records_since_zero(value.slot, test, evidence_min=DEVIATING_EVIDENCE)
         return records >= DEVIATING_SHARE * float(value.signal_records[test]) and records > 0
+
+
+def _half_width(test: OneSidedTest) -> float:
+    return abs(test.null_boundary - test.mean)
 
 
 def _describe_values(dimension: str, affected: Sequence[str], count: int) -> str:

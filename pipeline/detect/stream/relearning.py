@@ -125,6 +125,8 @@ def merge_baselines(baseline: Baseline, learned: Baseline, names: set[str]) -> B
             "signals": baseline.signals | signals,
             "centroid": learned.centroid if "embedding_similarity" in names else baseline.centroid,
             "sampled": sampled,
+            "accepted_levels": {name: levels for name, levels in baseline.accepted_levels.items() if name not in names},
+            "held_back": [name for name in baseline.held_back if name not in names],
             "effective_at": None,
         }
     )

@@ -83,6 +83,8 @@ class StreamRestorer:
         for part in self._store.items("outcomes", subject):
             self._store.load(part, lambda state: requests.append(OutcomeLabels.read_chunk(state)))
         stream.outcome_labels.load(requests)
+        for part in self._store.items("history", subject):
+            self._store.load(part, partial(stream.history.load_part, part.item))
         self._restore_baseline()
         # The checkpoint contains the restored parts. Only discarded parts must be removed from it.
         stream.evidence_changed, stream.changed = False, bool(stream.discarded_kinds)
@@ -151,7 +153,7 @@ class StreamRestorer:
         start = versions.index(last_offered) + 1 if last_offered in versions else 0
         for index, baseline in enumerate(self._baselines):
             is_scheduled = baseline.baseline_version in self._state["pending_versions"]
-            if baseline is not active and (index >= start or is_scheduled):
+            if baseline is not active and baseline.source != "renewed" and (index >= start or is_scheduled):
                 yield baseline
 
     def _restore_learner(self) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.admission import Duplicates, EventTimeGuard, PositionedOutput, Records
-from pipeline.detect.baselines import Learner
+from pipeline.detect.baselines import HourlyHistory, Learner
 from pipeline.detect.blocks import Buffer, DeferredRecords, DerivedSignals, OutcomeLabels, SignalColumns
 from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
 from pipeline.detect.losses import StreamLosses
@@ -15,11 +15,17 @@ from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
 from pipeline.detect.statistics import Statistics
-from pipeline.detect.stream.baseline_output import baseline_output
+from pipeline.detect.stream.learned_baseline import (
+    baseline_output,
+    continue_monitor,
+    end_hour,
+    learned_to,
+    renewed_baseline_output,
+)
 from pipeline.detect.stream.monitored_count import MonitoredCount
 from pipeline.detect.stream.outcome_sampling import OutcomeSampling
 from pipeline.detect.stream.relearning import Relearning
-from pipeline.detect.stream.stream_state import dump_main_part
+from pipeline.detect.stream.stream_state import dump_changed_parts
 from pipeline.state import Part, State
 from pipeline.step import OutputMessage
 from schemas.baseline import Baseline
@@ -61,6 +67,8 @@ class Stream:
         Seconds without a record after which the subject is silent, or None without a baseline.
     sampling
         Whether the records are sampled by outcome.
+    history
+        The hours from which the baseline is renewed.
     relearning
         The signals that are being relearned, if any. Their drifts are muted.
     monitored_before
@@ -93,6 +101,7 @@ class Stream:
         self.pending_baselines: list[Baseline] = []
         self.last_offered_version: str | None = None
         self.learner: Learner | None = Learner(subject, settings)
+        self.history = HourlyHistory(subject)
         self.monitor: Monitor | None = None
         self.relearning: Relearning | None = None
         self.changed = self.evidence_changed = False
@@ -104,39 +113,16 @@ class Stream:
         """Mark all parts of the state as changed."""
         self.changed = self.evidence_changed = True
         relearner = None if self.relearning is None else self.relearning.learner
-        for part in (self.duplicates, self.outcome_labels, self.learner, relearner):
+        for part in (self.duplicates, self.outcome_labels, self.history, self.learner, relearner):
             if part is not None:
                 part.mark_all()
 
     def dump_changed(self) -> Iterator[tuple[Part, State | None]]:
         """Yield the parts that may have changed since the last call, with None for parts that are now empty."""
         self.settle()
-        subject = self.subject
-        for kind in sorted(self.discarded_kinds):
-            yield Part(kind, subject), None
-        yield Part("stream", subject), dump_main_part(self)
-        yield Part("rows", subject), self.buffer.records.dump() if len(self.buffer) else None
-        yield Part("held", subject), self.event_time_guard.dump() if self.event_time_guard.held_count else None
-        yield from self._dump_windows()
-        relearner = None if self.relearning is None else self.relearning.learner
-        for kind, learner in (("learner", self.learner), ("relearner", relearner)):
-            if learner is None:
-                yield Part(kind, subject), None
-            elif self.evidence_changed:
-                for item, state in learner.dump_parts().items():
-                    yield Part(kind, subject, item), state
-        if self.evidence_changed:
-            yield Part("statistics", subject), self.statistics.dump()
-            if self.monitor is not None:
-                for kind, state in self.monitor.dump().items():
-                    yield Part(kind, subject), state
+        yield from dump_changed_parts(self)
         self.changed = self.evidence_changed = False
         self.discarded_kinds.clear()
-
-    def _dump_windows(self) -> Iterator[tuple[Part, State]]:
-        for kind, window in (("duplicates", self.duplicates), ("outcomes", self.outcome_labels)):
-            for slot, chunk in window.dump_changed():
-                yield Part(kind, self.subject, slot), chunk
 
     @property
     def monitored(self) -> MonitoredCount:
@@ -206,6 +192,8 @@ class Stream:
     def offer_baseline(self, baseline: Baseline) -> list[OutputMessage]:
         """Offer a baseline: apply it now, schedule it for its ``effective_at``, or ignore it."""
         self.changed = True
+        if baseline.source == "renewed":
+            return []  # it is the baseline of the partition that has built it
         self.last_offered_version = baseline.baseline_version
         if baseline.baseline_version == self.baseline_version:
             return []
@@ -223,13 +211,14 @@ class Stream:
     def apply_baseline(self, baseline: Baseline) -> list[OutputMessage]:
         """Switch to another baseline. Buffered records are still tested against the current baseline."""
         outputs = self.flush() + self._close_drifts(self.watermark)
+        self.history.clear()
         self.replace_monitor(baseline)
         self.pending_baselines = [other for other in self.pending_baselines if other is not baseline]
         return outputs
 
     def relearn(self, relearn: Relearn) -> list[OutputMessage]:
-        """Relearn signals from a given time, unless there is no baseline yet or it was learned after that time."""
-        if self.monitor is None or relearn.at <= self.monitor.baseline.learned_to:
+        """Relearn signals from a given time, unless there is no baseline yet or they were learned after that time."""
+        if self.monitor is None or relearn.at <= learned_to(self.monitor.baseline, relearn.signals):
             return []
         outputs = self.flush()
         before, at_ms = self.relearning, relearn.at
@@ -248,6 +237,8 @@ class Stream:
         self.monitored_before = self.monitored
         self.monitor = Monitor(baseline, self._settings, is_sampled=self.sampling.is_active)
         self.baseline_version = baseline.baseline_version
+        # A person maintains a baseline from a file.
+        self.history.is_paused = baseline.source == "file"
         self.derived.apply_baseline(baseline)
         self.first_seen.follow(baseline)
         self.losses.apply_baseline(baseline)
@@ -325,6 +316,10 @@ class Stream:
         if self.block_observer is not None:
             self.block_observer(self.subject, block)
         self.evidence_changed = True
+        first_pane = int(block.panes[0])
+        renewed = self._begin_hour(first_pane) if self.history.begins_hour(first_pane) else []
+        if self.history.has_room:
+            self.history.add_values(block.values)
         pane_before, self.last_pane, after_s = self.last_pane, int(block.panes[-1]), self.silence_after_s
         silences = self.silence.find_silences(pane_before, block.panes, after_s, self.baseline_version or "")
         self.statistics.observe(block)
@@ -337,13 +332,26 @@ class Stream:
             ]
             found = (*silences, *self.first_seen.observe(block), *findings)
             drifts = [self.drift_output(finding) for finding in found]
-            return ended + drifts + self._relearn_from(block, self.monitor)
+            return renewed + ended + drifts + self._relearn_from(block, self.monitor)
         self.first_seen.observe(block)
         seen = int(np.count_nonzero(np.isfinite(block.values)))
         self.monitored_before += MonitoredCount(seen)
         return self._learn_from(block)
 
+    def _begin_hour(self, pane: int) -> list[OutputMessage]:
+        """Store the hour before a pane. If it ended a day, renew the baseline, unless an alert is open."""
+        monitor, renewed = self.monitor, end_hour(self, pane, self._settings)
+        if renewed is None or monitor is None:
+            return []
+        closed = self._end_drifts(monitor.close_drifts(pane * PANE_MS))
+        self.monitor = continue_monitor(monitor, renewed, self._settings, pane=pane)
+        self.baseline_version = renewed.baseline_version
+        return [*closed, renewed_baseline_output(renewed, self._partition)]
+
     def drift_output(self, finding: Finding) -> OutputMessage:
+        """Return the message of a finding. The hours since an alert began do not become part of a renewed baseline."""
+        if finding.tier != "cause":
+            self.history.exclude_since(finding.started_at)
         return finding.to_output(
             subject=self.subject,
             partition=self._partition,
@@ -377,6 +385,7 @@ class Stream:
         if merged is None:
             return []
         closed = self._close_drifts(int(block.panes[-1]) * PANE_MS)
+        self.history.clear()
         self.replace_monitor(merged)
         return [*closed, baseline_output(merged)]
 

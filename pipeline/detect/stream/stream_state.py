@@ -1,5 +1,6 @@
 """The state of a stream: its kinds of parts, the settings on which each kind depends, and the main part."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.detect.admission import Duplicates
@@ -8,7 +9,7 @@ from pipeline.detect.blocks import OutcomeLabels
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.statistics import Statistics
 from pipeline.detect.stream.monitored_count import MonitoredCount
-from pipeline.state import PartKind, State
+from pipeline.state import Part, PartKind, State
 
 if TYPE_CHECKING:
     from pipeline.detect.stream.stream import Stream
@@ -23,15 +24,49 @@ STREAM_KINDS = (
     PartKind("monitor", since=2),
     PartKind("evidence", Monitor.EVIDENCE_SETTINGS, since=2),
     PartKind("adwin", Monitor.ADWIN_SETTINGS, since=2),
+    PartKind("history", since=9),
     PartKind("learner", Learner.SETTINGS),
     PartKind("relearner", Learner.SETTINGS),
 )
-"""Kinds of the parts that a stream writes to a checkpoint. Learners, duplicates and outcomes have
+"""Kinds of the parts that a stream writes to a checkpoint. Learners, duplicates, outcomes and the history have
 several parts.
 
 A kind without settings contains facts: counts, records, open drifts. It remains valid when settings change, and the new
 values apply after a restart. If a kind has settings, its parts contain results that were computed with them.
 """
+
+
+def dump_changed_parts(stream: "Stream") -> Iterator[tuple[Part, State | None]]:
+    """Yield the parts that may have changed since the last call, with None for parts that are now empty."""
+    subject = stream.subject
+    for kind in sorted(stream.discarded_kinds):
+        yield Part(kind, subject), None
+    yield Part("stream", subject), dump_main_part(stream)
+    yield Part("rows", subject), stream.buffer.records.dump() if len(stream.buffer) else None
+    yield Part("held", subject), stream.event_time_guard.dump() if stream.event_time_guard.held_count else None
+    yield from _dump_items(stream)
+    if stream.evidence_changed:
+        yield Part("statistics", subject), stream.statistics.dump()
+        if stream.monitor is not None:
+            for kind, state in stream.monitor.dump().items():
+                yield Part(kind, subject), state
+
+
+def _dump_items(stream: "Stream") -> Iterator[tuple[Part, State | None]]:
+    """Yield the changed parts of the kinds with several parts."""
+    subject = stream.subject
+    for kind, window in (("duplicates", stream.duplicates), ("outcomes", stream.outcome_labels)):
+        for slot, chunk in window.dump_changed():
+            yield Part(kind, subject, slot), chunk
+    for item, day in stream.history.dump_changed():
+        yield Part("history", subject, item), day
+    relearner = None if stream.relearning is None else stream.relearning.learner
+    for kind, learner in (("learner", stream.learner), ("relearner", relearner)):
+        if learner is None:
+            yield Part(kind, subject), None
+        elif stream.evidence_changed:
+            for item, state in learner.dump_parts().items():
+                yield Part(kind, subject, item), state
 
 
 def dump_main_part(stream: "Stream") -> State:

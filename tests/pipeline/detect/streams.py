@@ -107,6 +107,10 @@ def full_state(step: DetectStep) -> dict[str, bytes]:
                 stream.outcome_labels._window.number,
                 *(chunk.dump() for chunk in stream.outcome_labels._window.chunks),
             ],
+            "history": [
+                stream.history._dump_head(),
+                {str(day): list(stream.history._dump_day(day)["numbers"]) for day in sorted(stream.history._days)},
+            ],
             "statistics": stream.statistics.dump(),
             "monitor": stream.monitor and stream.monitor.dump(),
             "learned": stream.learner

@@ -1,0 +1,399 @@
+"""The hours of a monitored stream, from which its baseline is renewed every day."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.baselines.baseline import STORED_VALUES_MIN, LearnedColumn, LearnedData, build_baseline
+from pipeline.detect.baselines.hourly_profile import HOURS, hour_of_day, remove_profile
+from pipeline.detect.baselines.packed_numbers import pack_values, unpack_values
+from pipeline.detect.baselines.ranks import RankTable, compute_knots
+from pipeline.detect.baselines.spread import short_autocorrelation_time, slice_means
+from pipeline.detect.baselines.stationarity import Level, last_level, level_of
+from pipeline.detect.settings import DAY_S, DetectSettings
+from pipeline.detect.signals import PANE_MS, Signal, channels
+from schemas.baseline import Baseline, SignalBaseline, SignalKind
+
+HOUR_S = 3600
+DAYS_MAX = 28
+"""Maximum number of days in the history. Higher values make bands narrower, and follow a change of traffic more slowly."""
+
+HOUR_VALUES_MAX = 32
+"""Maximum number of values per signal and hour."""
+
+SIGNAL_VALUES_MAX = 4096
+"""Maximum number of values per signal over all days. With more days, fewer values per hour are stored."""
+
+ACCEPTED_SHARES = (channels.TAIL_SHARE, 0.5, 1.0 - channels.TAIL_SHARE)
+"""Quantiles of a value that describe what was accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    """The hours of one day.
+
+    Attributes
+    ----------
+    hours
+        The numbers of the hours, ascending.
+    names, kinds
+        The signals.
+    numbers
+        Packed: the values of each signal over all hours; then, each with the shape ``(hours, signals)``, the number of
+        these values, and the number and the sum of all values of the hour.
+    """
+
+    hours: tuple[int, ...]
+    names: tuple[str, ...]
+    kinds: tuple[SignalKind, ...]
+    numbers: bytes
+
+    def unpack(self) -> list["_Hour"]:
+        """Return the hours."""
+        *values, sizes, counts, sums = unpack_values(self.numbers)
+        shape = len(self.hours), len(self.names)
+        ends = np.cumsum(sizes.reshape(shape).astype(np.intp), axis=0)
+        columns = [np.split(column, ends[:-1, index]) for index, column in enumerate(values)]
+        return [
+            _Hour(number, [column[row] for column in columns], counts.reshape(shape)[row], sums.reshape(shape)[row])
+            for row, number in enumerate(self.hours)
+        ]
+
+    @classmethod
+    def pack(cls, hours: Sequence["_Hour"], names: tuple[str, ...], kinds: tuple[SignalKind, ...]) -> "_Day":
+        """Pack hours. Signals that came later than an hour have no values in it."""
+        wide = [hour.widen(len(names)) for hour in hours]
+        values = [np.concatenate([hour.values[index] for hour in wide]) for index in range(len(names))]
+        sizes = np.array([[column.size for column in hour.values] for hour in wide], dtype=np.float64)
+        counts, sums = (np.array([getattr(hour, name) for hour in wide]) for name in ("counts", "sums"))
+        numbers = pack_values([*values, sizes.ravel(), counts.ravel(), sums.ravel()])
+        return cls(tuple(hour.number for hour in hours), names, kinds, numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Hour:
+    """One hour: its number, the first values of each signal, and the number and the sum of all values, shape ``(S,)``."""
+
+    number: int
+    values: list[NDArray[np.float64]]
+    counts: NDArray[np.float64]
+    sums: NDArray[np.float64]
+
+    def widen(self, width: int) -> "_Hour":
+        missing = width - self.counts.size
+        if not missing:
+            return self
+        values = [*self.values, *(np.zeros(0) for _ in range(missing))]
+        return _Hour(self.number, values, np.pad(self.counts, (0, missing)), np.pad(self.sums, (0, missing)))
+
+
+class HourlyHistory:
+    """The hours of a stream over at most 28 days, without the hours in which a drift began or was open.
+
+    An hour is counted from the totals of the stream's statistics. Hours and days start at a time that depends on the
+    subject, so that streams do not renew their baselines at once.
+
+    Parameters
+    ----------
+    subject
+        The subject. It determines where hours and days start.
+
+    Attributes
+    ----------
+    is_paused
+        Whether no hours are stored, because the baseline of the stream is never renewed.
+    """
+
+    def __init__(self, subject: str) -> None:
+        self._offset_s = zlib.crc32(subject.encode()) % DAY_S
+        self.is_paused = False
+        self._hour: int | None = None
+        self._values = np.zeros((0, 0))
+        self._totals_before = np.zeros((2, 0))
+        self._is_excluded = False
+        self._days: dict[int, _Day] = {}
+        self._changed: set[str] = set()
+
+    @staticmethod
+    def describe_accepted(baseline: Baseline) -> dict[str, list[float]]:
+        """Return what is normal: the mean of each rate, and the 1 %, 50 % and 99 % quantiles of each value."""
+        accepted = {}
+        for name, signal in baseline.signals.items():
+            if signal.knots is not None:
+                positions = np.linspace(0.0, 1.0, len(signal.knots))
+                accepted[name] = np.interp(ACCEPTED_SHARES, positions, signal.knots).tolist()
+            elif signal.kind == "rate" and signal.mean is not None:
+                accepted[name] = [signal.mean]
+        return accepted
+
+    @property
+    def hour_count(self) -> int:
+        """Number of hours in the history."""
+        return sum(len(day.hours) for day in self._days.values())
+
+    @property
+    def span_s(self) -> int:
+        """Seconds from the start of the first hour to the end of the last hour."""
+        hours = self._hours()
+        return (hours[-1] + 1 - hours[0]) * HOUR_S if hours else 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether values of the next block are stored."""
+        return not self.is_paused and self._values.shape[0] < self._hour_values
+
+    def begins_hour(self, pane: int) -> bool:
+        """Return whether a block that begins in a pane begins another hour."""
+        return not self.is_paused and self._hour != self._hour_of(pane)
+
+    def advance(self, pane: int, signals: Sequence[Signal], moments: NDArray[np.float64]) -> bool:
+        """Begin the hour of a pane if it is another hour. Store the hour before it unless it is excluded.
+
+        Parameters
+        ----------
+        signals
+            The ``S`` signals.
+        moments
+            Shape ``(3, S)``: number and mean of all values since the stream began; the last row is ignored.
+
+        Returns
+        -------
+        bool
+            Whether an hour ended that was the last of a day.
+        """
+        before, number = self._hour, self._hour_of(pane)
+        if before == number:
+            return False
+        totals = np.array([moments[0], moments[0] * moments[1]])
+        hourly = totals.copy()
+        hourly[:, : self._totals_before.shape[1]] -= self._totals_before
+        values, is_excluded = self._values, self._is_excluded
+        self._hour, self._totals_before = number, totals
+        self._values, self._is_excluded = np.zeros((0, 0)), False
+        self._changed.add("head")
+        if before is None:
+            return False
+        # If the statistics were reset, counts have fallen.
+        if not is_excluded and (hourly[0] >= 0.0).all() and hourly[0].any():
+            columns = [
+                _present(values[:, index]) if index < values.shape[1] else np.zeros(0) for index in range(len(signals))
+            ]
+            names, kinds = tuple(signal.name for signal in signals), tuple(signal.kind for signal in signals)
+            self._add(_Hour(before, columns, hourly[0], hourly[1]), names, kinds)
+        return before // HOURS != number // HOURS
+
+    def add_values(self, values: NDArray[np.float64]) -> None:
+        """Store the first rows of the hour, shape ``(R, S)``, NaN where absent."""
+        rows = values[: self._hour_values - self._values.shape[0]]
+        if rows.size:
+            before = np.full((self._values.shape[0], rows.shape[1]), np.nan)
+            before[:, : self._values.shape[1]] = self._values
+            self._values = np.concatenate([before, rows])
+            self._changed.add("head")
+
+    def exclude_since(self, time_ms: int) -> None:
+        """Exclude the current hour, and all hours from the given time, because a drift began then."""
+        self._is_excluded = True
+        self._changed.add("head")
+        first = self._hour_of(time_ms // PANE_MS)
+        for number in [number for number in self._days if number >= first // HOURS]:
+            day = self._days[number]
+            kept = [hour for hour in day.unpack() if hour.number < first]
+            self._store(number, _Day.pack(kept, day.names, day.kinds) if kept else None)
+
+    def clear(self) -> None:
+        """Remove all hours, because another normal state begins."""
+        for number in list(self._days):
+            self._store(number, None)
+        self._hour, self._values = None, np.zeros((0, 0))
+        self._changed.add("head")
+
+    def learn(
+        self, before: Baseline, accepted: Mapping[str, Sequence[float]], settings: DetectSettings
+    ) -> tuple[Baseline, dict[str, list[Level]]]:
+        """Return a baseline of the history, and the levels of each signal now and when it was accepted.
+
+        Parameters
+        ----------
+        before
+            The current baseline. Its autocorrelation times are kept, because the history has too few consecutive values
+            to measure them.
+        accepted
+            The accepted levels, as in ``schemas.baseline.Baseline``.
+
+        Raises
+        ------
+        ValueError
+            If there are no hours.
+        """
+        learned = self._learned_data(before)
+        built = build_baseline(before.subject, learned, "renewed", settings)
+        levels = {
+            column.signal.name: _find_levels(column, built.signals[column.signal.name], accepted[column.signal.name])
+            for column in learned.columns
+            if column.signal.name in built.signals and accepted.get(column.signal.name)
+        }
+        return built, levels
+
+    def _learned_data(self, before: Baseline) -> LearnedData:
+        hours = self._hours()
+        if not hours:
+            raise ValueError("the history has no hours")
+        first, count = hours[0], hours[-1] + 1 - hours[0]
+        widest = self._days[max(self._days)]
+        counts, sums = np.zeros((2, count, len(widest.names)))
+        values: list[list[NDArray[np.float64]]] = [[] for _ in widest.names]
+        slices: list[list[int]] = [[] for _ in widest.names]
+        for _, day in sorted(self._days.items()):
+            for hour in day.unpack():
+                row = hour.number - first
+                counts[row, : hour.counts.size], sums[row, : hour.sums.size] = hour.counts, hour.sums
+                for index, column in enumerate(hour.values):
+                    values[index].append(column)
+                    slices[index].append(row)
+        columns = []
+        for index, (name, kind) in enumerate(zip(widest.names, widest.kinds, strict=True)):
+            signal = channels.signal_by_name(name, kind)
+            if signal is None:
+                continue
+            rows = np.repeat(np.array(slices[index], dtype=np.intp), [column.size for column in values[index]])
+            columns.append(
+                LearnedColumn(
+                    signal=signal,
+                    values=np.concatenate(values[index]),
+                    slices=rows,
+                    bursts=rows,
+                    counts=counts[:, index],
+                    sums=sums[:, index],
+                    times_ms=((first + rows) * HOUR_S + self._offset_s) * 1000,
+                )
+            )
+        return LearnedData(
+            columns=[replace(column, known_times=_known_times(column, before)) for column in columns],
+            categories={},
+            slice_starts_ms=[self._start_ms(first + row) for row in range(count)],
+            from_ms=self._start_ms(first),
+            to_ms=self._start_ms(first + count),
+            records=int(counts.max(axis=1).sum()),
+        )
+
+    def mark_all(self) -> None:
+        """Mark all parts of the state as changed."""
+        self._changed = {"head", *(str(number) for number in self._days)}
+
+    def dump_changed(self) -> list[tuple[str, dict[str, Any] | None]]:
+        """Return the parts of the state that changed since the last call, with None for days that were removed."""
+        changed, self._changed = sorted(self._changed), set()
+        return [(item, self._dump_head() if item == "head" else self._dump_day(int(item))) for item in changed]
+
+    def load_part(self, item: str, state: dict[str, Any]) -> None:
+        """Restore a part from :meth:`dump_changed`. Parts can come in any order."""
+        if item == "head":
+            self._hour, self._is_excluded = state["hour"], state["is_excluded"]
+            self._values = np.array(state["values"], dtype=np.float64)
+            self._totals_before = np.array(state["totals"], dtype=np.float64).reshape(2, -1)
+        else:
+            self._days[int(item)] = _Day(
+                tuple(state["hours"]),
+                tuple(state["names"]),
+                tuple(state["kinds"]),
+                np.asarray(state["numbers"], np.uint8).tobytes(),
+            )
+
+    @property
+    def _hour_values(self) -> int:
+        """Number of values per signal and hour, with the current number of days."""
+        return max(1, min(HOUR_VALUES_MAX, SIGNAL_VALUES_MAX // (HOURS * max(1, len(self._days)))))
+
+    def _hour_of(self, pane: int) -> int:
+        return (pane * PANE_MS // 1000 - self._offset_s) // HOUR_S
+
+    def _start_ms(self, hour: int) -> int:
+        return (hour * HOUR_S + self._offset_s) * 1000
+
+    def _hours(self) -> list[int]:
+        return sorted(hour for day in self._days.values() for hour in day.hours)
+
+    def _add(self, hour: _Hour, names: tuple[str, ...], kinds: tuple[SignalKind, ...]) -> None:
+        number = hour.number // HOURS
+        day = self._days.get(number)
+        hours = [] if day is None else day.unpack()
+        self._store(number, _Day.pack([*hours, hour], names, kinds))
+        if day is None:
+            for old in [old for old in self._days if old <= number - DAYS_MAX]:
+                self._store(old, None)
+            self._thin()
+
+    def _thin(self) -> None:
+        """Drop values of earlier hours, so that all hours have the same number of values."""
+        limit = self._hour_values
+        for number, day in list(self._days.items()):
+            hours = day.unpack()
+            if max(column.size for hour in hours for column in hour.values) > limit:
+                thinned = [replace(hour, values=[column[:limit] for column in hour.values]) for hour in hours]
+                self._store(number, _Day.pack(thinned, day.names, day.kinds))
+
+    def _store(self, number: int, day: _Day | None) -> None:
+        if day is None:
+            del self._days[number]
+        else:
+            self._days[number] = day
+        self._changed.add(str(number))
+
+    def _dump_head(self) -> dict[str, Any]:
+        return {
+            "hour": self._hour,
+            "is_excluded": self._is_excluded,
+            "totals": self._totals_before.copy(),
+            "values": self._values.copy(),
+        }
+
+    def _dump_day(self, number: int) -> dict[str, Any] | None:
+        day = self._days.get(number)
+        if day is None:
+            return None
+        return {
+            "hours": list(day.hours),
+            "names": list(day.names),
+            "kinds": list(day.kinds),
+            "numbers": np.frombuffer(day.numbers, np.uint8),
+        }
+
+
+def _known_times(column: LearnedColumn, before: Baseline) -> dict[str, float]:
+    """Return the autocorrelation times of the channels. For a new signal, they are estimated from its hours."""
+    signal = before.signals.get(column.signal.name)
+    if signal is not None:
+        return {name: channel.autocorrelation_time for name, channel in signal.channels.items()}
+    if column.values.size < STORED_VALUES_MIN:
+        return {}
+    is_rate = column.signal.kind == "rate"
+    numbers = column.values if is_rate else RankTable(compute_knots(column.values)).ranks(column.values)
+    time = short_autocorrelation_time(numbers, column.slices)
+    return dict.fromkeys(channels.channel_names(column.signal.kind), time)
+
+
+def _find_levels(column: LearnedColumn, renewed: SignalBaseline, accepted: Sequence[float]) -> list[Level]:
+    """Return the levels of a rate, or of the location and both tails of a value."""
+    if renewed.knots is None:
+        return [last_level(renewed, "rate", column.rate_means(), accepted[0])]
+    table, values = RankTable(renewed.knots), column.values
+    if renewed.profile is not None:
+        values = remove_profile(renewed.profile, values, hour_of_day(column.times_ms))
+    ranks = table.ranks(values)
+    low, middle, high = table.ranks(np.array(accepted)).tolist()
+    # If a tail has become heavier, the accepted quantile is now in the body of the distribution.
+    share = channels.TAIL_SHARE
+    return [
+        last_level(renewed, "location", slice_means(ranks, column.slices, column.counts.size), middle),
+        level_of(renewed, "low_tail", max(low, share), share, records=ranks.size),
+        level_of(renewed, "high_tail", max(1.0 - high, share), share, records=ranks.size),
+    ]
+
+
+def _present(column: NDArray[np.float64]) -> NDArray[np.float64]:
+    return column[np.isfinite(column)]

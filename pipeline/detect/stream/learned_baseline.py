@@ -1,0 +1,148 @@
+"""Baselines that a stream has learned: the messages that publish them, and their daily renewal."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pipeline.detect.baselines import HourlyHistory, baseline_version
+from pipeline.detect.monitor import Monitor
+from pipeline.detect.one_sided_tests import compute_band
+from pipeline.detect.settings import DAY_S, DetectSettings
+from pipeline.detect.signals import PANE_MS, ChannelName, channels
+from pipeline.step import OutputMessage
+from schemas.baseline import Baseline, Channel, SignalBaseline
+from schemas.topics import BASELINES
+
+if TYPE_CHECKING:
+    from pipeline.detect.stream.stream import Stream
+
+DAYS_MIN = 2
+"""Minimum number of days of a renewal. One day shows no difference between days."""
+
+HOURS_MIN = 24
+"""Minimum number of hours with records."""
+
+
+def baseline_output(baseline: Baseline) -> OutputMessage:
+    """Return the message that publishes a baseline. Compaction retains the newest message per version."""
+    return OutputMessage(BASELINES, f"{baseline.subject}/{baseline.baseline_version}".encode(), baseline.to_json())
+
+
+def renewed_baseline_output(baseline: Baseline, partition: int) -> OutputMessage:
+    """Return the message that publishes a renewed baseline. It replaces the renewed baseline of the day before.
+
+    Each partition has its own, because a stream uses only the renewed baseline that it has built.
+    """
+    key = f"{baseline.subject}/renewed/{partition}"
+    return OutputMessage(BASELINES, key.encode(), baseline.to_json())
+
+
+def learned_to(baseline: Baseline, names: Iterable[str]) -> int:
+    """Return the end of learning of the given signals in Unix milliseconds, of the one that was learned first."""
+    ends = (baseline.signals[name].learned_to for name in names if name in baseline.signals)
+    return min((end or baseline.learned_to for end in ends), default=baseline.learned_to)
+
+
+def end_hour(stream: "Stream", pane: int, settings: DetectSettings) -> Baseline | None:
+    """Store the hour of a stream if it ended before a pane. Return the renewed baseline if the hour ended a day.
+
+    An hour with an open alert is not stored, and an open alert prevents the renewal.
+    """
+    monitor, moments = stream.monitor, stream.statistics.moments
+    is_excluded = stream.sampling.is_active or (monitor is not None and monitor.has_open_alert)
+    if is_excluded:
+        stream.history.exclude_since(pane * PANE_MS)
+    ended_day = stream.history.advance(pane, stream.columns.signals[: moments.shape[1]], moments)
+    if not ended_day or is_excluded or monitor is None or stream.relearning is not None:
+        return None
+    return renew_baseline(monitor.baseline, stream.history, settings)
+
+
+def renew_baseline(baseline: Baseline, history: HourlyHistory, settings: DetectSettings) -> Baseline | None:
+    """Return the baseline with the signals that the history renews, or None if the history is too short.
+
+    A signal is held back, which means that its baseline stays as it is, if its mean was still changing, or if its last
+    day is outside the ticket band around the level that was accepted. A slow failure therefore cannot become normal:
+    the signal is tested against the last baseline before it moved. A move in the good direction and a signal that can
+    only be a cause are never held back.
+    """
+    if history.span_s < DAYS_MIN * DAY_S or history.hour_count < HOURS_MIN:
+        return None
+    accepted = HourlyHistory.describe_accepted(baseline) | baseline.accepted_levels
+    built, levels = history.learn(baseline, accepted, settings)
+    signals = dict(baseline.signals)
+    held_back = []
+    for name, renewed in built.signals.items():
+        adopted = _adopt(name, renewed, levels.get(name, ()), settings, span_s=history.span_s)
+        if adopted is None:
+            held_back.append(name)
+        else:
+            signals[name] = adopted
+    if len(held_back) == len(built.signals):
+        return None
+    for name in signals.keys() - (built.signals.keys() - set(held_back)):
+        kept = signals[name]
+        period = {
+            "learned_from": kept.learned_from or baseline.learned_from,
+            "learned_to": kept.learned_to or baseline.learned_to,
+        }
+        signals[name] = kept.model_copy(update=period)
+    renewed_baseline = baseline.model_copy(
+        update={
+            "source": "renewed",
+            "learned_from": built.learned_from,
+            "learned_to": built.learned_to,
+            "records": built.records,
+            "signals": {name: signals[name] for name in sorted(signals)},
+            "dropped_slices": built.dropped_slices,
+            "accepted_levels": accepted,
+            "held_back": sorted(held_back),
+            "effective_at": None,
+        }
+    )
+    return renewed_baseline.model_copy(update={"baseline_version": baseline_version(renewed_baseline)})
+
+
+def continue_monitor(before: Monitor, baseline: Baseline, settings: DetectSettings, *, pane: int) -> Monitor:
+    """Return a monitor with a renewed baseline that continues the tests of another monitor without open drifts.
+
+    Evidence, ADWIN windows, segment values and series stay. Evidence that was collected against the old band stays as it
+    is, because each bet was made against the band that was valid at its time.
+    """
+    monitor = Monitor(baseline, settings)
+    state = before.dump()
+    monitor.load(
+        {
+            "monitor": state["monitor"] | {"baseline_version": monitor.packed_baseline.baseline_version, "latches": []},
+            "adwin": state["adwin"],
+        }
+    )
+    monitor.bank.continue_tests(before.bank, monitor.tests.pairs(before.tests))
+    monitor.segments.continue_tests(before.segments, pane)
+    if monitor.tests.keys == before.tests.keys:
+        monitor.late_bursts.load(state["evidence"]["late_bursts"])
+    return monitor
+
+
+def _adopt(
+    name: str,
+    renewed: SignalBaseline,
+    levels: Iterable[tuple[ChannelName, float, Channel]],
+    settings: DetectSettings,
+    *,
+    span_s: float,
+) -> SignalBaseline | None:
+    """Return the renewed baseline of a signal, or None if it is held back."""
+    signal = channels.signal_by_name(name, renewed.kind)
+    if signal is None or signal.role == "cause":
+        return renewed
+    bad = {(channel, channels.mean_rises(channel, side)) for channel, side in channels.bad_directions(signal)}
+    moving = {channel: learned for channel, learned in renewed.channels.items() if learned.moving}
+    if any((channel, learned.half_difference > 0.0) in bad for channel, learned in moving.items()):
+        return None
+    for channel, now, accepted in levels:
+        band = compute_band(accepted, channel, "ticket", settings, test_count=1, span_s=span_s)
+        if (now > band.high and (channel, True) in bad) or (now < band.low and (channel, False) in bad):
+            return None
+    # What still moves in the good direction can be tested against its mean so far.
+    steady = {channel: learned.model_copy(update={"moving": False}) for channel, learned in moving.items()}
+    return renewed.model_copy(update={"channels": renewed.channels | steady}) if steady else renewed

@@ -1,0 +1,173 @@
+"""The hours from which a baseline is renewed: what they contain, what is left out, and their bounds."""
+
+import numpy as np
+import pytest
+
+from pipeline.detect.baselines import HourlyHistory
+from pipeline.detect.baselines.hourly_history import DAYS_MAX, HOUR_VALUES_MAX, SIGNAL_VALUES_MAX
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signals import channels
+from schemas.baseline import Baseline
+
+LATENCY, ERROR = channels.signal_by_name("latency_ms", "amount"), channels.signal_by_name("error", "rate")
+START_HOUR = 500_000
+ROWS = 40
+SETTINGS = DetectSettings(ready_records=100, ready_records_rate=100)
+BEFORE = Baseline(
+    subject="bot",
+    baseline_version="v",
+    source="live",
+    learned_from=1_795_000_000_000,
+    learned_to=1_795_086_400_000,
+    records=1,
+    signals={},
+)
+
+
+class History:
+    """A history, and the totals of the statistics of its stream."""
+
+    def __init__(self) -> None:
+        self.history = HourlyHistory("bot")
+        self.count, self.latency, self.errors = 0.0, 0.0, 0.0
+
+    def pane(self, hour: int) -> int:
+        """The first second of an hour, because hours start at a second that depends on the subject."""
+        return next(
+            pane for pane in range((START_HOUR + hour) * 3600, (START_HOUR + hour + 1) * 3600) if self._starts(pane)
+        )
+
+    def begin(self, hour: int, signals=(LATENCY, ERROR)) -> bool:
+        moments = np.zeros((3, len(signals)))
+        moments[0] = self.count
+        moments[1, :2] = self.latency / max(1.0, self.count), self.errors / max(1.0, self.count)
+        return self.history.advance(self.pane(hour), signals, moments)
+
+    def fill(self, latency: float = 100.0, errors: int = 2, rows: int = ROWS) -> None:
+        values = np.zeros((rows, 2))
+        values[:, 0] = latency + np.arange(rows)
+        self.history.add_values(values)
+        self.count, self.errors = self.count + rows, self.errors + errors
+        self.latency += float(values[:, 0].sum())
+
+    def _starts(self, pane: int) -> bool:
+        hour_of = self.history._hour_of
+        return hour_of(pane) != hour_of(pane - 1)
+
+
+def filled(hours: int) -> History:
+    history = History()
+    for hour in range(hours):
+        history.begin(hour)
+        history.fill(latency=100.0 + hour % 24)
+    history.begin(hours)
+    return history
+
+
+def test_an_hour_has_the_totals_of_all_records_and_the_first_values():
+    data = filled(30).history._learned_data(BEFORE)
+    latency, error = data.columns
+    assert (latency.signal, error.signal) == (LATENCY, ERROR)
+    np.testing.assert_allclose(latency.counts, [ROWS] * 30)
+    np.testing.assert_allclose(error.sums, [2.0] * 30, atol=1e-9)
+    np.testing.assert_allclose(latency.sums[0], (100.0 + np.arange(ROWS)).sum())
+    assert latency.values[:HOUR_VALUES_MAX].tolist() == [100.0 + row for row in range(HOUR_VALUES_MAX)]
+    assert np.bincount(latency.slices).tolist() == [HOUR_VALUES_MAX] * 30
+    assert error.values.size == 30 * HOUR_VALUES_MAX
+    assert data.to_ms - data.from_ms == 30 * 3_600_000
+
+
+def test_hours_since_an_alert_began_are_left_out():
+    history = filled(10)
+    history.history.exclude_since(history.pane(7) * 1000)
+    assert history.history.hour_count == 7
+    history.fill()
+    history.begin(11)
+    assert history.history.hour_count == 7
+    history.fill()
+    history.begin(12)
+    assert history.history.hour_count == 8
+    counts = history.history._learned_data(BEFORE).columns[0].counts
+    assert np.flatnonzero(counts).tolist() == [0, 1, 2, 3, 4, 5, 6, 11]
+
+
+def test_a_day_ends_once_in_24_hours_and_not_at_the_same_second_for_every_subject():
+    history = History()
+    ends = [hour for hour in range(100) if history.begin(hour)]
+    assert len(ends) == 4
+    assert np.diff(ends).tolist() == [24, 24, 24]
+    assert len({HourlyHistory(f"subject-{number}")._offset_s for number in range(50)}) == 50
+
+
+def test_the_history_is_bounded_and_keeps_a_share_of_each_hour():
+    history = filled(24 * (DAYS_MAX + 10))
+    days = {hour // 24 for hour in history.history._hours()}
+    assert len(days) == DAYS_MAX
+    column = history.history._learned_data(BEFORE).columns[0]
+    per_hour = np.bincount(column.slices)
+    assert per_hour.max() == SIGNAL_VALUES_MAX // (24 * DAYS_MAX)
+    assert per_hour[per_hour > 0].min() == per_hour.max()
+    assert column.values.size <= SIGNAL_VALUES_MAX
+    assert sum(len(day.numbers) for day in history.history._days.values()) < 30_000
+
+
+def test_a_signal_that_comes_later_has_no_values_in_earlier_hours():
+    history = filled(5)
+    confidence = channels.signal_by_name("confidence", "ratio")
+    history.history.add_values(np.full((ROWS, 3), 0.5))
+    history.count += ROWS
+    history.begin(6, (LATENCY, ERROR, confidence))
+    column = history.history._learned_data(BEFORE).columns[2]
+    assert np.flatnonzero(column.counts).tolist() == [5]
+    assert column.values.tolist() == [0.5] * HOUR_VALUES_MAX
+
+
+def test_statistics_that_were_reset_add_no_hour():
+    history = filled(5)
+    history.count, history.latency, history.errors = 3.0, 300.0, 0.0
+    history.begin(6)
+    assert history.history.hour_count == 5
+    history.fill()
+    history.begin(7)
+    assert history.history.hour_count == 6
+
+
+def test_a_history_restored_in_any_order_continues_equally():
+    first = filled(50)
+    parts = []
+    first.history.mark_all()
+    parts = first.history.dump_changed()
+    restored = HourlyHistory("bot")
+    for item, state in reversed(parts):
+        restored.load_part(item, state)
+    for data in zip(restored._learned_data(BEFORE).columns, first.history._learned_data(BEFORE).columns, strict=True):
+        assert data[0].values.tolist() == data[1].values.tolist()
+    restored.mark_all()
+    np.testing.assert_equal(restored.dump_changed(), parts)
+    assert restored.dump_changed() == []
+
+
+def test_only_changed_days_are_written():
+    history = filled(60)
+    history.history.dump_changed()
+    history.fill()
+    history.begin(61)
+    assert [item for item, _ in history.history.dump_changed()] in (
+        [str((history.history._hour - 1) // 24), "head"],
+        [*map(str, sorted(history.history._days)), "head"],
+    )
+
+
+def test_removed_days_are_removed_from_the_checkpoint():
+    history = filled(30)
+    days = {str(day) for day in history.history._days}
+    history.history.dump_changed()
+    history.history.clear()
+    changed = dict(history.history.dump_changed())
+    assert changed.keys() == days | {"head"}
+    assert all(changed[day] is None for day in days)
+
+
+def test_a_history_without_hours_teaches_nothing():
+    with pytest.raises(ValueError, match="no hours"):
+        HourlyHistory("bot").learn(BEFORE, {}, SETTINGS)
