@@ -8,7 +8,7 @@ import numpy as np
 
 from load.score.simulation.design_world import DAY_RECORDS, DesignWorld
 from load.score.simulation.disturbances import probe_line
-from load.score.simulation.extra_signals import add_agent_signals, add_embeddings, add_extra_signals
+from load.score.simulation.extra_signals import add_agent_signals, add_embeddings, add_extra_signals, add_rebuilds
 from load.score.simulation.scenario import MONDAY_MS, Scenario
 from load.world import SUBJECT, RecordColumns, World, json_lines
 from pipeline.detect.offline import learn_history
@@ -44,6 +44,8 @@ class BaselineSource:
         Number of days of records, ending with the Monday.
     agent
         Whether the records have the signals of an agent and of its budget.
+    rebuilds
+        Whether the index is rebuilt every night.
     """
 
     seed: int
@@ -53,6 +55,7 @@ class BaselineSource:
     every_record: bool = False
     days: int = 1
     agent: bool = False
+    rebuilds: bool = False
 
     @classmethod
     def from_scenario(cls, scenario: Scenario, seed: int) -> "BaselineSource":
@@ -65,6 +68,7 @@ class BaselineSource:
             every_record=scenario.whole_day,
             days=scenario.baseline_days,
             agent=scenario.agent,
+            rebuilds=scenario.rebuilds is not None,
         )
 
     def learn(self, settings: DetectSettings) -> Baseline:
@@ -93,7 +97,8 @@ class BaselineSource:
 
     def _complete(self, columns: RecordColumns) -> RecordColumns:
         columns = add_extra_signals(columns, self.seed)
-        return add_agent_signals(columns, self.seed) if self.agent else columns
+        columns = add_agent_signals(columns, self.seed) if self.agent else columns
+        return add_rebuilds(columns, self.seed) if self.rebuilds else columns
 
     def _design_lines(self) -> Iterator[bytes]:
         design = DesignWorld(self.seed, MONDAY_MS, self.per_second, self.seed)

@@ -7,6 +7,7 @@ import orjson
 from numpy.typing import NDArray
 
 from load.world import RecordColumns, noise
+from schemas.topics import DAY_MS, HOUR_MS
 
 EVALUATED_SHARE = 0.1
 """Share of the answers that are checked for hallucinations."""
@@ -45,6 +46,12 @@ INPUT_PRICE, OUTPUT_PRICE = 2e-6, 8e-6
 
 CONTEXT_WINDOW = 16_384
 """Number of tokens in the context window."""
+
+REBUILD_HOUR = 2.0
+"""Hour of the day at which the rebuild of an index is due, if it is rebuilt every night."""
+
+REBUILD_JITTER_S = 180.0
+"""Largest difference between the time of a rebuild and the time at which it is due."""
 
 EMBEDDING_SIZE = 16
 EMBEDDING_SPREAD = 0.7
@@ -103,6 +110,23 @@ def add_agent_signals(columns: RecordColumns, seed: int) -> RecordColumns:
         "context_fraction": np.minimum(tokens / CONTEXT_WINDOW, 1.0),
     }
     return replace(columns, values=values | agent_values)
+
+
+def add_rebuilds(columns: RecordColumns, seed: int, *, missed_from_ms: int | None = None) -> RecordColumns:
+    """Return the records with the age of an index that is rebuilt every night, a few minutes early or late.
+
+    The rebuilds that are due in the hour before ``missed_from_ms`` and later are missed.
+    """
+    due_ms = round(REBUILD_HOUR * HOUR_MS)
+    nights = (columns.times_ms - due_ms) // DAY_MS
+    first, last = int(nights.min()) - 1, int(nights.max()) + 1
+    if missed_from_ms is not None:
+        last = min(last, (missed_from_ms - HOUR_MS - due_ms) // DAY_MS)
+        first = min(first, last)
+    jitters = [np.random.default_rng((seed, night)).uniform(-1.0, 1.0) for night in range(first, last + 1)]
+    rebuilt_ms = np.arange(first, last + 1) * DAY_MS + due_ms + REBUILD_JITTER_S * 1000.0 * np.array(jitters)
+    newest = np.searchsorted(rebuilt_ms, columns.times_ms, side="right") - 1
+    return replace(columns, values=columns.values | {"index_age_s": (columns.times_ms - rebuilt_ms[newest]) / 1000.0})
 
 
 def add_embeddings(

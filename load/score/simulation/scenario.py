@@ -119,6 +119,11 @@ class Scenario(_ScenarioModel):
     day: int = Field(default=1, ge=1, le=7, description="Days from the baseline's Monday to the change.")
     embeddings: bool = Field(default=False, description="Whether records have an embedding of sixteen numbers.")
     agent: bool = Field(default=False, description="Whether records have the signals of an agent and of its budget.")
+    rebuilds: Literal["nightly", "missed"] | None = Field(
+        default=None,
+        description="Whether the index is rebuilt every night, and whether the rebuild at the change and all later ones "
+        "are missed.",
+    )
     baseline_days: int = Field(
         default=1, ge=1, le=14, description="Number of days in the baseline, ending with the Monday."
     )
@@ -162,9 +167,11 @@ class Scenario(_ScenarioModel):
 
     def without_event(self) -> "Scenario":
         """Return the scenario without its event. If the event is a time of day, an average hour replaces it."""
-        is_hour = not self.touch and not self.traffic and self.messages == Disturbance()
+        is_hour = not self.touch and not self.traffic and self.messages == Disturbance() and self.rebuilds != "missed"
         average = {"hour": MEAN_HOUR, "day": 1} if is_hour else {}
         nothing = {"touch": (), "traffic": (), "messages": Disturbance(), "where": RecordSelection()}
+        if self.rebuilds is not None:
+            nothing["rebuilds"] = "nightly"
         return self.model_copy(update=nothing | average)
 
 

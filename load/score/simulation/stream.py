@@ -8,7 +8,7 @@ import numpy as np
 from load.score.simulation.design_world import DesignWorld
 from load.score.simulation.disturbances import disturb, storm_lines, storm_times_ms
 from load.score.simulation.effects import EMBEDDING, apply_effects
-from load.score.simulation.extra_signals import add_agent_signals, add_embeddings, add_extra_signals
+from load.score.simulation.extra_signals import add_agent_signals, add_embeddings, add_extra_signals, add_rebuilds
 from load.score.simulation.scenario import Scenario
 from load.world import RecordColumns, World, json_lines
 from schemas.deployment import Deployment
@@ -55,7 +55,8 @@ def generate_stream(
     at_ms = scenario.draw_change_ms(random)
     world = _create_world(scenario, seed, at_ms, deployments, twin)
     parts = (
-        apply_effects(columns, scenario, at_ms, random) for columns in _generate_columns(scenario, world, at_ms, random)
+        apply_effects(columns, scenario, at_ms, random)
+        for columns in _generate_columns(scenario, seed, world, at_ms, random)
     )
     if scenario.messages.late_s:
         late = list(parts)
@@ -110,7 +111,7 @@ def _peak_factor(scenario: Scenario) -> float:
 
 
 def _generate_columns(
-    scenario: Scenario, world: World | DesignWorld, at_ms: int, random: np.random.Generator
+    scenario: Scenario, seed: int, world: World | DesignWorld, at_ms: int, random: np.random.Generator
 ) -> Iterator[RecordColumns]:
     end_ms = at_ms + round(scenario.after_s * 1000)
     while True:
@@ -120,6 +121,9 @@ def _generate_columns(
             columns = add_extra_signals(columns, world.noise_seed or 0)
             if scenario.agent:
                 columns = add_agent_signals(columns, world.noise_seed or 0)
+            if scenario.rebuilds is not None:
+                missed_from_ms = scenario.nominal_change_ms if scenario.rebuilds == "missed" else None
+                columns = add_rebuilds(columns, seed, missed_from_ms=missed_from_ms)
         if count:
             yield _thin_out(columns.head(count), scenario, at_ms, random)
         if count < CHUNK_RECORDS:

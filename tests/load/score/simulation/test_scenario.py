@@ -275,3 +275,27 @@ def test_a_touch_changes_its_signal_after_the_change_and_not_before(scenario: Sc
         first = round(20.0 * scenario.records_per_second * 0.7)
         assert columns[0][:first] == columns[1][:first]
         assert columns[0] != columns[1]
+
+
+def test_an_index_that_is_rebuilt_every_night_is_up_to_three_minutes_early_or_late():
+    times_ms = MONDAY_MS + np.arange(0, 5 * DAY_MS, 60_000)
+    columns = extra_signals.add_rebuilds(RecordColumns(times_ms, 0, {}, [{}] * times_ms.size), SEED)
+    ages = columns.values["index_age_s"]
+    resets = times_ms[1:][np.diff(ages) < 0] % DAY_MS / 1000 - 2 * 3600
+    assert resets.size == 5
+    assert (resets >= -180).all()
+    assert (resets <= 240).all()
+    assert np.allclose(np.diff(ages)[np.diff(ages) > 0], 60.0)
+    parts = [
+        extra_signals.add_rebuilds(RecordColumns(part, 0, {}, [{}] * part.size), SEED).values["index_age_s"]
+        for part in np.array_split(times_ms, 7)
+    ]
+    assert np.array_equal(np.concatenate(parts), ages)
+    missed = extra_signals.add_rebuilds(columns, SEED, missed_from_ms=MONDAY_MS + 2 * DAY_MS + 2 * 3_600_000)
+    due = times_ms < MONDAY_MS + 2 * DAY_MS + 3_600_000
+    assert np.array_equal(missed.values["index_age_s"][due], ages[due])
+    assert np.allclose(np.diff(missed.values["index_age_s"][~due]), 60.0)
+
+
+def test_a_missed_rebuild_without_its_event_is_a_healthy_night():
+    assert find_scenario("rebuild_missed").without_event().rebuilds == "nightly"
