@@ -38,6 +38,9 @@ _FAULTS = {
 
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 
+_AGE_IN_DAYS_FROM_S = 10 * _DAY_S
+"""Minimum age, in seconds, that is shown in days."""
+
 _FRACTIONS_BELOW_S = 10
 """Minimum duration, in seconds, that is shown without fractions of a second."""
 
@@ -64,6 +67,19 @@ def duration(seconds: float) -> str:
     if rounded < _DAY_S:
         return _two_units(rounded // _HOUR_S, "h", rounded % _HOUR_S // _MINUTE_S, "min")
     return _two_units(rounded // _DAY_S, "d", rounded % _DAY_S // _HOUR_S, "h")
+
+
+def age(seconds: float) -> str:
+    """Format an age in one unit, with the same unit for similar ages, so that two ages can be compared at a glance.
+
+    >>> age(95), age(5_400), age(86_400), age(90_360), age(1_209_600)
+    ('95 s', '90 min', '24.0 h', '25.1 h', '14.00 d')
+    """
+    if seconds < 2 * _MINUTE_S:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * _HOUR_S:
+        return f"{seconds / _MINUTE_S:.0f} min"
+    return f"{seconds / _HOUR_S:.1f} h" if seconds < _AGE_IN_DAYS_FROM_S else f"{seconds / _DAY_S:.2f} d"
 
 
 def percent(share: float) -> str:
@@ -107,14 +123,27 @@ def quantity(value: float, unit: str, channel: str) -> str:
     ('1 d 2 h', '0.771')
     >>> quantity(0.0126, "currency", "location"), quantity(3.0, "steps", "location")
     ('0.0126', '3 steps')
+    >>> quantity(90_360.0, "s", "overdue")
+    '25.1 h'
     """
     if channel == "rate":
         return percent(value)
+    if channel == "overdue" and unit == "s":
+        return age(value)
     if unit == "s":
         return duration(value)
     if unit == "ms" and abs(value) >= _SECONDS_FROM_MS:
         return f"{value / 1000:,.1f} s"
     return number(value) if unit == "currency" else f"{number(value)} {unit}".rstrip()
+
+
+def normal_phrase(normal: float, unit: str, channel: str) -> str:
+    """Describe the normal value of a signal in words: the longest known age, or what is usual.
+
+    >>> normal_phrase(86_400.0, "s", "overdue"), normal_phrase(0.01, "", "rate")
+    ('longest known 24.0 h', 'normally 1.0 %')
+    """
+    return f"{'longest known' if channel == 'overdue' else 'normally'} {quantity(normal, unit, channel)}"
 
 
 def fault_phrase(reason: str) -> str:

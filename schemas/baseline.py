@@ -24,7 +24,7 @@ class Profile(Message):
 
 
 class Channel(Message):
-    """Monitored number between 0 and 1 per record: a rate itself, or the rank or tail of a value."""
+    """Monitored number between 0 and 1 per record: a rate itself, the rank or tail of a value, or whether an age is overdue."""
 
     mean: Number = Field(description="Mean of the channel.")
     variance: Number = Field(description="Variance of the channel between records.")
@@ -47,6 +47,23 @@ class Channel(Message):
     )
 
 
+class AgeCycles(Message):
+    """How old an age became before it was reset. An age grows until whatever it measures is renewed."""
+
+    longest: SignalValue = Field(description="Longest age, in the signal's unit.")
+    resets: RecordCount = Field(
+        description="Number of resets: times at which everything that the age measures had been renewed. Without a "
+        "reset, the age has only grown, and its longest value is not known."
+    )
+    mean: SignalValue | None = Field(
+        default=None, description="Mean of the longest ages before each reset. Absent without a reset."
+    )
+    deviation: SignalValue | None = Field(
+        default=None,
+        description="Standard deviation of the longest ages before each reset. Absent with fewer than two resets.",
+    )
+
+
 class SignalBaseline(Message):
     """Baseline of one signal."""
 
@@ -64,6 +81,9 @@ class SignalBaseline(Message):
     )
     shares: dict[Label, Number] | None = Field(
         default=None, max_length=ITEMS_MAX, description="Share of each label of a category."
+    )
+    ages: AgeCycles | None = Field(
+        default=None, description="Longest age and resets of an age. A baseline of an earlier version has none."
     )
     learned_from: Timestamp | None = Field(
         default=None,

@@ -74,7 +74,8 @@ class Drift(Message):
     unit: Label = Field(default="", description="Unit of the signal, or empty if it has none.")
     failure_mode: Label = Field(default="unknown", description="Failure mode of the signal in the catalogue.")
     channel: Label = Field(
-        description="Property that drifted: rate, location, high_tail, low_tail, dispersion, silence or first_seen."
+        description="Property that drifted: rate, location, high_tail, low_tail, dispersion, overdue, silence or "
+        "first_seen."
     )
     side: Direction = Field(description="Direction in which the signal moved.")
     tier: Tier = Field(description="Strongest effect of the drift: a page, a ticket, or only evidence of a cause.")
@@ -84,13 +85,16 @@ class Drift(Message):
     detected_at: Timestamp = Field(description="Event time of the record that fired.")
     updated_at: Timestamp = Field(description="Event time of this state.")
     request_id: Label | None = Field(default=None, description="Record that fired.")
-    normal: SignalValue = Field(description="Mean (rate) or median (value) of the baseline, in the signal's unit.")
+    normal: SignalValue = Field(
+        description="Mean (rate), median (value) or longest age (overdue) of the baseline, in the signal's unit."
+    )
     now: SignalValue = Field(
         description="Current value of the same statistic. The first message covers the time since started_at, and "
         "later messages cover the time since the previous message. In the signal's unit."
     )
     effect: Number = Field(
-        description="Odds ratio (rate, tail), rank shift from -1 to 1 (value), or ratio (event). See effect_kind."
+        description="Odds ratio (rate, tail), rank shift from -1 to 1 (value), or ratio (event, overdue). See "
+        "effect_kind."
     )
     effect_kind: Literal["odds_ratio", "rank_shift", "ratio"] = Field(description="Measure of the effect.")
     records: Annotated[Integer, Unit("{records}")] = Field(

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pipeline.detect.offline import SmallestChange
 from pipeline.detect.signals import channels
-from pipeline.wording import number, percent
+from pipeline.wording import number, percent, quantity
 from schemas.baseline import SignalBaseline
 
 MIX_LABELS_MAX = 3
@@ -33,14 +33,17 @@ def describe_normal(signal: SignalBaseline) -> str:
 
 
 def describe_changes(name: str, signal: SignalBaseline, changes: Iterable[SmallestChange]) -> str:
-    """Describe the smallest changes of one signal: the new mean of a rate, or the shift of all values."""
+    """Describe the smallest changes of one signal: the new mean of a rate, the shift of all values, or a limit."""
     known = channels.signal_by_name(name, signal.kind)
     unit = f" {known.unit}" if known is not None and known.unit else ""
     rounding = ROUNDING * (max(map(abs, signal.knots or ()), default=0.0) or 1.0)
     parts = []
     for change in sorted(changes, key=lambda change: change.direction, reverse=True):
         if change.size is None:
-            parts.append(f"{change.direction}: not testable, {change.reason}")
+            name = "longest age" if change.channel == channels.OVERDUE else change.direction
+            parts.append(f"{name}: not testable, {change.reason}")
+        elif change.channel == channels.OVERDUE:
+            parts.append(f"above {quantity(change.size, known.unit if known is not None else '', change.channel)}")
         elif signal.kind == "rate":
             parts.append(f"{'above' if change.direction == 'up' else 'below'} {_percent(change.size)}")
         elif abs(change.size) <= rounding:

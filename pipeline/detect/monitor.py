@@ -47,7 +47,7 @@ from pipeline.detect.one_sided_tests import (
 )
 from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals import Block, catalogue
+from pipeline.detect.signals import Block, catalogue, channels
 from schemas.baseline import Baseline
 from schemas.drift import Detector, DriftState
 
@@ -363,8 +363,7 @@ class Monitor:
 
     def _is_latched(self, test: int) -> bool:
         """Return whether a test with the same key has fired in any tier."""
-        key = self._tests[test].crossing_key
-        return any(self._tests[other].crossing_key == key for other in self._latches)
+        return any(self._tests[other].crossing_key == self._tests[test].crossing_key for other in self._latches)
 
     def _finding(
         self,
@@ -377,10 +376,11 @@ class Monitor:
         *,
         evidence: float | None = None,
     ) -> Finding:
-        test, now = self._tests[index], None
-        if self.layout.baseline_median(index) is not None:
-            signal, count = int(self.layout.signal_indexes[index]), max(1.0, tally[0])
-            now = self.recent_values.median(signal, view.values, rows=row + 1, count=count)
+        test, now, signal = self._tests[index], None, int(self.layout.signal_indexes[index])
+        if test.channel == channels.OVERDUE:
+            now = self.layout.current_age(view.block, signal, row, is_reset=state == "recovered")
+        elif self.layout.baseline_median(index) is not None:
+            now = self.recent_values.median(signal, view.values, rows=row + 1, count=max(1.0, tally[0]))
         recovered = (evidence or 0.0, self._settings.recovery_evidence)
         return latch.build_finding(
             test,

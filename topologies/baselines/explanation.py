@@ -7,8 +7,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from pipeline.detect.offline import Explanation, TestTrace
+from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.signals import channels
-from pipeline.wording import percent
+from pipeline.wording import percent, quantity
+from schemas.baseline import Baseline
 from schemas.timestamp import clock_time, format_timestamp
 from topologies.console import plain_line
 
@@ -43,7 +45,7 @@ def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> Rend
         test = trace.test
         table.add_row(
             plain_line(f"{test.signal.name} {test.channel} {test.direction}"),
-            plain_line(_band(trace)),
+            plain_line(_band(trace, explained.baseline)),
             plain_line(sparkline(trace)),
             f"{trace.highest * test.threshold:.1f} of {test.threshold:g}",
             plain_line(outcome(trace)),
@@ -146,8 +148,14 @@ def _is_shown(trace: TestTrace, signals: tuple[str, ...]) -> bool:
     return trace.highest >= SHOWN_SHARE_MIN or bool(trace.drifts)
 
 
-def _band(trace: TestTrace) -> str:
+def _band(trace: TestTrace, baseline: Baseline) -> str:
     test = trace.test
+    ages = baseline.signals[test.signal.name].ages
+    if test.channel == channels.OVERDUE and ages is not None:
+        longest, limit = (
+            quantity(age, test.signal.unit, test.channel) for age in (ages.longest, OneSidedTest.overdue_limit(ages))
+        )
+        return f"longest {longest}, to {limit}"
     if test.channel in channels.BINARY:
         return f"{percent(test.mean)}, {'to' if test.rising else 'from'} {percent(test.null_boundary)}"
     return f"rank {test.mean:.2f}, {'to' if test.rising else 'from'} {test.null_boundary:.2f}"

@@ -8,7 +8,7 @@ from pipeline.correlate.phases.incident_table import IncidentTable
 from pipeline.correlate.phases.settle import describe_decision, downgrade_if_due, track_downgrade
 from pipeline.correlate.playbook import failure_modes, phrases
 from pipeline.correlate.severity import decide_severity, is_worse
-from pipeline.wording import quantity
+from pipeline.wording import normal_phrase, quantity
 from schemas.drift import Drift
 
 WORSENING_RECORDS_MIN = 20
@@ -69,8 +69,9 @@ def _publish_if_actionable(table: IncidentTable, incident: IncidentState, drift:
     """Publish a report of a drift if the drift has recovered, or if it is worse than last published."""
     if drift.state == "recovered":
         incident.publish_newest()
-        now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
-        text = f"{drift.signal} ({drift.channel}) is back: {now}, normally {normal}"
+        now = quantity(drift.now, drift.unit, drift.channel)
+        normal = normal_phrase(drift.normal, drift.unit, drift.channel)
+        text = f"{drift.signal} ({drift.channel}) is back: {now}, {normal}"
         _log(table, incident, drift.updated_at, "recovered", text)
         return
     if drift.records < WORSENING_RECORDS_MIN:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.wording import duration, fault_phrase, quantity
+from pipeline.wording import duration, fault_phrase, normal_phrase, quantity
 from schemas.drift import Drift
 from schemas.incident import Containment, Suspect
 from schemas.timestamp import clock_time
@@ -123,24 +123,22 @@ def describe_drift(drift: Drift, *, past: bool = False, measured: str = "") -> s
     if drift.channel == "first_seen":
         return f"{'was' if past else 'is'} served by {drift.segment.replace('=', ' ', 1)} for the first time"
     now, when = quantity(drift.now, drift.unit, drift.channel), f" {measured}" if measured else ""
-    normal = quantity(drift.normal, drift.unit, drift.channel)
+    normal = normal_phrase(drift.normal, drift.unit, drift.channel)
     segment = f" ({drift.segment})" if drift.segment else ""
     if drift.fault:
         field = drift.segment.removeprefix("field=")
         verb = "sent" if past else "sends"
-        return f"{verb} {now} of records in which {field} {fault_phrase(drift.fault)}{when}, normally {normal}"
+        return f"{verb} {now} of records in which {field} {fault_phrase(drift.fault)}{when}, {normal}"
     phrase = _PHRASES.get(drift.signal)
-    if phrase is not None and (drift.channel in ("rate", "location") or _is_far(drift)):
+    if phrase is not None and (drift.channel in ("rate", "location", "overdue") or _is_far(drift)):
         present_verb, past_verb, rest = phrase
-        return f"{past_verb if past else present_verb} {rest.format(now)}{segment}{when}, normally {normal}"
+        return f"{past_verb if past else present_verb} {rest.format(now)}{segment}{when}, {normal}"
     verb, change = "showed" if past else "shows", "a rise" if drift.side == "up" else "a fall"
     if drift.effect_kind == "odds_ratio" and drift.now == drift.normal:
         # The typical value of a tail can be normal, such as the number of steps if few requests loop.
         aspect = f"{_ASPECTS.get(drift.channel, '')}{drift.signal}{segment}"
         return f"{verb} {change} in {aspect}: {drift.effect:.3g} times the normal odds{when}, typically still {now}"
-    return (
-        f"{verb} {change} in {_ASPECTS.get(drift.channel, '')}{drift.signal}{segment}: {now}{when}, normally {normal}"
-    )
+    return f"{verb} {change} in {_ASPECTS.get(drift.channel, '')}{drift.signal}{segment}: {now}{when}, {normal}"
 
 
 def _is_far(drift: Drift) -> bool:

@@ -8,7 +8,7 @@ from pipeline.correlate.playbook import failure_modes, phrases
 from pipeline.correlate.severity.adjustment import SeverityAdjustment
 from pipeline.correlate.severity.rule import SLA, DriftConditions, SeverityRule
 from pipeline.correlate.severity.table import SeverityTable
-from pipeline.wording import quantity
+from pipeline.wording import normal_phrase, quantity
 from schemas.drift import Drift
 from schemas.incident import Severity
 
@@ -44,10 +44,11 @@ class SeverityDecision:
     def full_reason(self) -> str:
         """The reason for the severity with the drift's numbers, followed by the reason for the adjustment."""
         drift = self.drift
-        now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
+        now = quantity(drift.now, drift.unit, drift.channel)
+        normal = normal_phrase(drift.normal, drift.unit, drift.channel)
         adjustment = f"; {self.adjustment_reason}" if self.adjustment_reason else ""
         measured = phrases.describe_measurement(drift)
-        return f"{self.reason} ({drift.signal} {now} {measured}, normally {normal}){adjustment}"
+        return f"{self.reason} ({drift.signal} {now} {measured}, {normal}){adjustment}"
 
     def dump(self) -> list[Any]:
         """Return the state as JSON-compatible values."""

@@ -3,13 +3,14 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import spread
 from pipeline.detect.baselines.hourly_profile import learn_profile
+from pipeline.detect.baselines.quarters import QuarterAges
 from pipeline.detect.baselines.ranks import RankTable, compute_knots
 from pipeline.detect.baselines.stationarity import is_nonstationary
 from pipeline.detect.settings import DetectSettings
@@ -46,6 +47,8 @@ class LearnedColumn:
         Shape ``(N,)``: the approximate time of each stored value (the start of its burst). Empty if unknown.
     known_times
         Autocorrelation times, in records, that are already known, by channel.
+    ages
+        The ages by quarter of a slice, or None if the signal is not an age or its ages are not known.
     """
 
     signal: Signal
@@ -56,6 +59,7 @@ class LearnedColumn:
     sums: NDArray[np.float64]
     times_ms: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     known_times: Mapping[str, float] = field(default_factory=dict)
+    ages: QuarterAges | None = None
 
     def without_slices(self, dropped: NDArray[np.bool_]) -> "LearnedColumn":
         """Return the column without the slices that are marked in ``dropped``, shape ``(S,)``."""
@@ -68,6 +72,7 @@ class LearnedColumn:
             counts=np.where(dropped, 0.0, self.counts),
             sums=np.where(dropped, 0.0, self.sums),
             times_ms=self.times_ms[remaining] if self.times_ms.size else self.times_ms,
+            ages=None if self.ages is None else self.ages.without_slices(dropped),
         )
 
     def rate_means(self) -> spread.SliceMeans:
@@ -157,11 +162,14 @@ def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, s
 
 def baseline_version(baseline: Baseline) -> str:
     """Return a short hash of the baseline's content. The hash ignores ``source`` and ``effective_at``."""
-    excluded = {"baseline_version", "source", "effective_at"}
+    excluded: dict[str, Any] = dict.fromkeys(("baseline_version", "source", "effective_at"), True)
     # Versions of baselines from before these fields remain valid.
     excluded |= {
-        name for name in ("sampled", "expected_fields", "accepted_levels", "held_back") if not getattr(baseline, name)
+        name: True
+        for name in ("sampled", "expected_fields", "accepted_levels", "held_back")
+        if not getattr(baseline, name)
     }
+    excluded["signals"] = {name: {"ages"} for name, signal in baseline.signals.items() if signal.ages is None}
     content = baseline.model_dump_json(exclude=excluded)
     return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_LENGTH]
 
@@ -211,7 +219,21 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
             name, channel_numbers, means, time=times[name], mean=channel_mean, count=channel_numbers.size
         )
         built[name] = _mark_nonstationary(column.signal, name, channel, means, learned.slice_s, settings)
-    return SignalBaseline(kind=column.signal.kind, count=count, mean=mean, knots=knots, channels=built, profile=profile)
+    cycles = None if column.ages is None else column.ages.find_cycles()
+    if cycles is not None:
+        # No age of the baseline is above the limit, which follows from the longest one.
+        built[channels.OVERDUE] = Channel(
+            mean=0.0, variance=0.0, autocorrelation_time=1.0, slice_deviation=0.0, count=count
+        )
+    return SignalBaseline(
+        kind=column.signal.kind,
+        count=count,
+        mean=mean,
+        knots=knots,
+        channels=built,
+        profile=profile,
+        ages=cycles,
+    )
 
 
 def _remove_daily_cycle(column: LearnedColumn, learned: LearnedData) -> tuple[LearnedColumn, Profile | None]:

@@ -14,8 +14,8 @@ from pipeline.detect.baselines.baseline import (
     build_baseline,
     required_records,
 )
-from pipeline.detect.baselines.burst import Burst
 from pipeline.detect.baselines.field_presence import FieldPresence
+from pipeline.detect.baselines.quarters import AgeHistory, Burst, QuarterAges
 from pipeline.detect.baselines.stationarity import nonstationary_signals
 from pipeline.detect.learning_progress import LearningProgress
 from pipeline.detect.settings import DetectSettings
@@ -39,6 +39,8 @@ distribution to learn."""
 
 class Learner:
     """Learner of one subject: time slices with counts, sums and four bursts of up to 64 values per signal.
+
+    For an age, it also stores the longest age and the earliest origin of each quarter of a slice.
 
     Any period is divided into at least ``settings.slices`` and at most twice as many slices. An hour from a file and a
     live day are therefore learned in the same way and use the same memory.
@@ -73,6 +75,8 @@ class Learner:
         self._is_sampled = False
         self._totals: dict[int, NDArray[np.float64]] = {}
         self._bursts: dict[tuple[int, int], Burst] = {}
+        # None if the first records were learned by a version that does not store ages.
+        self._ages: AgeHistory | None = AgeHistory(BURSTS_PER_SLICE)
         self._label_counts: dict[str, LabelCounts] = {}
         self._presence = FieldPresence()
         self._changed: set[str] = set()
@@ -95,7 +99,7 @@ class Learner:
         quarters = (block.panes * PANE_MS - self._origin_ms) * BURSTS_PER_SLICE // self._width_ms
         bounds = np.concatenate([[0], np.flatnonzero(np.diff(quarters)) + 1, [quarters.size]]).tolist()
         for begin, end in pairwise(bounds):
-            self._add_rows(int(quarters[begin]), block.values[begin:end])
+            self._add_rows(int(quarters[begin]), block.values[begin:end], block.times_ms[begin:end])
         for name, labels in block.categories.items():
             if name not in self._label_counts:
                 self._label_counts[name] = LabelCounts(self._settings.categories_max)
@@ -200,7 +204,11 @@ class Learner:
             if kind == "head":
                 parts[name] = self._dump_head()
             elif kind == "totals":
-                parts[name] = {"width_ms": self._width_ms, "totals": self._totals[int(indexes[0])].copy()}
+                index = int(indexes[0])
+                parts[name] = {"width_ms": self._width_ms, "totals": self._totals[index].copy()}
+                ages = None if self._ages is None else self._ages.dump_slice(index)
+                if ages is not None:
+                    parts[name]["ages"] = ages
             else:
                 burst = self._bursts[int(indexes[0]), int(indexes[1])]
                 columns = burst.columns
@@ -228,6 +236,8 @@ class Learner:
             return
         if kind == "totals":
             self._totals[int(indexes[0])] = np.array(state["totals"], dtype=np.float64)
+            if self._ages is not None and "ages" in state:
+                self._ages.load_slice(int(indexes[0]), state["ages"])
         else:
             values = np.asarray(state["values"], dtype=np.float64)
             columns = np.split(values, np.cumsum(state["sizes"])[:-1])
@@ -250,6 +260,7 @@ class Learner:
             "signals": [[signal.name, signal.kind] for signal in self._signals],
             "categories": {name: dict(labels.counts) for name, labels in self._label_counts.items()},
             "presence": self._presence.dump(),
+            "has_ages": self._ages is not None,
         }
 
     def _load_head(self, state: dict[str, Any]) -> None:
@@ -268,6 +279,8 @@ class Learner:
         self._label_counts = {name: LabelCounts(limit, counts) for name, counts in state["categories"].items()}
         if "presence" in state:  # Checkpoints of formats before 6 do not contain it.
             self._presence.load(state["presence"])
+        if not state.get("has_ages", False):  # Ages of which only the last part is known have no longest value.
+            self._ages = None
 
     def _accept_width(self, width_ms: int) -> bool:
         """Return whether a part has the current slice width.
@@ -278,9 +291,11 @@ class Learner:
             self._width_ms = width_ms
             self._totals.clear()
             self._bursts.clear()
+            if self._ages is not None:
+                self._ages.clear()
         return width_ms == self._width_ms
 
-    def _add_rows(self, quarter: int, values: NDArray[np.float64]) -> None:
+    def _add_rows(self, quarter: int, values: NDArray[np.float64], times_ms: NDArray[np.int64]) -> None:
         slice_index, quarter_index = divmod(quarter, BURSTS_PER_SLICE)
         present = ~np.isnan(values)
         totals = _widen(self._totals.get(slice_index), values.shape[1])
@@ -288,6 +303,8 @@ class Learner:
         totals[1] += np.where(present, values, 0.0).sum(axis=0)
         self._totals[slice_index] = totals
         self._changed.add(f"totals-{slice_index}")
+        if self._ages is not None and (columns := self._age_columns()):
+            self._ages.add_rows(slice_index, quarter_index, values.take(columns, axis=1), times_ms)
         burst = self._bursts.get((slice_index, quarter_index))
         if burst is None:
             if self._bursts:
@@ -309,6 +326,8 @@ class Learner:
             bursts[key] = bursts[key].merge(burst) if key in bursts else burst
             bursts[key].pack()
         self._totals, self._bursts = totals, bursts
+        if self._ages is not None:
+            self._ages.double_width()
         self.mark_all()
 
     def _quietest_per_s(self, count: int) -> float:
@@ -339,7 +358,16 @@ class Learner:
             counts=totals[0],
             sums=totals[1],
             times_ms=np.repeat((self._origin_ms or 0) + quarters * self._width_ms // BURSTS_PER_SLICE, sizes),
+            ages=self._quarter_ages(index),
         )
+
+    def _age_columns(self) -> list[int]:
+        return [index for index, signal in enumerate(self._signals) if signal.kind == "age"]
+
+    def _quarter_ages(self, index: int) -> QuarterAges | None:
+        if self._ages is None or self._signals[index].kind != "age":
+            return None
+        return self._ages.find_quarters(self._age_columns().index(index), self._origin_ms or 0, self._width_ms)
 
 
 def _widen(totals: NDArray[np.float64] | None, width: int) -> NDArray[np.float64]:

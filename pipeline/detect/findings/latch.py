@@ -13,7 +13,7 @@ from pipeline.detect.findings.effect import effect_size
 from pipeline.detect.findings.finding import Detector, Finding, round_significant
 from pipeline.detect.findings.sentence import describe_finding, describe_gone_segment
 from pipeline.detect.one_sided_tests import NotTestable, OneSidedTest
-from pipeline.detect.signals import PANE_MS
+from pipeline.detect.signals import PANE_MS, channels
 from schemas.baseline import SignalBaseline
 from schemas.drift import DriftState, Tier
 
@@ -112,7 +112,8 @@ class Latch:
         tally
             Number of records with the signal that the finding covers, and sum of the channel over them.
         now
-            Typical current value without its daily cycle. It is None for a rate or if unknown.
+            Typical current value without its daily cycle, or the current age if it is overdue. It is None for a rate
+            or if unknown.
         evidence_and_threshold
             The evidence, and the threshold to which it is compared.
         carried_by
@@ -130,6 +131,11 @@ class Latch:
         normal = channel.mean if median is None else median
         current = mean if median is None else now
         updated_at = max(self.detected_at, updated_at)
+        profile = learned.profile
+        if test.channel == channels.OVERDUE and learned.ages is not None:
+            # Ages are compared with the longest one, and have no daily profile.
+            normal, profile = learned.ages.longest, None
+            effect, effect_kind = (normal if now is None else now) / max(normal, 1.0), "ratio"
         evidence, threshold = evidence_and_threshold
         finding = Finding(
             signal=test.signal,
@@ -143,9 +149,9 @@ class Latch:
             detected_at=self.detected_at,
             updated_at=updated_at,
             request_id=self.request_id,
-            normal=round_significant(hourly_profile.restore_hour(learned.profile, normal, updated_at)),
+            normal=round_significant(hourly_profile.restore_hour(profile, normal, updated_at)),
             now=round_significant(
-                hourly_profile.restore_hour(learned.profile, normal if current is None else current, updated_at)
+                hourly_profile.restore_hour(profile, normal if current is None else current, updated_at)
             ),
             effect=round_significant(effect),
             effect_kind=effect_kind,

@@ -57,7 +57,8 @@ def _name(finding: Finding) -> str:
 
 
 def _values(finding: Finding) -> str:
-    return f"{number(finding.now, finding)} (normal {number(finding.normal, finding)})"
+    normal = "longest known" if finding.channel == "overdue" else "normal"
+    return f"{number(finding.now, finding)} ({normal} {number(finding.normal, finding)})"
 
 
 def _describe_change(finding: Finding, mean_before: float, mean: float, *, with_verb: bool = False) -> str:
@@ -67,6 +68,8 @@ def _describe_change(finding: Finding, mean_before: float, mean: float, *, with_
         return f"{verb}from {normal} to {now} (odds x{finding.effect:.3g})"
     if finding.channel == "location":
         return f"{verb}from {normal} to {now} (rank {finding.effect:+.2f})"
+    if finding.channel == "overdue":
+        return f"{'is overdue: ' if with_verb else ''}{now}, longest known {normal},"
     if finding.channel == "dispersion":
         lead = "hardly varies: " if with_verb else ""
         return f"{lead}spread of ranks {mean_before:.2f} to {mean:.2f}, typically {normal} to {now}"

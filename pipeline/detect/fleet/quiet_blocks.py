@@ -58,7 +58,7 @@ class QuietBlock:
     Attributes
     ----------
     shape
-        The numbers of rates, values, signals and quantiles. The blocks of a batch have equal shapes.
+        The numbers of rates, values, ages, signals and quantiles. The blocks of a batch have equal shapes.
     is_on_time
         Whether no recent record before the block was late.
     values
@@ -171,7 +171,13 @@ def _find_quiet(stream: Stream, position: int, records: Records) -> QuietBlock |
         position=position,
         monitor=monitor,
         records=records,
-        shape=(layout.rate_count, layout.value_count, signals, statistics.value_columns.size),
+        shape=(
+            layout.rate_count,
+            layout.value_count,
+            layout.age_indexes.size,
+            signals,
+            statistics.value_columns.size,
+        ),
         row_count=row_count,
         is_on_time=monitor.late_bursts.is_idle(last_pane),
         values=values,

@@ -17,10 +17,11 @@ _OFFSETS = np.arange(SAMPLE_RECORDS)[:, None]
 
 @dataclass(frozen=True, slots=True)
 class BlockBatch:
-    """``V`` blocks, one per stream, with ``R`` rows in total. All streams have equal numbers of rates and values.
+    """``V`` blocks, one per stream, with ``R`` rows in total.
 
-    Each block has the same samples, numbers and sums as in a grid of its own, to the last digit. ``T`` is the number of
-    samples over all blocks, and ``L`` the largest number of samples of a block.
+    All streams have equal numbers of rates, values and ages that can be overdue. Each block has the same samples,
+    numbers and sums as in a grid of its own, to the last digit. ``T`` is the number of samples over all blocks, and
+    ``L`` the largest number of samples of a block.
 
     Attributes
     ----------
@@ -110,8 +111,8 @@ class BlockBatch:
         pane_of_row = np.cumsum(begins_pane) - 1
         panes_of = np.append(pane_of_row[rows[:-1]], first_rows.size)
         samples = np.append(pane_starts[panes_of[:-1]], sample_count)
-        monitored = _monitored_values(layouts, rows, values, sources[streams], times_ms)
-        by_row = _grid_rows(layouts, rows, monitored)
+        monitored, overdue = _monitored_values(layouts, rows, values, sources, streams, times_ms)
+        by_row = _grid_rows(layouts, rows, monitored, overdue)
         height = int(sample_lengths.max())
         sample_rows = starts + _OFFSETS[:height]
         sample_rows[_OFFSETS[:height] >= sample_lengths] = row_count
@@ -188,27 +189,39 @@ def _monitored_values(
     rows: NDArray[np.intp],
     values: NDArray[np.float64],
     sources: NDArray[np.intp],
+    streams: NDArray[np.intp],
     times_ms: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """Return the monitored values of all rows, as :meth:`GridLayout.monitored_values` does for one block."""
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the monitored values of all rows, and which ages are overdue, as a layout does for one block."""
     row_count, width = values.shape
+    sources = sources[streams]
     monitored: NDArray[np.float64] = values.take(sources + (np.arange(row_count) * width)[:, None], mode="clip")
     np.copyto(monitored, np.nan, where=sources < 0)
+    overdue = np.zeros((row_count, layouts[0].age_indexes.size), dtype=bool)
+    if overdue.size:
+        columns = np.array([layout.age_indexes for layout in layouts])[streams]
+        limits = np.array([layout.age_limits for layout in layouts])[streams]
+        np.greater(np.take_along_axis(monitored, columns, axis=1), limits, out=overdue)
     for stream, layout in enumerate(layouts):
         if layout.has_hours:
             part = slice(int(rows[stream]), int(rows[stream + 1]))
             layout.correct_hours(monitored[part], times_ms[part])
     np.copyto(monitored, np.nan, where=np.isinf(monitored))
-    return monitored
+    if overdue.size:
+        overdue &= ~np.isnan(np.take_along_axis(monitored, columns, axis=1))
+    return monitored, overdue
 
 
 def _grid_rows(
-    layouts: Sequence[GridLayout], rows: NDArray[np.intp], monitored: NDArray[np.float64]
+    layouts: Sequence[GridLayout],
+    rows: NDArray[np.intp],
+    monitored: NDArray[np.float64],
+    overdue: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """Return the numbers of the grid by row, with a last row of zeros."""
     rate_count = layouts[0].rate_count
     values = np.ascontiguousarray(np.fmin(monitored[:, rate_count:], np.inf).T)
     ranks = RankTables.ranks_of_blocks([layout.rank_tables for layout in layouts], values, rows).T
-    by_row = np.zeros((monitored.shape[0] + 1, 2 * rate_count + 5 * ranks.shape[1]))
-    layouts[0].fill_numbers(monitored, ranks, by_row[:-1])
+    by_row = np.zeros((monitored.shape[0] + 1, layouts[0].width))
+    layouts[0].fill_numbers(monitored, ranks, overdue, by_row[:-1])
     return by_row

@@ -17,7 +17,7 @@ class GridLayout:
     """The columns of a :class:`Grid` for ``S`` one-sided tests.
 
     The columns are the presences of all monitored signals, then the channels of the rates, then the channels of the
-    values, channel by channel.
+    values, channel by channel, and then whether each of ``A`` ages is overdue.
 
     Attributes
     ----------
@@ -26,6 +26,8 @@ class GridLayout:
     signal_indexes, presence_columns, channel_columns
         Shape ``(S,)``: for each test, the index of its signal, and the grid columns of the signal's presence and the
         test's channel.
+    age_indexes, age_limits
+        Shape ``(A,)``: the index of each signal with a test of whether it is overdue, and its limit.
     """
 
     def __init__(self, baseline: Baseline, tests: Sequence[OneSidedTest]) -> None:
@@ -46,6 +48,10 @@ class GridLayout:
             .copy()
         )
         self.rank_tables = RankTables([quantiles for _, quantiles in values])
+        aged = sorted({self._indexes[test.signal.name] for test in tests if test.channel == channels.OVERDUE})
+        cycles = [baseline.signals[self.signals[index].name].ages for index in aged]
+        self.age_indexes = share_array(np.array(aged, dtype=np.intp))
+        self.age_limits = np.array([OneSidedTest.overdue_limit(ages) for ages in cycles if ages is not None])
         self.signal_indexes = share_array(np.array([self._indexes[test.signal.name] for test in tests], dtype=np.intp))
         self.presence_columns = self.signal_indexes
         self.channel_columns = share_array(
@@ -58,7 +64,8 @@ class GridLayout:
     @property
     def width(self) -> int:
         """Number of columns of a grid."""
-        return len(self.signals) + self.rate_count + len(channels.VALUE_CHANNELS) * self.value_count
+        values = len(channels.VALUE_CHANNELS) * self.value_count
+        return len(self.signals) + self.rate_count + values + self.age_indexes.size
 
     @property
     def value_indexes(self) -> list[int]:
@@ -75,6 +82,8 @@ class GridLayout:
         index = self._indexes[signal.name]
         if index < self.rate_count:
             return len(self.signals) + index
+        if channel == channels.OVERDUE:
+            return self.width - self.age_indexes.size + int(self.age_indexes.searchsorted(index))
         return len(self.signals) + index + channels.VALUE_CHANNELS.index(channel) * self.value_count
 
     def main_channel(self, signal: Signal) -> ChannelName:
@@ -88,7 +97,8 @@ class GridLayout:
     def view(self, block: Block) -> BlockView:
         """Lay out a block of at least one record."""
         values = self.monitored_values(block)
-        return BlockView(block, values, self.build_grid(Samples.cut(block.panes), values))
+        overdue = self._find_overdue(block, values) if self.age_indexes.size else None
+        return BlockView(block, values, self.build_grid(Samples.cut(block.panes), values, overdue))
 
     def monitored_values(self, block: Block) -> NDArray[np.float64]:
         """Return the monitored values of a block, corrected for the hour of day where the baseline has a profile.
@@ -99,19 +109,13 @@ class GridLayout:
             Shape ``(R + 1, len(signals))``: NaN where absent or not finite. The last row is a record without signals,
             which pads the samples.
         """
-        if self._block_signals != len(block.signals):
-            columns = {(signal.name, signal.kind): column for column, signal in enumerate(block.signals)}
-            self._block_columns = np.array(
-                [columns.get((signal.name, signal.kind), -1) for signal in self.signals], dtype=np.intp
-            )
-            self._missing = np.flatnonzero(self._block_columns < 0)
-            self._block_signals = len(block.signals)
+        columns = self._columns_of(block)
         values = np.empty((block.panes.size + 1, len(self.signals)))
         values[-1] = np.nan
         if self._missing.size == len(self.signals):
             values[:] = np.nan
             return values
-        block.values.take(self._block_columns, axis=1, out=values[:-1], mode="wrap")
+        block.values.take(columns, axis=1, out=values[:-1], mode="wrap")
         values[:, self._missing] = np.nan
         if self.has_hours:
             self.correct_hours(values[:-1], block.times_ms)
@@ -124,24 +128,67 @@ class GridLayout:
         with np.errstate(over="ignore", invalid="ignore"):
             values[:, self._cyclic] = values.take(self._cyclic, axis=1) * factors + shifts
 
-    def build_grid(self, samples: Samples, values: NDArray[np.float64]) -> Grid:
-        """Build the grid of a block from its :meth:`monitored_values`."""
+    def longest_age(self, block: Block, signal: int, rows: slice | NDArray[np.intp]) -> float | None:
+        """Return the longest age of a signal in the given rows of a block, or None if no row carries it."""
+        column = int(self._columns_of(block)[signal])
+        ages = block.values[rows, column] if column >= 0 else np.zeros(0)
+        longest = float(np.fmax.reduce(ages, initial=-np.inf))
+        return longest if np.isfinite(longest) else None
+
+    def current_age(self, block: Block, signal: int, row: int, *, is_reset: bool) -> float | None:
+        """Return the longest age of a signal up to a row of a block. After a reset, only that row is current."""
+        return self.longest_age(block, signal, slice(row if is_reset else 0, row + 1))
+
+    def build_grid(
+        self, samples: Samples, values: NDArray[np.float64], overdue: NDArray[np.bool_] | None = None
+    ) -> Grid:
+        """Build the grid of a block from its :meth:`monitored_values`.
+
+        ``overdue`` marks the ages that are overdue, shape ``(R + 1, A)``. It may be None if there are none.
+        """
         height, count = samples.rows.shape
         rows = values.take(samples.rows.ravel(), axis=0)
         present = rows == rows  # noqa: PLR0124 - only NaN differs from itself
         ranks = self.rank_tables.ranks(rows[:, self.rate_count :])
         by_channel = [channels.from_rank(name, ranks) for name in channels.VALUE_CHANNELS]
-        numbers = np.concatenate([present, rows[:, : self.rate_count], *by_channel], axis=1)
+        parts = [present, rows[:, : self.rate_count], *by_channel]
+        if overdue is not None:
+            parts.append(overdue.take(samples.rows.ravel(), axis=0))
+        numbers = np.concatenate(parts, axis=1)
         if not present.all():
             np.copyto(numbers, 0.0, where=np.isnan(numbers))
         return Grid.from_numbers(samples, numbers.reshape(height, count, -1))
 
     def fill_numbers(
-        self, values: NDArray[np.float64], ranks: NDArray[np.float64], numbers: NDArray[np.float64]
+        self,
+        values: NDArray[np.float64],
+        ranks: NDArray[np.float64],
+        overdue: NDArray[np.bool_],
+        numbers: NDArray[np.float64],
     ) -> None:
-        """Fill the numbers of rows, shape ``(R, width)``, from their monitored values and the ranks of the values."""
+        """Fill the numbers of rows, shape ``(R, width)``, from their monitored values, ranks and overdue ages."""
         present = values == values  # noqa: PLR0124 - only NaN differs from itself
         by_channel = [channels.from_rank(name, ranks) for name in channels.VALUE_CHANNELS]
-        np.concatenate([present, values[:, : self.rate_count], *by_channel], axis=1, out=numbers)
+        np.concatenate([present, values[:, : self.rate_count], *by_channel, overdue], axis=1, out=numbers)
         if not present.all():
             np.copyto(numbers, 0.0, where=np.isnan(numbers))
+
+    def _columns_of(self, block: Block) -> NDArray[np.intp]:
+        """Return the column of each monitored signal in a block, or -1."""
+        if self._block_signals != len(block.signals):
+            columns = {(signal.name, signal.kind): column for column, signal in enumerate(block.signals)}
+            self._block_columns = np.array(
+                [columns.get((signal.name, signal.kind), -1) for signal in self.signals], dtype=np.intp
+            )
+            self._missing = np.flatnonzero(self._block_columns < 0)
+            self._block_signals = len(block.signals)
+        return self._block_columns
+
+    def _find_overdue(self, block: Block, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which ages are above their limits, shape ``(R + 1, A)``. Ages are compared without their daily profile."""
+        overdue = np.zeros((values.shape[0], self.age_indexes.size), dtype=bool)
+        if self._missing.size < len(self.signals):
+            columns = self._columns_of(block).take(self.age_indexes)
+            np.greater(block.values.take(columns, axis=1, mode="wrap"), self.age_limits, out=overdue[:-1])
+            overdue &= ~np.isnan(values.take(self.age_indexes, axis=1))
+        return overdue

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import RankTables
-from pipeline.detect.one_sided_tests import derive_tests
+from pipeline.detect.one_sided_tests import OneSidedTest, derive_tests
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signals import ChannelName, channels
 from schemas.baseline import Baseline
 from schemas.drift import Direction, Tier
 
@@ -17,18 +18,19 @@ BISECTIONS = 60
 
 @dataclass(frozen=True, slots=True)
 class SmallestChange:
-    """The smallest lasting change of a signal in one direction that is detected at one tier.
+    """The smallest lasting change of a channel in one direction that is detected at one tier.
 
     Attributes
     ----------
     size
         For a rate, the mean at the null boundary. For a value, the shift of all values: positive for a rise, negative
-        for a fall. None if the change is not testable.
+        for a fall. For an age that is overdue, its limit. None if the change is not testable.
     reason
         Reason why the change is not testable, or an empty string if it is testable.
     """
 
     signal: str
+    channel: ChannelName
     direction: Direction
     tier: Tier
     size: float | None
@@ -38,6 +40,8 @@ class SmallestChange:
 def smallest_changes(baseline: Baseline, settings: DetectSettings) -> list[SmallestChange]:
     """Return the smallest detectable change, or the reason why there is none, for each signal, bad direction and tier.
 
+    An age also has the limit above which it is overdue.
+
     Tails and dispersion are not listed. They are also monitored and can detect a large change in a few values.
     """
     tests, not_testable = derive_tests(baseline, settings)
@@ -45,15 +49,19 @@ def smallest_changes(baseline: Baseline, settings: DetectSettings) -> list[Small
     for test in tests:
         name = test.signal.name
         if test.channel == "rate":
-            changes.append(SmallestChange(name, test.direction, test.tier, test.null_boundary))
+            changes.append(SmallestChange(name, test.channel, test.direction, test.tier, test.null_boundary))
         elif test.channel == "location":
             knots = np.asarray(baseline.signals[name].knots, dtype=np.float64)
             shift = shift_for_mean_rank(knots, test.null_boundary)
-            changes.append(SmallestChange(name, test.direction, test.tier, shift))
+            changes.append(SmallestChange(name, test.channel, test.direction, test.tier, shift))
+        elif test.channel == channels.OVERDUE and (ages := baseline.signals[name].ages) is not None:
+            changes.append(
+                SmallestChange(name, test.channel, test.direction, test.tier, OneSidedTest.overdue_limit(ages))
+            )
     changes += [
-        SmallestChange(skipped.signal.name, skipped.direction, skipped.tier, None, skipped.reason)
+        SmallestChange(skipped.signal.name, skipped.channel, skipped.direction, skipped.tier, None, skipped.reason)
         for skipped in not_testable
-        if skipped.channel in ("rate", "location")
+        if skipped.channel in ("rate", "location", channels.OVERDUE)
     ]
     return changes
 

@@ -164,6 +164,8 @@ def shift_tail(mean: float, shift: float) -> float:
 def _day_floor(channel: Channel, name: str, settings: DetectSettings, span_s: float) -> float:
     if span_s >= FLOOR_DAYS * DAY_S or settings.ready_after_s < DAY_S:
         return 0.0
+    if name == channels.OVERDUE:
+        return 0.0  # The tolerance of its limit covers differences between days.
     if name == "rate":
         return DEVIATIONS * FLOOR_RELATIVE * min(channel.mean, 1.0 - channel.mean)
     shift = DEVIATIONS * FLOOR_RANK

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.detect.one_sided_tests.band import compute_band
 from pipeline.detect.one_sided_tests.bets import BETS, departure_bets, interpolate_odds, recovery_bets
+from pipeline.detect.one_sided_tests.overdue import find_overdue_obstacle, overdue_limit
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
-from schemas.baseline import Baseline, Channel
+from schemas.baseline import AgeCycles, Baseline, Channel
 from schemas.drift import Direction, Tier
 
 YEAR_S = 365.25 * DAY_S
@@ -154,6 +155,11 @@ class OneSidedTest:
             ),
         )
 
+    @staticmethod
+    def overdue_limit(cycles: AgeCycles) -> float:
+        """Return the age above which an age is overdue, in seconds."""
+        return overdue_limit(cycles)
+
     @property
     def crossing_key(self) -> CrossingKey:
         """Signal, channel and direction."""
@@ -237,17 +243,21 @@ def derive_tests(
     """
     is_sampled = is_sampled or baseline.sampled is not None
     candidates = _list_candidates(baseline)
-    thresholds = _tier_thresholds(baseline, settings, candidates)
+    # The records of one moment have the same age, so no budget per record describes how often an age is overdue.
+    counted = [candidate for candidate in candidates if candidate.channel != channels.OVERDUE]
+    thresholds = _tier_thresholds(baseline, settings, counted)
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
     tests: list[OneSidedTest] = []
     not_testable: list[NotTestable] = []
     for signal, channel, direction, tier, learned in candidates:
-        band = compute_band(learned, channel, tier, settings, test_count=len(candidates), span_s=span_s)
-        rising = channels.mean_rises(channel, direction)
+        band = compute_band(learned, channel, tier, settings, test_count=len(counted), span_s=span_s)
+        rising, ages = channels.mean_rises(channel, direction), baseline.signals[signal.name].ages
         if is_sampled and channels.depends_on_outcome(signal):
             reason: str | None = NotTestable.SAMPLED_BY_OUTCOME
         elif learned.moving:
             reason = NONSTATIONARY
+        elif channel == channels.OVERDUE and ages is not None and (obstacle := find_overdue_obstacle(ages, tier)):
+            reason = obstacle
         else:
             reason = band.high_not_testable if rising else band.low_not_testable
         if reason is not None:
@@ -280,7 +290,7 @@ def _list_candidates(baseline: Baseline) -> list[_Candidate]:
         if signal is None or (learned.kind != "rate" and learned.knots is None):
             continue
         for channel, direction in channels.bad_directions(signal):
-            if channel in learned.channels:
+            if channel in learned.channels and (channel != channels.OVERDUE or learned.ages is not None):
                 candidates += [
                     _Candidate(signal, channel, direction, tier, learned.channels[channel])
                     for tier in channels.tiers(signal, channel)

@@ -14,6 +14,7 @@ from pipeline.detect.one_sided_tests import CrossingKey, NotTestable, OneSidedTe
 from pipeline.detect.segments.segment_values import LIVE_S, SegmentValue
 from pipeline.detect.segments.segments import SegmentObservation, Segments
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signals import channels
 from schemas.drift import DriftState, Tier
 
 GONE_PANES = 600
@@ -308,7 +309,9 @@ class SegmentDrifts:
         test = self._segments.tests[key.test]
         learned = self._baseline.read().signals[test.signal.name]
         now = None
-        if test.channel == "location" and tally[0]:
+        if test.channel == channels.OVERDUE:
+            now = self._segments.longest_age(view, key.test, rows)
+        elif test.channel == "location" and tally[0]:
             now = value_at_rank(learned, tally[1] / tally[0])
         else:
             # For a location, the mean rank gives the typical value. For a tail, the last records do.

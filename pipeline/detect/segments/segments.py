@@ -39,7 +39,7 @@ TENANT_EVIDENCE = 1.0
 NARROWER_SHARE = 0.8
 """Share of a band's half-width below which a renewed band is much narrower."""
 
-SEGMENT_CHANNELS = ("rate", "location")
+SEGMENT_CHANNELS = ("rate", "location", channels.OVERDUE)
 """The channels that are tested per segment. Tails and dispersion are only tested for the full subject."""
 
 TENANT, PROVIDER = "tenant", "provider"
@@ -112,7 +112,7 @@ class Segments:
         selected.sort(key=lambda index: tests[index].channel not in channels.BINARY)
         self.tests = DerivedTests(tests[index] for index in selected)
         self.signal_indexes = share_array(layout.signal_indexes[selected])
-        self._settings = settings
+        self._settings, self._layout = settings, layout
         presence_columns, channel_columns = layout.presence_columns[selected], layout.channel_columns[selected]
         self.grid_columns = share_array(np.unique(np.concatenate([presence_columns, channel_columns])))
         self.grid_pairs = share_array(np.stack([presence_columns, channel_columns]))
@@ -213,6 +213,10 @@ class Segments:
         """Return the test of a key, or else the location test of its signal and direction, or None."""
         signal, _, direction = key
         return self._indexes.get(key, self._indexes.get((signal, "location", direction)))
+
+    def longest_age(self, view: BlockView, test: int, rows: NDArray[np.intp]) -> float | None:
+        """Return the longest age of a test's signal in the given rows of a block, or None if no row carries it."""
+        return self._layout.longest_age(view.block, int(self.signal_indexes[test]), rows)
 
     def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
         """Return the excluded tests, as dimension, value and test key."""

@@ -9,12 +9,16 @@ from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS, Signal, custo
 from schemas.baseline import SignalKind
 from schemas.drift import Direction, Tier
 
-ChannelName = Literal["rate", "location", "high_tail", "low_tail", "dispersion"]
+ChannelName = Literal["rate", "location", "high_tail", "low_tail", "dispersion", "overdue"]
 
 VALUE_CHANNELS: tuple[ChannelName, ...] = ("location", "high_tail", "low_tail", "dispersion")
 """Channels of a value with rank u: u, u > 0.99, u < 0.01, and abs(2u - 1), which falls if values become constant."""
 
-BINARY: frozenset[str] = frozenset({"rate", "high_tail", "low_tail"})
+OVERDUE: ChannelName = "overdue"
+"""Channel of an age: 1 if it is above the limit that follows from the longest age of the baseline, and otherwise 0. It is
+computed from the age itself, because its daily profile and its rank do not show how far it is above all known ages."""
+
+BINARY: frozenset[str] = frozenset({"rate", "high_tail", "low_tail", "overdue"})
 """Channels with the values 0 and 1."""
 
 TAIL_SHARE = 0.01
@@ -41,6 +45,8 @@ def channel_names(kind: SignalKind) -> tuple[ChannelName, ...]:
     """Return the channels of a kind of signal. A category has no channels."""
     if kind == "category":
         return ()
+    if kind == "age":
+        return (*VALUE_CHANNELS, OVERDUE)
     return ("rate",) if kind == "rate" else VALUE_CHANNELS
 
 
@@ -61,7 +67,8 @@ def from_rank(channel: ChannelName, rank: NDArray[np.float64]) -> NDArray[np.flo
 def bad_directions(signal: Signal) -> list[tuple[ChannelName, Direction]]:
     """Return the bad directions of each channel, expressed as directions of the signal. A heavier low tail is ``down``.
 
-    A value that becomes constant is a bad sign in outputs and data, but may be normal in infrastructure.
+    A value that becomes constant is a bad sign in outputs and data, but may be normal in infrastructure. An age that is
+    overdue is a bad sign, and one that was reset early is not.
 
     >>> [name for name, _ in bad_directions(signal_by_name("latency_ms", "amount"))]
     ['location', 'high_tail']
@@ -78,6 +85,8 @@ def bad_directions(signal: Signal) -> list[tuple[ChannelName, Direction]]:
         directions += [("location", "down"), ("low_tail", "down")]
     if signal.layer != "infrastructure" and signal.kind != "age" and signal.role != "cause":
         directions.append(("dispersion", "down"))
+    if signal.kind == "age":
+        directions.append((OVERDUE, "up"))
     return directions
 
 

@@ -76,7 +76,7 @@ def renew_baseline(baseline: Baseline, history: HourlyHistory, settings: DetectS
         if adopted is None:
             held_back.append(name)
         else:
-            signals[name] = adopted
+            signals[name] = _keep_ages(adopted, baseline.signals.get(name))
     if len(held_back) == len(built.signals):
         return None
     for name in signals.keys() - (built.signals.keys() - set(held_back)):
@@ -121,6 +121,17 @@ def continue_monitor(before: Monitor, baseline: Baseline, settings: DetectSettin
     if monitor.tests.keys == before.tests.keys:
         monitor.late_bursts.load(state["evidence"]["late_bursts"])
     return monitor
+
+
+def _keep_ages(renewed: SignalBaseline, before: SignalBaseline | None) -> SignalBaseline:
+    """Return the renewed baseline of a signal with the ages that were known, because the history does not store ages.
+
+    An age above its limit is an open alert, so none of the history is.
+    """
+    if before is None or before.ages is None or channels.OVERDUE not in before.channels:
+        return renewed
+    known = renewed.channels | {channels.OVERDUE: before.channels[channels.OVERDUE]}
+    return renewed.model_copy(update={"ages": before.ages, "channels": known})
 
 
 def _adopt(

@@ -7,7 +7,7 @@ from pipeline.detect.baselines import Learner, baseline_version
 from pipeline.detect.findings import Finding
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
-from schemas.baseline import Baseline
+from schemas.baseline import AgeCycles, Baseline, SignalBaseline
 
 
 class Relearning:
@@ -110,12 +110,12 @@ def merge_baselines(baseline: Baseline, learned: Baseline, names: set[str]) -> B
 
     Its version is still the version of ``baseline``.
     """
-    signals = {
-        name: learned.signals[name].model_copy(
-            update={"learned_from": learned.learned_from, "learned_to": learned.learned_to}
-        )
-        for name in sorted(names)
-    }
+    signals: dict[str, SignalBaseline] = {}
+    for name in sorted(names):
+        signal, before = learned.signals[name], baseline.signals.get(name)
+        ages = _combine_cycles(None if before is None else before.ages, signal.ages)
+        update = {"learned_from": learned.learned_from, "learned_to": learned.learned_to, "ages": ages}
+        signals[name] = signal.model_copy(update=update)
     # Signals that are not relearned may still come from records that were sampled by outcome.
     sampled = learned.sampled if names >= set(baseline.signals) else learned.sampled or baseline.sampled
     return baseline.model_copy(
@@ -130,3 +130,15 @@ def merge_baselines(baseline: Baseline, learned: Baseline, names: set[str]) -> B
             "effective_at": None,
         }
     )
+
+
+def _combine_cycles(before: AgeCycles | None, relearned: AgeCycles | None) -> AgeCycles | None:
+    """Return the cycles of an age that was relearned. If it only grew meanwhile, the cycles before remain known.
+
+    >>> before, relearned = AgeCycles(longest=24.0, resets=7, mean=24.0, deviation=0.1), AgeCycles(longest=30.0, resets=0)
+    >>> _combine_cycles(before, relearned)
+    AgeCycles(longest=30.0, resets=7, mean=24.0, deviation=0.1)
+    """
+    if before is None or relearned is None or relearned.resets or not before.resets:
+        return relearned
+    return before.model_copy(update={"longest": max(before.longest, relearned.longest)})

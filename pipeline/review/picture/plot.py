@@ -17,7 +17,7 @@ from pipeline.review.drift_history import DriftLine
 from pipeline.review.material import Material
 from pipeline.review.picture.layout import PictureLayout, assign_rows
 from pipeline.review.picture.marks import Mark, MarkKind, find_marks
-from pipeline.wording import quantity
+from pipeline.wording import normal_phrase, quantity
 from schemas.incident import SignalEvidence
 from schemas.timestamp import date_time, format_timestamp
 
@@ -159,8 +159,8 @@ def _headline(signal: SignalEvidence, material: Material) -> str:
     name = signal.signal if signal.channel in ("rate", "location") else f"{signal.signal} ({signal.channel})"
     worst = material.history(signal).worst
     value = quantity(signal.now if worst is None else worst.now, signal.unit, signal.channel)
-    normal = quantity(signal.normal, signal.unit, signal.channel)
-    return f"{plain_text(name)[:40]} {signal.side}: {value}, normally {normal}"
+    normal = normal_phrase(signal.normal, signal.unit, signal.channel)
+    return f"{plain_text(name)[:40]} {signal.side}: {value}, {normal}"
 
 
 def _draw_line(axes: "Axes", line: DriftLine, colour: str) -> None:

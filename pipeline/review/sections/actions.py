@@ -10,7 +10,7 @@ from pipeline.review.sections.gap import LONG_GAP_S, has_only_tickets
 from pipeline.review.sections.monitoring import monitoring_state, unmonitored_signals
 from pipeline.review.sections.questions import RETRIEVAL, kill_switches
 from pipeline.review.sections.response import has_missed
-from pipeline.wording import duration, quantity
+from pipeline.wording import duration, normal_phrase, quantity
 
 ITEMS_MAX = 8
 """Maximum number of items in a draft, because longer lists are rarely completed."""
@@ -40,10 +40,10 @@ def _test_before_deployment(material: Material) -> Iterator[ActionItem]:
         return
     worst = material.history(line).worst
     reported = f"{quantity(worst.now, line.unit, line.channel)}, " if worst else ""
-    normal = quantity(line.normal, line.unit, line.channel)
+    normal = normal_phrase(line.normal, line.unit, line.channel)
     yield (
         f"Test every {suspect.kind} for {code(line.signal)} before it is deployed, and start it with a few requests",
-        f"{escape(suspect.name)} is the leading suspect, and {code(line.signal)} was off ({reported}normally {normal})",
+        f"{escape(suspect.name)} is the leading suspect, and {code(line.signal)} was off ({reported}{normal})",
     )
 
 

@@ -35,7 +35,12 @@ def monitoring_state(signal: str, material: Material) -> MonitoringState:
     known = baseline.signals.get(signal)
     if known is None:
         return "not reported"
-    if known.channels and all(channel.moving or not channel.count for channel in known.channels.values()):
+    monitored = [
+        channel
+        for name, channel in known.channels.items()
+        if name != channels.OVERDUE or (known.ages is not None and known.ages.resets)
+    ]
+    if known.channels and all(channel.moving or not channel.count for channel in monitored):
         return "not testable"
     index = catalogue.SIGNAL_INDEX.get(signal)
     if baseline.sampled and index is not None and channels.depends_on_outcome(catalogue.SIGNALS[index]):

@@ -48,6 +48,10 @@ def sent(rng, index, time_ms, subject, kind, *, fault=None):
         del fields["data"]
     if kind % 3 == 2:
         fields["safety"] = {"filter_triggered": rng.random() < 0.05, "injection_score": round(rng.random(), 3)}
+    if kind % 3 == 0:
+        # The indexes of the subjects are renewed every 10, 13 and 16 seconds.
+        age_s = time_ms % (10_000 + 1000 * kind) / 1000
+        fields["data"]["index_age_s"] = age_s + (1000 if fault == "overdue" else 0)
     if kind % 2:
         fields["infrastructure"]["output_tokens"] = round(rng.uniform(1, 300), 2)
     if fault == "slow":
@@ -78,7 +82,9 @@ def traffic(draw):
     rng = random.Random(seed)
     faults = {
         subject: draw(
-            st.sampled_from((None, None, None, "refusals", "slow", "deployment", "tenants", "late", "rare", "sampled"))
+            st.sampled_from(
+                (None, None, None, "refusals", "slow", "deployment", "tenants", "late", "rare", "sampled", "overdue")
+            )
         )
         for subject in SUBJECTS
     }
@@ -131,14 +137,14 @@ def test_each_stream_gets_what_it_gets_by_itself(case):
                 assert state[part] == content, part
 
 
-def quiet_messages(count, *, fault_from=None, late_every=None):
+def quiet_messages(count, *, fault_from=None, fault="refusals", late_every=None):
     rng = random.Random(5)
     messages = []
     for index in range(count):
         number = index % len(SUBJECTS)
-        fault = "refusals" if fault_from is not None and index >= fault_from and not number else None
+        is_failing = fault_from is not None and index >= fault_from and not number
         time_ms = START_MS + index * 70 - (1500 if late_every and index % late_every == 0 else 0)
-        value = as_json(sent(rng, index, time_ms, SUBJECTS[number], number, fault=fault))
+        value = as_json(sent(rng, index, time_ms, SUBJECTS[number], number, fault=fault if is_failing else None))
         messages.append(message(index, value, time_ms))
     return messages
 
@@ -170,6 +176,16 @@ def test_the_blocks_of_quiet_streams_are_observed_in_one_pass(monkeypatch):
 def test_blocks_with_late_records_are_observed_in_one_pass(monkeypatch):
     sizes, alone = sizes_of_batches(monkeypatch, quiet_messages(3500, late_every=11))
     assert sum(sizes) > 20 * alone
+
+
+def test_an_age_that_is_overdue_among_quiet_streams_is_reported(monkeypatch):
+    monkeypatch.setattr(quiet_blocks, "STREAMS_MIN", 1)
+    step = prepared_step()
+    outputs = drive(step, quiet_messages(4000, fault_from=2000, fault="overdue"), range(200, 4000, 200))
+    drifts = [orjson.loads(output.value) for output in outputs if output.topic == DRIFTS]
+    fired = {(drift["subject"], drift["signal"], drift["channel"]) for drift in drifts if drift["state"] == "firing"}
+    assert ("s0", "index_age_s", "overdue") in fired
+    assert {subject for subject, *_ in fired} == {"s0"}
 
 
 def test_a_stream_that_fails_among_quiet_streams_is_reported(monkeypatch):

@@ -44,6 +44,15 @@ def test_a_stale_index_names_what_else_moved():
     assert "First: roll back index to idx-9." in summary
 
 
+def test_an_age_that_is_overdue_is_compared_with_the_longest_known_age():
+    overdue = drift("index_age_s", channel="overdue", normal=86_400.0, now=90_360.0, effect=1.046, effect_kind="ratio")
+    incident = only(overdue)
+    assert incident.summary.startswith(
+        "support-bot answers from an index 25.1 h old at detection, longest known 24.0 h, since 03:12:00Z. "
+    )
+    assert "(index_age_s 25.1 h at detection, longest known 24.0 h)" in incident.severity_reason
+
+
 def test_four_other_signals_are_named_and_the_rest_counted():
     signals = ("refused", "empty", "confidence", "similarity", "hallucinated", "thumbs_down", "length")
     summary = only(*(drift(signal, now=0.05) for signal in signals)).summary

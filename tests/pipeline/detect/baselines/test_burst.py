@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.baselines.burst import BURST_VALUES, Burst
+from pipeline.detect.baselines.quarters import BURST_VALUES, Burst
 
 
 def test_it_stores_the_first_values_of_every_column_and_no_more():

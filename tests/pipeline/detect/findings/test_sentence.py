@@ -85,3 +85,26 @@ def test_a_change_that_adwin_detected_names_adwin():
     assert "ADWIN detected a change of the mean" in describe_finding(
         replace(REFUSED, detector="adwin", tier="ticket"), 0.01, 0.09
     )
+
+
+def test_an_age_that_is_overdue_is_compared_with_the_longest_known_age():
+    overdue = replace(
+        REFUSED,
+        signal=BY_NAME["index_age_s"],
+        channel="overdue",
+        tier="ticket",
+        normal=86_400.0,
+        now=90_360.0,
+        effect=90_360 / 86_400,
+        effect_kind="ratio",
+    )
+    assert describe_finding(overdue, 0.0, 1.0, "all in region=eu") == (
+        "index_age_s is overdue: 25.1 h, longest known 24.0 h, since 03:12:00Z, 1,412 records, all in region=eu; ticket: "
+        "evidence 28.3 of 28"
+    )
+    still = replace(overdue, state="evidence", now=216_000.0)
+    assert describe_finding(still, 0.0, 1.0).startswith(
+        "index_age_s is still outside its baseline: 60.0 h, longest known 24.0 h, since 03:12:00Z"
+    )
+    recovered = replace(overdue, state="recovered", now=240.0, updated_at=START_MS + 7_200_000)
+    assert describe_finding(recovered, 0.0, 0.0) == "index_age_s returned to 4 min (longest known 24.0 h) after 2 h"

@@ -6,7 +6,7 @@ import pytest
 from pipeline.detect.baselines.ranks import RankTable, compute_knots
 from pipeline.detect.offline.sensitivity import shift_for_mean_rank, smallest_changes
 from pipeline.detect.settings import DetectSettings
-from schemas.baseline import Baseline, Channel, SignalBaseline
+from schemas.baseline import AgeCycles, Baseline, Channel, SignalBaseline
 
 HOUR_MS = 3_600_000
 
@@ -54,3 +54,20 @@ def test_a_signal_that_is_not_testable_has_a_reason():
     changes = smallest_changes(baseline(latency_ms=value), DetectSettings())
     assert changes
     assert all(change.size is None and "by 0.60 without a failure" in change.reason for change in changes)
+
+
+def test_an_age_has_its_limit_or_the_reason_why_it_has_none():
+    cycles = AgeCycles(longest=86_400, resets=1, mean=86_400)
+    value = SignalBaseline(
+        kind="age",
+        count=100_000,
+        knots=np.linspace(0, 86_400, 513).tolist(),
+        channels={"overdue": channel(0.0, 0.0)},
+        ages=cycles,
+    )
+    by_tier = {change.tier: change for change in smallest_changes(baseline(index_age_s=value), DetectSettings())}
+    assert (by_tier["ticket"].channel, by_tier["ticket"].size) == ("overdue", 87_600.0)
+    assert (by_tier["page"].size, by_tier["page"].reason) == (
+        None,
+        "a page needs at least 7 resets, and its baseline has 1",
+    )
