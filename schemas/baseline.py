@@ -92,6 +92,17 @@ class SignalBaseline(Message):
     learned_to: Timestamp | None = Field(default=None, description="End of learning if the signal was relearned.")
 
 
+class Traffic(Message):
+    """Requests of a subject per minute, learned from at least a day."""
+
+    requests_per_minute: list[Annotated[Amount, Unit("{requests}")]] = Field(
+        min_length=24, max_length=24, description="Typical requests per minute in each UTC hour."
+    )
+    dispersion: Annotated[float, Field(ge=1), Unit("1")] = Field(
+        description="Variance of the requests over minutes to half an hour, relative to that of independent requests."
+    )
+
+
 class Baseline(Message):
     """Baseline of a subject.
 
@@ -126,6 +137,11 @@ class Baseline(Message):
         max_length=ITEMS_MAX,
         description="Fields that at least 99 % of the requests without an error carried in each hour of the day. A "
         "drift reports their absence.",
+    )
+    traffic: Traffic | None = Field(
+        default=None,
+        description="Requests per minute. If absent, the baseline covers less than a day, and a loss of requests is not "
+        "found.",
     )
     sampled: Sampled | None = Field(
         default=None,

@@ -29,6 +29,7 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "repeated": ("repeats", "repeated", "itself in {} of answers"),
     "finish_reason_usual": ("ends", "ended", "{} of answers with a usual finish reason"),
     "throughput_ratio": ("receives", "received", "{} times as many requests as shortly before"),
+    "request_rate": ("receives", "received", "{}"),
     "duplicates": ("sends", "sent", "{} of records more than once"),
     "unusable_field": ("sends", "sent", "{} of values in an unusable form"),
     "dead_letters": ("sends", "sent", "{} of records that cannot be used"),

@@ -15,7 +15,7 @@ from pipeline.detect.baselines.ranks import RankTable, compute_knots
 from pipeline.detect.baselines.stationarity import is_nonstationary
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
-from schemas.baseline import Baseline, Channel, Profile, SignalBaseline
+from schemas.baseline import Baseline, Channel, Profile, SignalBaseline, Traffic
 
 BaselineSource = Literal["file", "live", "accepted", "renewed"]
 
@@ -94,7 +94,7 @@ class LearnedColumn:
 class LearnedData:
     """The data that a learner stored for a subject: signals, labels of categories, and times in Unix milliseconds.
 
-    ``longest_gap_s``, ``quietest_per_s``, ``centroid`` and ``expected_fields`` have the same meaning as in
+    ``longest_gap_s``, ``quietest_per_s``, ``centroid``, ``expected_fields`` and ``traffic`` have the same meaning as in
     ``schemas.baseline.Baseline``.
     ``is_sampled`` is whether any record was sampled by outcome.
     """
@@ -110,6 +110,7 @@ class LearnedData:
     centroid: list[float] | None = None
     expected_fields: Sequence[str] = ()
     is_sampled: bool = False
+    traffic: Traffic | None = None
 
     @property
     def slice_s(self) -> float:
@@ -154,6 +155,7 @@ def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, s
         centroid=learned.centroid,
         expected_fields=list(learned.expected_fields),
         signals=signals,
+        traffic=learned.traffic,
         sampled="tail" if learned.is_sampled else None,
         dropped_slices=[learned.slice_starts_ms[index] for index in np.flatnonzero(dropped).tolist()],
     )
@@ -164,11 +166,8 @@ def baseline_version(baseline: Baseline) -> str:
     """Return a short hash of the baseline's content. The hash ignores ``source`` and ``effective_at``."""
     excluded: dict[str, Any] = dict.fromkeys(("baseline_version", "source", "effective_at"), True)
     # Versions of baselines from before these fields remain valid.
-    excluded |= {
-        name: True
-        for name in ("sampled", "expected_fields", "accepted_levels", "held_back")
-        if not getattr(baseline, name)
-    }
+    optional = ("sampled", "expected_fields", "accepted_levels", "held_back", "traffic")
+    excluded |= {name: True for name in optional if not getattr(baseline, name)}
     excluded["signals"] = {name: {"ages"} for name, signal in baseline.signals.items() if signal.ages is None}
     content = baseline.model_dump_json(exclude=excluded)
     return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_LENGTH]

@@ -1,6 +1,6 @@
 """The learner, which collects the data for a baseline in bounded memory, from a live stream or from a file."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from pipeline.detect.baselines.stationarity import nonstationary_signals
 from pipeline.detect.learning_progress import LearningProgress
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal, channels
+from pipeline.detect.traffic import MinuteRequests, RequestWindows
 from schemas.baseline import Baseline
 
 BURSTS_PER_SLICE = 4
@@ -79,6 +80,7 @@ class Learner:
         self._ages: AgeHistory | None = AgeHistory(BURSTS_PER_SLICE)
         self._label_counts: dict[str, LabelCounts] = {}
         self._presence = FieldPresence()
+        self._requests = RequestWindows()
         self._changed: set[str] = set()
 
     def observe(self, block: Block) -> None:
@@ -106,6 +108,10 @@ class Learner:
             self._label_counts[name].add(labels)
         self._presence.observe(block)
         self._changed.add("head")
+
+    def add_requests(self, minutes: Iterable[MinuteRequests]) -> None:
+        """Add the requests of minutes, in order."""
+        self._requests.add(minutes)
 
     def learn(self, block: Block, *, centroid: list[float] | None = None) -> Baseline | None:
         """Add a block. Return the baseline when it is ready, or later if a channel is still changing."""
@@ -185,6 +191,7 @@ class Learner:
             centroid=centroid,
             expected_fields=self._presence.expected_fields(),
             is_sampled=self._is_sampled,
+            traffic=self._requests.learn(),
         )
         return build_baseline(self._subject, learned, source, self._settings)
 
@@ -261,6 +268,7 @@ class Learner:
             "categories": {name: dict(labels.counts) for name, labels in self._label_counts.items()},
             "presence": self._presence.dump(),
             "has_ages": self._ages is not None,
+            "requests": self._requests.dump(),
         }
 
     def _load_head(self, state: dict[str, Any]) -> None:
@@ -281,6 +289,8 @@ class Learner:
             self._presence.load(state["presence"])
         if not state.get("has_ages", False):  # Ages of which only the last part is known have no longest value.
             self._ages = None
+        if "requests" in state:  # Checkpoints of formats before 9 do not contain it.
+            self._requests.load(state["requests"])
 
     def _accept_width(self, width_ms: int) -> bool:
         """Return whether a part has the current slice width.

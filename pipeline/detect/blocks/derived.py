@@ -12,6 +12,7 @@ from pipeline.detect.blocks.spend import SpendRatio
 from pipeline.detect.blocks.throughput import ThroughputRatio, request_weights
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import LabelCounts, catalogue
+from pipeline.detect.traffic import RequestCounts
 from schemas.baseline import Baseline
 
 REPETITION_RECORDS = 64
@@ -44,6 +45,11 @@ class DerivedSignals:
     ----------
     settings
         ``categories_max`` limits the labels of a category. A category with more labels has no derived signals.
+
+    Attributes
+    ----------
+    requests
+        The requests per minute.
     """
 
     def __init__(self, settings: DetectSettings) -> None:
@@ -52,6 +58,7 @@ class DerivedSignals:
         self._categories: dict[str, _Category] = {name: _Category() for name in WATCHED_CATEGORIES}
         self.embeddings = EmbeddingSimilarity()
         self.throughput, self.spend = ThroughputRatio(), SpendRatio()
+        self.requests = RequestCounts()
 
     def fill(self, records: Records) -> None:
         """Write the derived signals of records to ``values``, and a fault for each unusable embedding to ``faults``.
@@ -84,6 +91,7 @@ class DerivedSignals:
         weights = request_weights(records)
         self.throughput.fill(records, weights)
         self.spend.fill(records, weights)
+        self.requests.add(records.panes, records.is_request, weights)
 
     def apply_baseline(self, baseline: Baseline) -> None:
         """Use the usual labels, the known labels and the centroid of a baseline."""
@@ -97,6 +105,7 @@ class DerivedSignals:
     def restart_rates(self) -> None:
         """Forget the rates of requests and spend, because records before the next record are missing."""
         self.throughput, self.spend = ThroughputRatio(), SpendRatio()
+        self.requests = RequestCounts()
 
     def dump(self) -> dict[str, Any]:
         """Return the state for :meth:`load`."""
@@ -107,6 +116,7 @@ class DerivedSignals:
             "embeddings": self.embeddings.dump(),
             "throughput": self.throughput.dump(),
             "spend": self.spend.dump(),
+            "requests": self.requests.dump(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -120,6 +130,8 @@ class DerivedSignals:
         self.throughput.load(state["throughput"])
         if "spend" in state:  # Checkpoints of formats before 7 do not contain it.
             self.spend.load(state["spend"])
+        if "requests" in state:  # Checkpoints of formats before 9 do not contain it.
+            self.requests.load(state["requests"])
 
 
 class _Repetitions:

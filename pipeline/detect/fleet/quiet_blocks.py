@@ -342,10 +342,11 @@ def _finish(quiet: QuietBlock, batch: BlockBatch, index: int, totals: _Totals) -
     width = 2 * len(monitor.layout.signals)
     if not is_within or not monitor.minute_series.add_minute(minute, sums[:width].copy(), quiet.versions):
         monitor.minute_series.observe(_view(quiet, batch, batch.grid(index), index))
-    if not findings:
-        return []
-    view = _view(quiet, batch, batch.grid(index), index)
-    ordered = [monitor.add_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
+    ordered = []
+    if findings:
+        view = _view(quiet, batch, batch.grid(index), index)
+        ordered = [monitor.add_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
+    ordered += stream.find_request_losses()
     return [(quiet.position, stream.drift_output(finding)) for finding in ordered]
 
 

@@ -138,7 +138,6 @@ class OneSidedTest:
         ``ASSUMED_RECORDS_PER_S``.
         """
         variance = boundary * (1.0 - boundary)
-        pages_per_s, tickets_per_s = settings.false_pages_per_year / YEAR_S, settings.false_tickets_per_week / WEEK_S
         return cls(
             signal=signal,
             channel="rate",
@@ -149,16 +148,24 @@ class OneSidedTest:
             mean=boundary / 2.0,
             variance=variance,
             weight=1.0,
-            threshold=compute_threshold(
-                fleet_updates_per_s(ASSUMED_RECORDS_PER_S, 0, settings.fleet_subjects),
-                pages_per_s if tier == "page" else tickets_per_s,
-            ),
+            threshold=cls.fixed_threshold(tier, ASSUMED_RECORDS_PER_S, settings),
         )
 
     @staticmethod
     def overdue_limit(cycles: AgeCycles) -> float:
         """Return the age above which an age is overdue, in seconds."""
         return overdue_limit(cycles)
+
+    @staticmethod
+    def fixed_threshold(tier: Literal["page", "ticket"], updates_per_s: float, settings: DetectSettings) -> float:
+        """Return the threshold of a test that does not share its budget with the tests of a baseline.
+
+        >>> OneSidedTest.fixed_threshold("ticket", 1 / 60, DetectSettings())
+        13.0
+        """
+        pages_per_s, tickets_per_s = settings.false_pages_per_year / YEAR_S, settings.false_tickets_per_week / WEEK_S
+        budget_per_s = pages_per_s if tier == "page" else tickets_per_s
+        return compute_threshold(fleet_updates_per_s(updates_per_s, 0, settings.fleet_subjects), budget_per_s)
 
     @property
     def crossing_key(self) -> CrossingKey:

@@ -130,12 +130,16 @@ CATEGORY_PATHS = {row.name: f"{row.section}.{row.field}" if row.section else row
 
 EVENTS: tuple[Signal, ...] = (
     Signal("silence", DERIVED, "silence", "derived", "rate", "up", "", "silence", "pages"),
+    Signal(
+        "request_rate", DERIVED, "request_rate", "derived", "amount", "down", "requests/s", "throughput_loss", "tickets"
+    ),
     Signal("versions", DERIVED, "versions", "derived", "category", "both", "", "undeclared_change", "cause"),
     Signal("unusable_field", DERIVED, "unusable_field", "data", "rate", "up", "", "unusable_records", "tickets"),
     Signal("duplicates", DERIVED, "duplicates", "data", "rate", "up", "", "unusable_records", "tickets"),
     Signal("dead_letters", DERIVED, "dead_letters", "data", "rate", "up", "", "unusable_records", "pages"),
 )
-"""Signals that are not columns of a block: silences, the first appearance of a version, and losses in admission."""
+"""Signals that are not columns of a block: silences, losses of requests, the first appearance of a version, and losses in
+admission."""
 
 PROBE_SIGNALS = frozenset({"probe_blocked"})
 """Signals of deliberate probes. Probes are rare, so a page does not require a minimum number of records."""

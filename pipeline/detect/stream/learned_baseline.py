@@ -7,7 +7,7 @@ from pipeline.detect.baselines import HourlyHistory, baseline_version
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.one_sided_tests import compute_band
 from pipeline.detect.settings import DAY_S, DetectSettings
-from pipeline.detect.signals import PANE_MS, ChannelName, channels
+from pipeline.detect.signals import PANE_MS, Block, ChannelName, channels
 from pipeline.step import OutputMessage
 from schemas.baseline import Baseline, Channel, SignalBaseline
 from schemas.topics import BASELINES
@@ -25,6 +25,19 @@ HOURS_MIN = 24
 def baseline_output(baseline: Baseline) -> OutputMessage:
     """Return the message that publishes a baseline. Compaction retains the newest message per version."""
     return OutputMessage(BASELINES, f"{baseline.subject}/{baseline.baseline_version}".encode(), baseline.to_json())
+
+
+def learn_baseline(stream: "Stream", block: Block) -> list[OutputMessage]:
+    """Learn from a block of a stream. Use and return the baseline that it completes, if any."""
+    minutes = stream.derived.requests.take(stream.last_pane or 0)
+    if stream.learner is None:
+        return []
+    stream.learner.add_requests(minutes)
+    baseline = stream.learner.learn(block, centroid=stream.derived.embeddings.centroid)
+    if baseline is None:
+        return []
+    stream.replace_monitor(baseline)
+    return [baseline_output(baseline)]
 
 
 def renewed_baseline_output(baseline: Baseline, partition: int) -> OutputMessage:
@@ -48,7 +61,8 @@ def end_hour(stream: "Stream", pane: int, settings: DetectSettings) -> Baseline 
     An hour with an open alert is not stored, and an open alert prevents the renewal.
     """
     monitor, moments = stream.monitor, stream.statistics.moments
-    is_excluded = stream.sampling.is_active or (monitor is not None and monitor.has_open_alert)
+    has_open_alert = stream.request_loss.is_open or (monitor is not None and monitor.has_open_alert)
+    is_excluded = stream.sampling.is_active or has_open_alert
     if is_excluded:
         stream.history.exclude_since(pane * PANE_MS)
     ended_day = stream.history.advance(pane, stream.columns.signals[: moments.shape[1]], moments)

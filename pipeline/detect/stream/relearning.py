@@ -61,7 +61,11 @@ class Relearning:
 
     def is_muted(self, finding: Finding) -> bool:
         """Return whether the signal of a finding is being relearned."""
-        return not self.signals or finding.signal.name in self.signals
+        return self.includes(finding.signal.name)
+
+    def includes(self, signal: str) -> bool:
+        """Return whether a signal is being relearned."""
+        return not self.signals or signal in self.signals
 
     def was_published(self, finding: Finding) -> bool:
         """Return whether a drift was published when it fired."""

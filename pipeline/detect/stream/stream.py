@@ -10,7 +10,7 @@ from pipeline.detect.admission import Duplicates, EventTimeGuard, PositionedOutp
 from pipeline.detect.baselines import HourlyHistory, Learner
 from pipeline.detect.blocks import Buffer, DeferredRecords, DerivedSignals, OutcomeLabels, SignalColumns
 from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
-from pipeline.detect.losses import StreamLosses
+from pipeline.detect.losses import RequestLoss, StreamLosses
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
@@ -19,6 +19,7 @@ from pipeline.detect.stream.learned_baseline import (
     baseline_output,
     continue_monitor,
     end_hour,
+    learn_baseline,
     learned_to,
     renewed_baseline_output,
 )
@@ -95,7 +96,7 @@ class Stream:
         self.outcome_labels = OutcomeLabels(settings.outcome_window, settings.segments)
         self.statistics, self.sampling = Statistics(settings), OutcomeSampling()
         self.first_seen, self.silence = FirstSeen(settings.versions_max), SilenceTracker()
-        self.losses = StreamLosses(subject, partition, settings)
+        self.losses, self.request_loss = StreamLosses(subject, partition, settings), RequestLoss(settings)
         self.silence_after_s: float | None = None
         self.baseline_version: str | None = None
         self.pending_baselines: list[Baseline] = []
@@ -210,7 +211,7 @@ class Stream:
 
     def apply_baseline(self, baseline: Baseline) -> list[OutputMessage]:
         """Switch to another baseline. Buffered records are still tested against the current baseline."""
-        outputs = self.flush() + self._close_drifts(self.watermark)
+        outputs = self.flush() + self._close_drifts(self.watermark, accept=False)
         self.history.clear()
         self.replace_monitor(baseline)
         self.pending_baselines = [other for other in self.pending_baselines if other is not baseline]
@@ -242,6 +243,7 @@ class Stream:
         self.derived.apply_baseline(baseline)
         self.first_seen.follow(baseline)
         self.losses.apply_baseline(baseline)
+        self.request_loss.apply_baseline(baseline)
         self.silence_after_s = SilenceTracker.threshold_s(baseline, self._settings)
         self.learner = None
         self.changed = self.evidence_changed = True
@@ -258,6 +260,7 @@ class Stream:
         if self.monitor is not None:
             self.monitor.reset_evidence()
         self.losses.reset()
+        self.request_loss.reset()
         self.derived.restart_rates()
         self.last_pane = None
         self.silence.is_paused = True
@@ -327,7 +330,7 @@ class Stream:
         if self.monitor is not None and self.baseline_version is not None:
             findings = [
                 finding
-                for finding in self.monitor.observe(block)
+                for finding in (*self.monitor.observe(block), *self.find_request_losses())
                 if self.relearning is None or not self.relearning.is_muted(finding)
             ]
             found = (*silences, *self.first_seen.observe(block), *findings)
@@ -336,7 +339,7 @@ class Stream:
         self.first_seen.observe(block)
         seen = int(np.count_nonzero(np.isfinite(block.values)))
         self.monitored_before += MonitoredCount(seen)
-        return self._learn_from(block)
+        return learn_baseline(self, block)
 
     def _begin_hour(self, pane: int) -> list[OutputMessage]:
         """Store the hour before a pane. If it ended a day, renew the baseline, unless an alert is open."""
@@ -347,6 +350,11 @@ class Stream:
         self.monitor = continue_monitor(monitor, renewed, self._settings, pane=pane)
         self.baseline_version = renewed.baseline_version
         return [*closed, renewed_baseline_output(renewed, self._partition)]
+
+    def find_request_losses(self) -> list[Finding]:
+        """Test the requests of the minutes that ended before the last observed pane. Return the findings."""
+        minutes = self.derived.requests.take(self.last_pane or 0)
+        return self.request_loss.observe(minutes, self.silence_after_s) if minutes else []
 
     def drift_output(self, finding: Finding) -> OutputMessage:
         """Return the message of a finding. The hours since an alert began do not become part of a renewed baseline."""
@@ -369,10 +377,11 @@ class Stream:
         self.monitor.load({"monitor": history})
         return self._end_drifts(self.monitor.end_untested(int(block.times_ms[0])))
 
-    def _close_drifts(self, now_ms: int) -> list[OutputMessage]:
-        """End all published drifts because another baseline is applied."""
-        monitored = [] if self.monitor is None else self._end_drifts(self.monitor.close_drifts(now_ms))
-        return monitored + self.losses.end_absences(self.columns.environment)
+    def _close_drifts(self, now_ms: int, *, accept: bool) -> list[OutputMessage]:
+        """End all published drifts because another baseline is applied. ``accept`` the request rate of today."""
+        monitored = [] if self.monitor is None else self.monitor.close_drifts(now_ms)
+        closed = self._end_drifts(monitored + self.request_loss.close(now_ms, accept=accept))
+        return closed + self.losses.end_absences(self.columns.environment)
 
     def _end_drifts(self, ended: list[Finding]) -> list[OutputMessage]:
         was_published = self.relearning.was_published if self.relearning is not None else None
@@ -384,14 +393,8 @@ class Stream:
         merged = self.relearning.learn(block, monitor.baseline, centroid=self.derived.embeddings.centroid)
         if merged is None:
             return []
-        closed = self._close_drifts(int(block.panes[-1]) * PANE_MS)
+        accept = self.relearning.includes(RequestLoss.SIGNAL_NAME)
+        closed = self._close_drifts(int(block.panes[-1]) * PANE_MS, accept=accept)
         self.history.clear()
         self.replace_monitor(merged)
         return [*closed, baseline_output(merged)]
-
-    def _learn_from(self, block: Block) -> list[OutputMessage]:
-        learner, centroid = self.learner, self.derived.embeddings.centroid
-        baseline = None if learner is None else learner.learn(block, centroid=centroid)
-        if baseline is not None:
-            self.replace_monitor(baseline)
-        return [] if baseline is None else [baseline_output(baseline)]

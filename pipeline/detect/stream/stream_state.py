@@ -84,6 +84,7 @@ def dump_main_part(stream: "Stream") -> State:
         "first_seen": stream.first_seen.dump(),
         "silence": stream.silence.dump(),
         "losses": stream.losses.dump(),
+        "request_loss": stream.request_loss.dump(),
         "sampled": stream.sampling.dump(),
         "last_offered_version": stream.last_offered_version,
         "baseline_version": stream.baseline_version,
@@ -105,5 +106,6 @@ def load_main_part(stream: "Stream", state: State) -> None:
     stream.first_seen.load(state["first_seen"])
     stream.silence.load(state["silence"])
     stream.losses.load(state.get("losses"))
+    stream.request_loss.load(state.get("request_loss"))
     stream.sampling.load(state.get("sampled"))
     stream.last_offered_version = state["last_offered_version"]

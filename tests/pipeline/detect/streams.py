@@ -99,6 +99,7 @@ def full_state(step: DetectStep) -> dict[str, bytes]:
             "derived": [stream.derived.dump(), stream.first_seen.dump(), stream.silence.dump()],
             "rows": stream.buffer.records.dump() if len(stream.buffer) else None,
             "losses": stream.losses.dump(),
+            "request_loss": stream.request_loss.dump(),
             "sampled": stream.sampling.dump(),
             "held": stream.event_time_guard.dump(),
             "duplicates": [stream.duplicates._window.number, *stream.duplicates._window.chunks],

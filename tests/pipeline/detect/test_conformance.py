@@ -24,6 +24,7 @@ from pipeline.detect.findings.recent_values import RecentValues
 from pipeline.detect.findings.series import MinuteSeries
 from pipeline.detect.layout.grid_layout import GridLayout
 from pipeline.detect.losses.dead_letter_monitor import DeadLetterMonitor
+from pipeline.detect.losses.request_loss import RequestLoss
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.segments.segment_bank import SegmentBank
@@ -33,8 +34,9 @@ from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import SIGNALS, Signal
 from pipeline.detect.statistics.statistics import Statistics
 from pipeline.step import RawMessage
-from schemas.baseline import Baseline
+from schemas.baseline import Baseline, Traffic
 from schemas.topics import RECORDS
+from tests.pipeline.detect.traffic.minutes import SILENCE_AFTER_S, minute_requests, request_loss
 from tests.pipeline.detect.worlds import START_MS, blocks, learned, normal_world
 
 SETTINGS = DetectSettings(ready_after_s=60, ready_records=1000, ready_records_rate=500)
@@ -235,6 +237,18 @@ MONITORED = AdwinChannel(
 )
 
 
+def flat_traffic() -> Traffic:
+    return Traffic(requests_per_minute=[60.0] * 24, dispersion=1.0)
+
+
+def request_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
+    """Minutes of which some lack most of their requests."""
+    random = np.random.default_rng(seed)
+    means = np.where(np.arange(rows // 20) // 40 % 4 == 3, 15, 60)
+    for one in minute_requests(random.poisson(means)):
+        yield [one], SILENCE_AFTER_S
+
+
 def first_seen() -> FirstSeen:
     tracker = FirstSeen(64)
     tracker.follow(BASELINE)
@@ -253,6 +267,7 @@ CASES: dict[type, Case] = {
     AdwinBank: Case(lambda: AdwinBank([MONITORED], SETTINGS.adwin_delta, SETTINGS.adwin_records), grid_inputs),
     RecentValues: Case(lambda: RecentValues(LAYOUT.value_indexes), value_inputs),
     SegmentBank: Case(segment_bank, segment_inputs),
+    RequestLoss: Case(lambda: request_loss(flat_traffic()), request_inputs),
     Statistics: Case(lambda: Statistics(SETTINGS), block_inputs),
 }
 
