@@ -170,6 +170,7 @@ def stream(seed: int) -> list[RawMessage]:
             "timestamp": at,
             "infrastructure": {"latency_ms": round(rng.lognormvariate(6, 0.4), 1), "error": rng.random() < 0.02},
             "output": {"confidence": round(rng.betavariate(8, 3), 4)},
+            "data": {"index_age_s": (number * STEP_S + DAY_S // 2) % DAY_S},
             "versions": {"prompt": "v1"},
             "segment": {"region": rng.choice(["eu", "us"])},
         }
@@ -202,6 +203,11 @@ def test_a_stream_publishes_its_renewed_baseline_once_a_day_under_one_key(undist
     assert {baseline.source for _, baseline in renewed} == {"renewed"}
     assert step.streams["bot"].baseline_version == renewed[-1][1].baseline_version
     assert read_drifts(outputs) == []
+    ages = [baseline.signals["index_age_s"].ages for baseline in (first, *(baseline for _, baseline in renewed))]
+    assert ages[0].resets == 1
+    assert ages[1:] == [ages[0]] * 2
+    overdue = ("index_age_s", channels.OVERDUE, "up", "ticket")
+    assert overdue in step.streams["bot"].monitor.tests.keys
 
 
 def test_evidence_and_segments_live_on_over_a_renewal(messages):
