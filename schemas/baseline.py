@@ -148,11 +148,12 @@ class Baseline(Message):
         description="Whether records from which it was learned were sampled by outcome (tail). Signals that depend on "
         "the outcome are then not monitored.",
     )
-    accepted_levels: dict[Label, Annotated[list[SignalValue], Field(max_length=3)]] = Field(
+    accepted_levels: dict[Label, Annotated[list[SignalValue], Field(max_length=4)]] = Field(
         default_factory=dict,
         max_length=ITEMS_MAX,
         description="What was normal before the first renewal, by signal: the mean of a rate, or the 1 %, 50 % and 99 % "
-        "quantiles of a value. Renewals are compared with it, so a slow failure does not become normal.",
+        "quantiles of a value, and the number of records. Renewals are compared with it, so a slow failure does not become "
+        "normal.",
     )
     held_back: list[Label] = Field(
         default_factory=list,

@@ -1,7 +1,7 @@
 """The hours of a monitored stream, from which its baseline is renewed every day."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines.baseline import STORED_VALUES_MIN, LearnedColumn, LearnedData, build_baseline
-from pipeline.detect.baselines.hourly_profile import HOURS, hour_of_day, remove_profile
+from pipeline.detect.baselines.hourly_profile import HOURS
 from pipeline.detect.baselines.packed_numbers import pack_values, unpack_values
 from pipeline.detect.baselines.ranks import RankTable, compute_knots
 from pipeline.detect.baselines.spread import short_autocorrelation_time, slice_means
-from pipeline.detect.baselines.stationarity import Level, last_level, level_of
+from pipeline.detect.baselines.stationarity import Level, find_accepted_levels, last_level, tail_level
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import PANE_MS, Signal, channels
 from schemas.baseline import Baseline, SignalBaseline, SignalKind
@@ -27,9 +27,6 @@ HOUR_VALUES_MAX = 32
 
 SIGNAL_VALUES_MAX = 4096
 """Maximum number of values per signal over all days. With more days, fewer values per hour are stored."""
-
-ACCEPTED_SHARES = (channels.TAIL_SHARE, 0.5, 1.0 - channels.TAIL_SHARE)
-"""Quantiles of a value that describe what was accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +115,6 @@ class HourlyHistory:
         self._days: dict[int, _Day] = {}
         self._changed: set[str] = set()
 
-    @staticmethod
-    def describe_accepted(baseline: Baseline) -> dict[str, list[float]]:
-        """Return what is normal: the mean of each rate, and the 1 %, 50 % and 99 % quantiles of each value."""
-        accepted = {}
-        for name, signal in baseline.signals.items():
-            if signal.knots is not None:
-                positions = np.linspace(0.0, 1.0, len(signal.knots))
-                accepted[name] = np.interp(ACCEPTED_SHARES, positions, signal.knots).tolist()
-            elif signal.kind == "rate" and signal.mean is not None:
-                accepted[name] = [signal.mean]
-        return accepted
-
     @property
     def hour_count(self) -> int:
         """Number of hours in the history."""
@@ -183,7 +168,9 @@ class HourlyHistory:
                 _present(values[:, index]) if index < values.shape[1] else np.zeros(0) for index in range(len(signals))
             ]
             names, kinds = tuple(signal.name for signal in signals), tuple(signal.kind for signal in signals)
-            self._add(_Hour(before, columns, hourly[0], hourly[1]), names, kinds)
+            # Numbers of single precision need half the memory.
+            sums = hourly[1].astype(np.float32).astype(np.float64)
+            self._add(_Hour(before, columns, hourly[0], sums), names, kinds)
         return before // HOURS != number // HOURS
 
     def add_values(self, values: NDArray[np.float64]) -> None:
@@ -213,23 +200,22 @@ class HourlyHistory:
         self._changed.add("head")
 
     def learn(
-        self, before: Baseline, accepted: Mapping[str, Sequence[float]], settings: DetectSettings
-    ) -> tuple[Baseline, dict[str, list[Level]]]:
-        """Return a baseline of the history, and the levels of each signal now and when it was accepted.
+        self, before: Baseline, settings: DetectSettings
+    ) -> tuple[Baseline, dict[str, list[float]], dict[str, list[Level]]]:
+        """Return a baseline of the history, the accepted levels, and each signal now and as it was accepted.
 
         Parameters
         ----------
         before
             The current baseline. Its autocorrelation times are kept, because the history has too few consecutive values
-            to measure them.
-        accepted
-            The accepted levels, as in ``schemas.baseline.Baseline``.
+            to measure them. If it has no accepted levels, they are its own.
 
         Raises
         ------
         ValueError
             If there are no hours.
         """
+        accepted = find_accepted_levels(before) | before.accepted_levels
         learned = self._learned_data(before)
         built = build_baseline(before.subject, learned, "renewed", settings)
         levels = {
@@ -237,7 +223,7 @@ class HourlyHistory:
             for column in learned.columns
             if column.signal.name in built.signals and accepted.get(column.signal.name)
         }
-        return built, levels
+        return built, accepted, levels
 
     def _learned_data(self, before: Baseline) -> LearnedData:
         hours = self._hours()
@@ -378,20 +364,21 @@ def _known_times(column: LearnedColumn, before: Baseline) -> dict[str, float]:
 
 
 def _find_levels(column: LearnedColumn, renewed: SignalBaseline, accepted: Sequence[float]) -> list[Level]:
-    """Return the levels of a rate, or of the location and both tails of a value."""
+    """Return the levels of a rate, or of the location and both tails of a value.
+
+    Values are compared without their daily profile, which the accepted quantiles do not contain.
+    """
+    *levels, records = accepted
     if renewed.knots is None:
-        return [last_level(renewed, "rate", column.rate_means(), accepted[0])]
-    table, values = RankTable(renewed.knots), column.values
-    if renewed.profile is not None:
-        values = remove_profile(renewed.profile, values, hour_of_day(column.times_ms))
-    ranks = table.ranks(values)
-    low, middle, high = table.ranks(np.array(accepted)).tolist()
+        return [last_level(renewed, "rate", column.rate_means(), levels[0], records)]
+    table = RankTable(compute_knots(column.values))
+    ranks, (low, middle, high) = table.ranks(column.values), table.ranks(np.array(levels)).tolist()
+    location = slice_means(ranks, column.slices, column.counts.size)
     # If a tail has become heavier, the accepted quantile is now in the body of the distribution.
-    share = channels.TAIL_SHARE
     return [
-        last_level(renewed, "location", slice_means(ranks, column.slices, column.counts.size), middle),
-        level_of(renewed, "low_tail", max(low, share), share, records=ranks.size),
-        level_of(renewed, "high_tail", max(1.0 - high, share), share, records=ranks.size),
+        last_level(renewed, "location", location, middle, records),
+        tail_level(renewed, "low_tail", low, ranks.size, records),
+        tail_level(renewed, "high_tail", 1.0 - high, ranks.size, records),
     ]
 
 

@@ -26,6 +26,10 @@ END_ERRORS = 2.0
 """Minimum difference between the ends, in standard errors, because a baseline stores few values per hour."""
 
 
+ACCEPTED_SHARES = (channels.TAIL_SHARE, 0.5, 1.0 - channels.TAIL_SHARE)
+"""Quantiles of a value that describe what was accepted."""
+
+
 class Level(NamedTuple):
     """A channel of a renewed signal now and when its baseline was accepted.
 
@@ -108,15 +112,43 @@ def _is_tolerated(name: ChannelName, first: float, second: float, settings: Dete
     return high <= channels.scale_odds(low, settings.ticket_rate_odds)
 
 
-def last_level(renewed: SignalBaseline, channel: ChannelName, hours: SliceMeans, accepted: float) -> Level:
+def find_accepted_levels(baseline: Baseline) -> dict[str, list[float]]:
+    """Return what is normal, as in ``schemas.baseline.Baseline``, for each signal that was learned for a day or longer."""
+    accepted = {}
+    for name, signal in baseline.signals.items():
+        from_ms, to_ms = signal.learned_from or baseline.learned_from, signal.learned_to or baseline.learned_to
+        if to_ms - from_ms < DAY_S * 1000:
+            continue  # what was normal for an hour is not normal for a day
+        if signal.knots is not None and "location" in signal.channels:
+            positions = np.linspace(0.0, 1.0, len(signal.knots))
+            quantiles = np.interp(ACCEPTED_SHARES, positions, signal.knots).tolist()
+            accepted[name] = [*quantiles, float(signal.channels["location"].count)]
+        elif signal.kind == "rate" and signal.mean is not None:
+            accepted[name] = [signal.mean, float(signal.count)]
+    return accepted
+
+
+def last_level(
+    renewed: SignalBaseline, channel: ChannelName, hours: SliceMeans, accepted: float, accepted_records: float
+) -> Level:
     """Return the level of a channel whose means per hour are known, against the mean that was accepted."""
     now, records, deviation = last_day(hours)
-    return level_of(renewed, channel, now, accepted, records=int(records), deviation=deviation)
+    return _level(renewed, channel, now, accepted, min(records, accepted_records), deviation)
 
 
-def level_of(
-    renewed: SignalBaseline, channel: ChannelName, now: float, accepted: float, *, records: int, deviation: float = 0.0
+def tail_level(
+    renewed: SignalBaseline, channel: ChannelName, share: float, records: float, accepted_records: float
 ) -> Level:
-    """Return a level from its numbers."""
-    update = {"mean": accepted, "slice_deviation": deviation, "count": max(1, records)}
+    """Return the level of a tail, given the share of all records that is now beyond the accepted quantile."""
+    normal = channels.TAIL_SHARE
+    return _level(renewed, channel, max(share, normal), normal, min(records, accepted_records), 0.0)
+
+
+def _level(
+    renewed: SignalBaseline, channel: ChannelName, now: float, accepted: float, records: float, deviation: float
+) -> Level:
+    # Both means have errors. Two samples have the error of one with half of the smaller number of records. The mean rank
+    # of what was accepted is that of a median, whose variance is three times as high: 1/4 instead of 1/12.
+    share = 4.0 if channel == "location" else 2.0
+    update = {"mean": accepted, "slice_deviation": deviation, "count": max(1, int(records / share))}
     return Level(channel, now, renewed.channels[channel].model_copy(update=update))

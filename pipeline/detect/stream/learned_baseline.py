@@ -81,12 +81,13 @@ def renew_baseline(baseline: Baseline, history: HourlyHistory, settings: DetectS
     """
     if history.span_s < DAYS_MIN * DAY_S or history.hour_count < HOURS_MIN:
         return None
-    accepted = HourlyHistory.describe_accepted(baseline) | baseline.accepted_levels
-    built, levels = history.learn(baseline, accepted, settings)
+    built, accepted, levels = history.learn(baseline, settings)
     signals = dict(baseline.signals)
     held_back = []
     for name, renewed in built.signals.items():
-        adopted = _adopt(name, renewed, levels.get(name, ()), settings, span_s=history.span_s)
+        adopted = _adopt(
+            name, renewed, levels.get(name, ()), settings, signal_count=len(built.signals), span_s=history.span_s
+        )
         if adopted is None:
             held_back.append(name)
         else:
@@ -154,6 +155,7 @@ def _adopt(
     levels: Iterable[tuple[ChannelName, float, Channel]],
     settings: DetectSettings,
     *,
+    signal_count: int,
     span_s: float,
 ) -> SignalBaseline | None:
     """Return the renewed baseline of a signal, or None if it is held back."""
@@ -165,7 +167,7 @@ def _adopt(
     if any((channel, learned.half_difference > 0.0) in bad for channel, learned in moving.items()):
         return None
     for channel, now, accepted in levels:
-        band = compute_band(accepted, channel, "ticket", settings, test_count=1, span_s=span_s)
+        band = compute_band(accepted, channel, "ticket", settings, test_count=signal_count, span_s=span_s)
         if (now > band.high and (channel, True) in bad) or (now < band.low and (channel, False) in bad):
             return None
     # What still moves in the good direction can be tested against its mean so far.

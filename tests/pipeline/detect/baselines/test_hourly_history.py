@@ -170,4 +170,4 @@ def test_removed_days_are_removed_from_the_checkpoint():
 
 def test_a_history_without_hours_teaches_nothing():
     with pytest.raises(ValueError, match="no hours"):
-        HourlyHistory("bot").learn(BEFORE, {}, SETTINGS)
+        HourlyHistory("bot").learn(BEFORE, SETTINGS)
