@@ -1,6 +1,7 @@
 """Kafka ACLs from the kafka-acls commands of a page, which are added and removed over Kafka's protocol."""
 
 import argparse
+import asyncio
 import re
 import shlex
 from collections.abc import Collection, Iterator
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.protocol.admin import DescribeAclsRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int8, Int16, Int32, Schema, String
 
@@ -45,15 +47,30 @@ def documented_acls(page: Path = PAGE) -> list[Acl]:
 
 
 async def add_acls(cluster: Cluster, acls: Collection[Acl]) -> None:
-    """Add permissions."""
+    """Add permissions, and wait until the broker applies them."""
     response = await _send(cluster, _CreateAcls(acls))
     assert not any(code for code, _ in response.results), response
+    await _wait_until_applied(cluster, acls, exist=True)
 
 
 async def remove_acls(cluster: Cluster, acls: Collection[Acl]) -> None:
-    """Remove permissions that exist."""
+    """Remove permissions that exist, and wait until the broker applies this."""
     response = await _send(cluster, _DeleteAcls(acls))
     assert all(code == 0 and len(matches) == 1 for code, _, matches in response.results), response
+    await _wait_until_applied(cluster, acls, exist=False)
+
+
+async def _wait_until_applied(cluster: Cluster, acls: Collection[Acl], *, exist: bool) -> None:
+    """The controller answers before the broker applies a change, which takes longer on a busy machine."""
+    admin = AIOKafkaAdminClient(**cluster.client_options())
+    await admin.start()
+    try:
+        async with asyncio.timeout(60):
+            for acl in acls:
+                while bool((await admin._send_request(DescribeAclsRequest(*acl.fields()))).resources) != exist:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+    finally:
+        await admin.close()
 
 
 def _parse(command: str) -> Iterator[Acl]:

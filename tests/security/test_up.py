@@ -19,8 +19,10 @@ from tests.security.work import LEARNING, RECORD_INTERVAL_MS
 from tests.topologies.endpoint import Endpoint, run_endpoint
 from tests.topologies.processes.test_privacy import listening_sockets, process_tree
 from tests.topologies.worker_under_test import WorkerUnderTest
+from topologies.broker import create_topics
 from topologies.configuration import Configuration, KafkaSettings
 from topologies.errors import DriftwireError
+from topologies.kafka.client import write_message
 from topologies.processes import Topology
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -176,13 +178,18 @@ async def test_up_names_the_reason_of_a_worker_that_is_never_ready(
     kafka = KafkaSettings(records_partitions=1)
     cluster = secure_broker.secure_cluster(USER)
     up = Topology(
-        Configuration(kafka=kafka), data_folder=tmp_path, cluster=cluster, steps=("detect",), ready_timeout_s=120.0
+        Configuration(kafka=kafka), data_folder=tmp_path, cluster=cluster, steps=("detect",), ready_timeout_s=30.0
     )
-    right = Acl(USER, "Read", "topic", checkpoints_topic("detect"))  # Write remains, so the topic is visible
+    topic = checkpoints_topic("detect")
+    await create_topics(secure_broker.cluster, 1, 1)
+    # An empty topic is not read, and needs no permission.
+    await write_message(secure_broker.cluster, topic, b"removed", None)
+    right = Acl(USER, "Read", "topic", topic)  # Write remains, so the topic is visible
     await remove_acls(secure_broker.cluster, [right])
     try:
         with pytest.raises(DriftwireError, match=r"worker detect got no partitions within 30 s; last lines: ") as error:
             await up.start()
     finally:
+        await up.stop()
         await add_acls(secure_broker.cluster, [right])
     assert f"Read permission on topic {right.name} is missing: grant it to user {USER}" in str(error.value)

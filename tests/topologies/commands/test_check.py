@@ -161,6 +161,7 @@ class TestState:
             "    detect learner: reset for 1 subject, because slices was 48 and is now 96",
             "    detect adwin: kept for 1 subject",
             "    detect duplicates: kept for 2 subjects",
+            "    detect history: kept for 2 subjects",
             "    detect monitor: kept for 1 subject",
             "    detect outcomes: kept for 2 subjects",
             "    detect partition: kept for 1 partition",

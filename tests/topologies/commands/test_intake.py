@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -30,9 +31,11 @@ async def send_values(bootstrap, topic, *values):
     await admin.start()
     await admin.create_topics([NewTopic(topic, 3, 1)])
     await admin.close()
+    now_ms = int(time.time() * 1000)
     async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
         for number, value in enumerate(values):
-            await producer.send_and_wait(topic, value, partition=number % 3)
+            # Messages of the same millisecond in different partitions have no order.
+            await producer.send_and_wait(topic, value, partition=number % 3, timestamp_ms=now_ms + number)
 
 
 def message(number, **changes):
