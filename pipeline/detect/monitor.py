@@ -39,7 +39,6 @@ from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts,
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
 from pipeline.detect.layout import BlockView, DerivedTests, Grid, GridLayout
 from pipeline.detect.one_sided_tests import (
-    PAGE_RECORDS,
     CrossingKey,
     NotTestable,
     OneSidedTest,
@@ -286,7 +285,7 @@ class Monitor:
         ):
             withheld.add(crossing.test)
             return False
-        return crossing.tally[0] >= PAGE_RECORDS or self.segments.affected_tenants(test.crossing_key) > 1
+        return crossing.tally[0] >= test.PAGE_RECORDS or self.segments.affected_tenants(test.crossing_key) > 1
 
     def _fire_or_recover(self, view: BlockView, crossing: Crossing) -> tuple[int, Finding]:
         """Latch a test that has fired, or release a test that has recovered."""

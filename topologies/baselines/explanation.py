@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 
 from pipeline.detect.offline import Explanation, TestTrace
-from pipeline.detect.one_sided_tests import OneSidedTest
+from pipeline.detect.one_sided_tests import overdue_limit
 from pipeline.detect.signals import channels
 from pipeline.wording import percent, quantity
 from schemas.baseline import Baseline
@@ -152,9 +152,7 @@ def _band(trace: TestTrace, baseline: Baseline) -> str:
     test = trace.test
     ages = baseline.signals[test.signal.name].ages
     if test.channel == channels.OVERDUE and ages is not None:
-        longest, limit = (
-            quantity(age, test.signal.unit, test.channel) for age in (ages.longest, OneSidedTest.overdue_limit(ages))
-        )
+        longest, limit = (quantity(age, test.signal.unit, test.channel) for age in (ages.longest, overdue_limit(ages)))
         return f"longest {longest}, to {limit}"
     if test.channel in channels.BINARY:
         return f"{percent(test.mean)}, {'to' if test.rising else 'from'} {percent(test.null_boundary)}"

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines.baseline import STORED_VALUES_MIN, LearnedColumn, LearnedData, build_baseline
-from pipeline.detect.baselines.hourly_profile import HOURS
 from pipeline.detect.baselines.packed_numbers import pack_values, unpack_values
 from pipeline.detect.baselines.ranks import RankTable, compute_knots
-from pipeline.detect.baselines.spread import short_autocorrelation_time, slice_means
+from pipeline.detect.baselines.spread import HOURS, short_autocorrelation_time, slice_means
 from pipeline.detect.baselines.stationarity import Level, find_accepted_levels, last_level, tail_level
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import PANE_MS, Signal, channels
@@ -187,8 +186,7 @@ class HourlyHistory:
         self._is_excluded = True
         self._changed.add("head")
         first = self._hour_of(time_ms // PANE_MS)
-        for number in [number for number in self._days if number >= first // HOURS]:
-            day = self._days[number]
+        for number, day in [(number, day) for number, day in self._days.items() if day.hours[-1] >= first]:
             kept = [hour for hour in day.unpack() if hour.number < first]
             self._store(number, _Day.pack(kept, day.names, day.kinds) if kept else None)
 

@@ -7,13 +7,11 @@ from numpy.typing import NDArray
 
 from pipeline.detect.baselines import spread
 from pipeline.detect.baselines.ranks import RankTable, compute_knots
+from pipeline.detect.baselines.spread import HOURS
 from pipeline.detect.settings import DAY_S
 from schemas.baseline import Profile
 
 HOUR_MS = 3_600_000
-HOURS = 24
-"""Hours of a day, UTC."""
-
 DAYS_MIN = 3
 """Number of full days required for a profile. With fewer days, the effect of the hour cannot be separated from the
 effect of the day."""

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.baselines import RankTables, hourly_profile
 from pipeline.detect.layout.grid import BlockView, Grid, Samples
-from pipeline.detect.one_sided_tests import OneSidedTest
+from pipeline.detect.one_sided_tests import OneSidedTest, overdue_limit
 from pipeline.detect.shared_values import index_names, share, share_array
 from pipeline.detect.signals import Block, ChannelName, Signal, channels
 from schemas.baseline import Baseline
@@ -51,7 +51,7 @@ class GridLayout:
         aged = sorted({self._indexes[test.signal.name] for test in tests if test.channel == channels.OVERDUE})
         cycles = [baseline.signals[self.signals[index].name].ages for index in aged]
         self.age_indexes = share_array(np.array(aged, dtype=np.intp))
-        self.age_limits = np.array([OneSidedTest.overdue_limit(ages) for ages in cycles if ages is not None])
+        self.age_limits = np.array([overdue_limit(ages) for ages in cycles if ages is not None])
         self.signal_indexes = share_array(np.array([self._indexes[test.signal.name] for test in tests], dtype=np.intp))
         self.presence_columns = self.signal_indexes
         self.channel_columns = share_array(

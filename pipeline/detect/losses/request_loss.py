@@ -6,6 +6,7 @@ hour. Without one, an evening or the end of a batch job looks like a loss.
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from pipeline.detect.findings import Finding
@@ -250,6 +251,7 @@ class RequestLoss:
         return finding
 
 
+@dataclass(slots=True)
 class _OpenRequestLoss:
     """A loss of requests that was found and has not ended. Times are Unix milliseconds.
 
@@ -263,21 +265,14 @@ class _OpenRequestLoss:
         Requests, expected requests and minutes since the last message.
     """
 
-    def __init__(
-        self,
-        started_at: int,
-        detected_at: int,
-        share: float,
-        evidence: float,
-        requests: float,
-        since_message: list[float],
-        sequence: int = 0,
-        updates_due: int = 0,
-    ) -> None:
-        self.started_at, self.detected_at = started_at, detected_at
-        self.share, self.evidence, self.requests = share, evidence, requests
-        self.since_message = list(since_message)
-        self.sequence, self.updates_due = sequence, updates_due
+    started_at: int
+    detected_at: int
+    share: float
+    evidence: float
+    requests: float
+    since_message: list[float]
+    sequence: int = 0
+    updates_due: int = 0
 
     @property
     def recovery_boundary(self) -> float:
@@ -299,16 +294,7 @@ class _OpenRequestLoss:
 
     def dump(self) -> list[Any]:
         """Return the fields in order."""
-        return [
-            self.started_at,
-            self.detected_at,
-            self.share,
-            self.evidence,
-            self.requests,
-            list(self.since_message),
-            self.sequence,
-            self.updates_due,
-        ]
+        return [getattr(self, field.name) for field in fields(self)]
 
 
 def _describe(

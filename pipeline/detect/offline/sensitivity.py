@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import RankTables
-from pipeline.detect.one_sided_tests import OneSidedTest, derive_tests
+from pipeline.detect.one_sided_tests import derive_tests, overdue_limit
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import ChannelName, channels
 from schemas.baseline import Baseline
@@ -55,9 +55,7 @@ def smallest_changes(baseline: Baseline, settings: DetectSettings) -> list[Small
             shift = shift_for_mean_rank(knots, test.null_boundary)
             changes.append(SmallestChange(name, test.channel, test.direction, test.tier, shift))
         elif test.channel == channels.OVERDUE and (ages := baseline.signals[name].ages) is not None:
-            changes.append(
-                SmallestChange(name, test.channel, test.direction, test.tier, OneSidedTest.overdue_limit(ages))
-            )
+            changes.append(SmallestChange(name, test.channel, test.direction, test.tier, overdue_limit(ages)))
     changes += [
         SmallestChange(skipped.signal.name, skipped.channel, skipped.direction, skipped.tier, None, skipped.reason)
         for skipped in not_testable

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.detect.one_sided_tests.band import compute_band
 from pipeline.detect.one_sided_tests.bets import BETS, departure_bets, interpolate_odds, recovery_bets
-from pipeline.detect.one_sided_tests.overdue import find_overdue_obstacle, overdue_limit
+from pipeline.detect.one_sided_tests.overdue import find_overdue_obstacle
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
-from schemas.baseline import AgeCycles, Baseline, Channel
+from schemas.baseline import Baseline, Channel
 from schemas.drift import Direction, Tier
 
 YEAR_S = 365.25 * DAY_S
@@ -23,10 +23,6 @@ THRESHOLD_STEP = 0.5
 
 BUDGET_DIMENSIONS_MAX = 2
 """Number of segment dimensions that the false-alarm budget assumes, because a baseline does not list its dimensions."""
-
-PAGE_RECORDS = 20
-"""Minimum number of records between the estimated start and a page, because fewer records may come from one user. Two
-affected tenants are also sufficient."""
 
 NONSTATIONARY = "its mean was still moving while the baseline was learned"
 """Reason why a channel that was not stationary in the baseline is not testable."""
@@ -90,6 +86,9 @@ class OneSidedTest:
         Weight of one record: 1 / autocorrelation time.
     threshold
         Value of the test statistic at which the test fires.
+    PAGE_RECORDS
+        Minimum number of records between the estimated start and a page, because fewer records may come from one user.
+        Two affected tenants are also sufficient.
     SETTINGS
         Names of the settings that :func:`derive_tests` reads.
 
@@ -113,6 +112,7 @@ class OneSidedTest:
     weight: float
     threshold: float
 
+    PAGE_RECORDS: ClassVar = 20
     SETTINGS: ClassVar = (
         "ready_after_s",
         "false_pages_per_year",
@@ -150,11 +150,6 @@ class OneSidedTest:
             weight=1.0,
             threshold=cls.fixed_threshold(tier, ASSUMED_RECORDS_PER_S, settings),
         )
-
-    @staticmethod
-    def overdue_limit(cycles: AgeCycles) -> float:
-        """Return the age above which an age is overdue, in seconds."""
-        return overdue_limit(cycles)
 
     @staticmethod
     def fixed_threshold(tier: Literal["page", "ticket"], updates_per_s: float, settings: DetectSettings) -> float:

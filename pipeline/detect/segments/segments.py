@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.detect.detectors import Crossing
 from pipeline.detect.findings import Finding
 from pipeline.detect.layout import BlockView, DerivedTests, GridLayout
-from pipeline.detect.one_sided_tests import PAGE_RECORDS, CrossingKey, OneSidedTest
+from pipeline.detect.one_sided_tests import CrossingKey, OneSidedTest
 from pipeline.detect.segments.segment_bank import SegmentBank
 from pipeline.detect.segments.segment_sums import SegmentSums, group_rows, sum_groups
 from pipeline.detect.segments.segment_values import NOT_MONITORED, SegmentValue, SegmentValues, compute_densities
@@ -370,7 +370,10 @@ class Segments:
         return next(slot for slot in range(len(self.bank) + 1) if slot not in taken)
 
     def _may_fire(self, crossing: Crossing) -> bool:
-        return crossing.tally[0] >= PAGE_RECORDS or self.tests[crossing.test].signal.name in catalogue.PROBE_SIGNALS
+        return (
+            crossing.tally[0] >= OneSidedTest.PAGE_RECORDS
+            or self.tests[crossing.test].signal.name in catalogue.PROBE_SIGNALS
+        )
 
     def _deviates_throughout(self, value: SegmentValue, test: int) -> bool:
         records = self.bank.records_since_zero(value.slot, test, evidence_min=DEVIATING_EVIDENCE)

@@ -82,7 +82,7 @@ def renew_baseline(baseline: Baseline, history: HourlyHistory, settings: DetectS
     if history.span_s < DAYS_MIN * DAY_S or history.hour_count < HOURS_MIN:
         return None
     built, accepted, levels = history.learn(baseline, settings)
-    signals = dict(baseline.signals)
+    signals = {name: _with_period(signal, baseline) for name, signal in baseline.signals.items()}
     held_back = []
     for name, renewed in built.signals.items():
         adopted = _adopt(
@@ -94,13 +94,6 @@ def renew_baseline(baseline: Baseline, history: HourlyHistory, settings: DetectS
             signals[name] = _keep_ages(adopted, baseline.signals.get(name))
     if len(held_back) == len(built.signals):
         return None
-    for name in signals.keys() - (built.signals.keys() - set(held_back)):
-        kept = signals[name]
-        period = {
-            "learned_from": kept.learned_from or baseline.learned_from,
-            "learned_to": kept.learned_to or baseline.learned_to,
-        }
-        signals[name] = kept.model_copy(update=period)
     renewed_baseline = baseline.model_copy(
         update={
             "source": "renewed",
@@ -136,6 +129,15 @@ def continue_monitor(before: Monitor, baseline: Baseline, settings: DetectSettin
     if monitor.tests.keys == before.tests.keys:
         monitor.late_bursts.load(state["evidence"]["late_bursts"])
     return monitor
+
+
+def _with_period(signal: SignalBaseline, baseline: Baseline) -> SignalBaseline:
+    """Return a signal with the period in which it was learned, so it can be part of a baseline of another period."""
+    period = {
+        "learned_from": signal.learned_from or baseline.learned_from,
+        "learned_to": signal.learned_to or baseline.learned_to,
+    }
+    return signal.model_copy(update=period)
 
 
 def _keep_ages(renewed: SignalBaseline, before: SignalBaseline | None) -> SignalBaseline:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.signals import PANE_MS
+from schemas.drift import MINUTE_MS
 
-MINUTE_PANES = 60_000 // PANE_MS
+MINUTE_PANES = MINUTE_MS // PANE_MS
 """Number of panes per minute."""
 
 
