@@ -113,7 +113,7 @@ def record_count(count: int) -> str:
 
 
 def quantity(value: float, unit: str, channel: str) -> str:
-    """Format a value of a signal: a rate in percent, a time in readable units, any other number with its unit.
+    """Format a value of a signal: a rate or the share of a shape in percent, a time in readable units, any other number with its unit.
 
     An amount of money is a bare number, because its currency is known to the sender only.
 
@@ -126,7 +126,7 @@ def quantity(value: float, unit: str, channel: str) -> str:
     >>> quantity(90_360.0, "s", "overdue")
     '25.1 h'
     """
-    if channel == "rate":
+    if channel in ("rate", "shape"):
         return percent(value)
     if channel == "overdue" and unit == "s":
         return age(value)
@@ -135,6 +135,19 @@ def quantity(value: float, unit: str, channel: str) -> str:
     if unit == "ms" and abs(value) >= _SECONDS_FROM_MS:
         return f"{value / 1000:,.1f} s"
     return number(value) if unit == "currency" else f"{number(value)} {unit}".rstrip()
+
+
+def value_range(values_from: float | None, values_to: float | None, unit: str) -> str:
+    """Describe a range of values in words. ``None`` means that the range has no end on that side.
+
+    >>> value_range(None, 21.4, "ms"), value_range(25_000.0, None, "ms"), value_range(10.0, 20.0, "tokens")
+    ('under 21.4 ms', 'over 25.0 s', 'between 10 tokens and 20 tokens')
+    """
+    low = "" if values_from is None else quantity(values_from, unit, "location")
+    high = "" if values_to is None else quantity(values_to, unit, "location")
+    if low and high:
+        return f"between {low} and {high}"
+    return f"over {low}" if low else f"under {high}"
 
 
 def normal_phrase(normal: float, unit: str, channel: str) -> str:

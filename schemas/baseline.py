@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.message import ITEMS_MAX, Message, RecordCount, Version
-from schemas.record import Amount, Label, Number, Sampled, Seconds, SignalValue, Subject
+from schemas.record import Amount, Label, Number, Ratio, Sampled, Seconds, SignalValue, Subject
 from schemas.timestamp import Timestamp
 from schemas.unit import Unit
 
@@ -64,6 +64,31 @@ class AgeCycles(Message):
     )
 
 
+SHAPE_BINS = 8
+"""Number of bins of a shape."""
+
+
+class ValueShape(Message):
+    """Shape of a value's distribution: its shares in eight bins of ranks, which end at 2, 10, 30, 50, 70, 90, 98 and 100 %.
+
+    If the value is a whole number, the bins have other shares than their widths.
+    """
+
+    shares: list[Ratio] = Field(
+        min_length=SHAPE_BINS, max_length=SHAPE_BINS, description="Share of the records in each bin."
+    )
+    autocorrelation_times: list[Annotated[float, Field(ge=1), Unit("{records}")]] = Field(
+        min_length=SHAPE_BINS,
+        max_length=SHAPE_BINS,
+        description="For each bin, the number of records that carry as much information as one independent record.",
+    )
+    slice_deviations: list[Annotated[Number, Field(ge=0)]] = Field(
+        min_length=SHAPE_BINS,
+        max_length=SHAPE_BINS,
+        description="Robust standard deviation of the share of each bin between slices, excluding noise.",
+    )
+
+
 class SignalBaseline(Message):
     """Baseline of one signal."""
 
@@ -84,6 +109,9 @@ class SignalBaseline(Message):
     )
     ages: AgeCycles | None = Field(
         default=None, description="Longest age and resets of an age. A baseline of an earlier version has none."
+    )
+    shape: ValueShape | None = Field(
+        default=None, description="Shape of a value's distribution. A baseline of an earlier version has none."
     )
     learned_from: Timestamp | None = Field(
         default=None,

@@ -74,7 +74,7 @@ class Drift(Message):
     unit: Label = Field(default="", description="Unit of the signal, or empty if it has none.")
     failure_mode: Label = Field(default="unknown", description="Failure mode of the signal in the catalogue.")
     channel: Label = Field(
-        description="Property that drifted: rate, location, high_tail, low_tail, dispersion, overdue, silence or "
+        description="Property that drifted: rate, location, high_tail, low_tail, dispersion, shape, overdue, silence or "
         "first_seen."
     )
     side: Direction = Field(description="Direction in which the signal moved.")
@@ -86,19 +86,30 @@ class Drift(Message):
     updated_at: Timestamp = Field(description="Event time of this state.")
     request_id: Label | None = Field(default=None, description="Record that fired.")
     normal: SignalValue = Field(
-        description="Mean (rate), median (value) or longest age (overdue) of the baseline, in the signal's unit."
+        description="Mean (rate), median (value) or longest age (overdue) of the baseline, in the signal's unit. For "
+        "shape, the share of the records whose value is between values_from and values_to."
     )
     now: SignalValue = Field(
         description="Current value of the same statistic. The first message covers the time since started_at, and "
         "later messages cover the time since the previous message. In the signal's unit."
     )
     effect: Number = Field(
-        description="Odds ratio (rate, tail), rank shift from -1 to 1 (value), or ratio (event, overdue). See "
+        description="Odds ratio (rate, tail, shape), rank shift from -1 to 1 (value), or ratio (event, overdue). See "
         "effect_kind."
     )
     effect_kind: Literal["odds_ratio", "rank_shift", "ratio"] = Field(description="Measure of the effect.")
     records: Annotated[Integer, Unit("{records}")] = Field(
         description="Records since started_at that carry the signal."
+    )
+    values_from: SignalValue | None = Field(
+        default=None,
+        description="Only for shape: lower end of the values whose share changed, in the signal's unit. If absent, they "
+        "have no lower end.",
+    )
+    values_to: SignalValue | None = Field(
+        default=None,
+        description="Only for shape: upper end of the values whose share changed, in the signal's unit. If absent, they "
+        "have no upper end.",
     )
     evidence: Number = Field(description="Log evidence against the baseline's band. Compare with threshold.")
     threshold: Number = Field(description="Log evidence at which the detector fires.")

@@ -11,12 +11,11 @@ tenant.
 6. **Latch**: a test that fires is latched. From the next block, its statistics test whether it has recovered.
 7. **Finding**: a test that fires, repeats its evidence or recovers gives a finding, which the stream publishes as drifts.
 
-ADWIN also raises tickets. The same tests run for each segment value (``segments/``).
+ADWIN and changes of shape (``shape/``) also raise tickets. The same tests run for each segment value (``segments/``).
 
 To follow the decision to page, read these files in this order:
 
-- ``monitor.py``
-- ``layout/grid_layout.py``, ``layout/grid.py``: signals and samples
+- ``monitor.py``, ``layout/grid_layout.py``, ``layout/grid.py``: signals and samples
 - ``one_sided_tests/one_sided_test.py``, ``one_sided_tests/band.py``, ``one_sided_tests/bets.py``: tests, null
   boundaries and bets
 - ``detectors/page_hinkley.py``, ``detectors/cusum.py``: statistics and crossings
@@ -46,6 +45,7 @@ from pipeline.detect.one_sided_tests import (
 )
 from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.shape import ShapeDrifts
 from pipeline.detect.signals import Block, catalogue, channels
 from schemas.baseline import Baseline
 from schemas.drift import Detector, DriftState
@@ -103,6 +103,7 @@ class Monitor:
         self.segments = Segments(self._tests, self.layout, settings)
         self.segment_drifts = SegmentDrifts(self.segments, self.packed_baseline, settings)
         self.minute_series = MinuteSeries(self.layout)
+        self.shapes = ShapeDrifts(baseline, self.packed_baseline, self.layout, settings, is_sampled=is_sampled)
         self._latches: dict[int, Latch] = {}
         self._untested: list[tuple[NotTestable, Latch]] = []
         self.finite_values = self.monitored_values = 0
@@ -115,28 +116,19 @@ class Monitor:
     @property
     def is_idle(self) -> bool:
         """Whether no test has fired, so that a block can only fire a test."""
-        return bool(self._tests) and not self._latches and not self._untested and self.segment_drifts.is_idle
+        is_idle = self.segment_drifts.is_idle and self.shapes.is_idle
+        return bool(self._tests) and not self._latches and not self._untested and is_idle
 
     @property
     def has_open_alert(self) -> bool:
         """Whether a drift that pages or raises a ticket is open."""
         alerts = [test for test in self._latches if self._tests[test].tier != "cause"]
-        return bool(alerts or self._untested) or not self.segment_drifts.is_idle
+        return bool(alerts or self._untested) or not (self.segment_drifts.is_idle and self.shapes.is_idle)
 
     @property
     def tests(self) -> DerivedTests:
         """The one-sided tests of the full subject."""
         return self._tests
-
-    @property
-    def test_statistics(self) -> NDArray[np.float64]:
-        """The current statistic of every test and bet, shape ``(S, 8)``."""
-        return self.bank.test_statistics
-
-    @property
-    def latched(self) -> NDArray[np.bool_]:
-        """Mask of the tests that have fired but not recovered, shape ``(S,)``. Their statistics test for recovery."""
-        return self.bank.latched
 
     def observe(self, block: Block) -> list[Finding]:
         """Test one block. Return the findings in the order of the records that caused them."""
@@ -148,6 +140,8 @@ class Monitor:
             return ended
         view = self.layout.view(block)
         self.monitored_values += view.values.size - int(np.count_nonzero(np.isnan(view.values)))
+        told = {self._tests[test].signal.name for test in self._latches}
+        shape_changes = [(0, finding) for finding in self.shapes.observe(view, told)]
         observation = self.segments.update(view, block.segments, block.versions)
         withheld: set[int] = set()
         may_fire = partial(self._may_fire, view, observation, withheld)
@@ -159,7 +153,7 @@ class Monitor:
         for test, latch in self._latches.items():
             if test not in crossed:
                 latch.add(self._tally(view, -1, test))
-        findings = [self._fire_or_recover(view, crossing) for crossing in crossings]
+        findings = shape_changes + [self._fire_or_recover(view, crossing) for crossing in crossings]
         findings += self.find_mean_changes(view.grid, lambda: view)
         findings += self.find_evidence_due(view)
         latched = {self._tests[test].crossing_key for test in self._latches}
@@ -176,13 +170,14 @@ class Monitor:
         """Close every open drift because a new baseline is applied."""
         latches, self._latches = self._latches, {}
         findings = [self._end(self._tests[test], latch, now_ms) for test, latch in latches.items()]
-        return self.end_untested(now_ms) + findings + self.segment_drifts.close_drifts(now_ms)
+        findings += self.segment_drifts.close_drifts(now_ms) + self.shapes.close_drifts(now_ms)
+        return self.end_untested(now_ms) + findings
 
     def end_untested(self, now_ms: int) -> list[Finding]:
         """End the drifts whose tests no longer run after a change of settings or sampling."""
         untested, self._untested = self._untested, []
         findings = [self._end(test, latch, now_ms, reason=Latch.untested_reason(test)) for test, latch in untested]
-        return findings + self.segment_drifts.end_untested(now_ms)
+        return findings + self.segment_drifts.end_untested(now_ms) + self.shapes.end_untested(now_ms)
 
     def reset_evidence(self) -> None:
         """Reset all statistics and windows after a gap in the records, but leave latches unchanged."""
@@ -190,6 +185,7 @@ class Monitor:
         self.late_bursts.reset()
         self.adwin.reset()
         self.segments.bank.reset()
+        self.shapes.reset()
 
     def dump(self) -> dict[str, dict[str, Any]]:
         """Return the state as three parts.
@@ -210,6 +206,7 @@ class Monitor:
                     self.layout.signals[int(index)].name: values for index, values in recent_values.items()
                 },
                 "minute_series": self.minute_series.dump(),
+                "shapes": self.shapes.dump_drifts(),
                 "monitored_values": self.monitored_values,
                 "finite_values": self.finite_values,
             },
@@ -217,6 +214,7 @@ class Monitor:
                 "bank": self.bank.dump(),
                 "late_bursts": self.late_bursts.dump(),
                 "segments": self.segments.dump_evidence(),
+                "shapes": self.shapes.dump_evidence(),
             },
             "adwin": self.adwin.dump(),
         }
@@ -237,6 +235,7 @@ class Monitor:
             self.bank.load(state["evidence"]["bank"])
             self.late_bursts.load(state["evidence"]["late_bursts"])
             self.segments.load_evidence(state["evidence"]["segments"])
+            self.shapes.load_evidence(state["evidence"].get("shapes"))
         if "adwin" in state:
             self.adwin.load(state["adwin"])
 
@@ -265,6 +264,7 @@ class Monitor:
             }
         )
         self.minute_series.load(state["minute_series"])
+        self.shapes.load_drifts(state.get("shapes", ()))  # Checkpoints of formats before 9 do not contain it.
         self.monitored_values, self.finite_values = int(state["monitored_values"]), int(state["finite_values"])
 
     def _may_fire(

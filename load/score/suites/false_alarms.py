@@ -176,7 +176,7 @@ def play_service(service: QuietService, settings: DetectSettings) -> FalseAlarmC
                 if counts is None:
                     page = max(test.threshold for test in monitor.tests if test.tier == "page")
                     counts = FalseAlarmCounts(service.seed, service.per_second, page)
-                highest = monitor.test_statistics.max(axis=1)[~monitor.latched]
+                highest = monitor.bank.test_statistics.max(axis=1)[~monitor.bank.latched]
                 counts.looks += highest.size
                 for level in LEVELS:
                     counts.above[level] += int(np.count_nonzero(highest >= level))

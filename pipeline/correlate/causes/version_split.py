@@ -71,11 +71,11 @@ def compare_versions(drift: Drift, version: str) -> VersionComparison | None:
     Returns
     -------
     VersionComparison or None
-        None if no other version served at the same time, or if the channel is the spread, whose values per minute have
-        no direction.
+        None if no other version served at the same time, or if the channel is the spread or the shape: the values per
+        minute do not show them.
     """
     new = next((series for series in drift.series if series.version == version and series.records), None)
-    if new is None or drift.channel == "dispersion":
+    if new is None or drift.channel in ("dispersion", "shape"):
         return None
     kind = version.partition("=")[0]
     others = [series for series in drift.series if _has_kind(series, kind) and series is not new and series.records]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.wording import duration, fault_phrase, normal_phrase, quantity
+from pipeline.wording import duration, fault_phrase, normal_phrase, quantity, value_range
 from schemas.drift import Drift
 from schemas.incident import Containment, Suspect
 from schemas.timestamp import clock_time
@@ -130,6 +130,9 @@ def describe_drift(drift: Drift, *, past: bool = False, measured: str = "") -> s
         field = drift.segment.removeprefix("field=")
         verb = "sent" if past else "sends"
         return f"{verb} {now} of records in which {field} {fault_phrase(drift.fault)}{when}, {normal}"
+    if drift.channel == "shape":
+        values = f"{drift.signal} {value_range(drift.values_from, drift.values_to, drift.unit)}"
+        return f"{'had' if past else 'has'} {values}{segment} in {now} of records{when}, {normal}"
     phrase = _PHRASES.get(drift.signal)
     if phrase is not None and (drift.channel in ("rate", "location", "overdue") or _is_far(drift)):
         present_verb, past_verb, rest = phrase

@@ -43,6 +43,12 @@ class DriftConditions(BaseModel):
         "drift matches.",
     )
 
+    @property
+    def is_about_value(self) -> bool:
+        """Whether any condition is about the value of the signal."""
+        limits = (self.minimum_now, self.minimum_ratio, self.maximum_ratio, self.sla)
+        return any(limit is not None for limit in limits)
+
     @field_validator("failure_modes")
     @classmethod
     def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:

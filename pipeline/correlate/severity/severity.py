@@ -111,6 +111,8 @@ def matches_conditions(conditions: DriftConditions, drift: Drift, slas: SLAs) ->
         return False
     if conditions.tier is not None and drift.tier != conditions.tier:
         return False
+    if drift.channel == "shape" and conditions.is_about_value:
+        return False  # Its numbers are shares of the records, not values of the signal.
     if conditions.minimum_now is not None and drift.now < conditions.minimum_now:
         return False
     return (

@@ -168,7 +168,10 @@ def baseline_version(baseline: Baseline) -> str:
     # Versions of baselines from before these fields remain valid.
     optional = ("sampled", "expected_fields", "accepted_levels", "held_back", "traffic")
     excluded |= {name: True for name in optional if not getattr(baseline, name)}
-    excluded["signals"] = {name: {"ages"} for name, signal in baseline.signals.items() if signal.ages is None}
+    excluded["signals"] = {
+        name: {field for field in ("ages", "shape") if getattr(signal, field) is None}
+        for name, signal in baseline.signals.items()
+    }
     content = baseline.model_dump_json(exclude=excluded)
     return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_LENGTH]
 
@@ -232,6 +235,7 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
         channels=built,
         profile=profile,
         ages=cycles,
+        shape=spread.learn_shape(column, ranks),
     )
 
 

@@ -11,7 +11,13 @@ from numpy.typing import NDArray
 from pipeline.detect.baselines.baseline import STORED_VALUES_MIN, LearnedColumn, LearnedData, build_baseline
 from pipeline.detect.baselines.packed_numbers import pack_values, unpack_values
 from pipeline.detect.baselines.ranks import RankTable, compute_knots
-from pipeline.detect.baselines.spread import HOURS, short_autocorrelation_time, slice_means
+from pipeline.detect.baselines.spread import (
+    HOURS,
+    SHAPE_TIMES,
+    known_shape_times,
+    short_autocorrelation_time,
+    slice_means,
+)
 from pipeline.detect.baselines.stationarity import Level, find_accepted_levels, last_level, tail_level
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import PANE_MS, Signal, channels
@@ -352,13 +358,14 @@ def _known_times(column: LearnedColumn, before: Baseline) -> dict[str, float]:
     """Return the autocorrelation times of the channels. For a new signal, they are estimated from its hours."""
     signal = before.signals.get(column.signal.name)
     if signal is not None:
-        return {name: channel.autocorrelation_time for name, channel in signal.channels.items()}
+        times = {name: channel.autocorrelation_time for name, channel in signal.channels.items()}
+        return times | known_shape_times(signal)
     if column.values.size < STORED_VALUES_MIN:
         return {}
     is_rate = column.signal.kind == "rate"
     numbers = column.values if is_rate else RankTable(compute_knots(column.values)).ranks(column.values)
     time = short_autocorrelation_time(numbers, column.slices)
-    return dict.fromkeys(channels.channel_names(column.signal.kind), time)
+    return dict.fromkeys((*channels.channel_names(column.signal.kind), *SHAPE_TIMES), time)
 
 
 def _find_levels(column: LearnedColumn, renewed: SignalBaseline, accepted: Sequence[float]) -> list[Level]:

@@ -1,9 +1,16 @@
-"""Variation of a channel within a baseline: autocorrelation time, deviation between slices, outlying slices."""
+"""Variation of a channel within a baseline: autocorrelation time, deviation between slices, outlying slices, and shape."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.detect.signals import channels
+from schemas.baseline import SignalBaseline, ValueShape
+
+if TYPE_CHECKING:
+    from pipeline.detect.baselines.baseline import LearnedColumn
 
 AUTOCORRELATION_MAX = 50.0
 """Longest autocorrelation time, in records, that bursts of 64 records can reveal."""
@@ -29,6 +36,14 @@ CHANCE_ERRORS = 2.0
 
 _MAD_TO_DEVIATION = 1.4826
 """Factor that converts the median absolute deviation of normally distributed values to their standard deviation."""
+
+
+SHAPE_TIMES = tuple(f"shape-{index}" for index in range(channels.BINS))
+"""Names of the known autocorrelation times of the bins."""
+
+TIME_STANDARD_ERRORS = 2.0
+"""Number of standard errors added to the autocorrelation time of a bin, up to the longest time of all bins, because the
+outer bins have few values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,3 +241,45 @@ def half_difference(slices: SliceMeans, variance: float, time: float, deviation:
     (first, first_error), (second, second_error) = halves
     error = first_error + second_error
     return 0.0 if error <= 0.0 else float((second - first) / error**0.5)
+
+
+def learn_shape(column: "LearnedColumn", ranks: NDArray[np.float64]) -> ValueShape:
+    """Return the shape of a column with at least one value.
+
+    Parameters
+    ----------
+    column
+        The stored values and their slices.
+    ranks
+        Shape ``(N,)``: the rank of each stored value.
+    """
+    bins = channels.find_bins(ranks, np.ones(ranks.size))
+    is_inside = [(bins == index).astype(np.float64) for index in range(channels.BINS)]
+    shares = [float(inside.mean()) for inside in is_inside]
+    times = [_find_time(column, name, inside, 0.0) for name, inside in zip(SHAPE_TIMES, is_inside, strict=True)]
+    longest = max(times)
+    times = [
+        min(longest, _find_time(column, name, inside, TIME_STANDARD_ERRORS))
+        for name, inside in zip(SHAPE_TIMES, is_inside, strict=True)
+    ]
+    deviations = [
+        slice_deviation(slice_means(inside, column.slices, column.counts.size), share * (1.0 - share), time)
+        for inside, share, time in zip(is_inside, shares, times, strict=True)
+    ]
+    return ValueShape(shares=shares, autocorrelation_times=times, slice_deviations=deviations)
+
+
+def known_shape_times(signal: SignalBaseline) -> dict[str, float]:
+    """Return the autocorrelation times of the bins by name, for a renewal, which has too few values to measure them."""
+    if signal.shape is not None:
+        return dict(zip(SHAPE_TIMES, signal.shape.autocorrelation_times, strict=True))
+    location = signal.channels.get("location")
+    return {} if location is None else dict.fromkeys(SHAPE_TIMES, location.autocorrelation_time)
+
+
+def _find_time(column: "LearnedColumn", name: str, inside: NDArray[np.float64], standard_errors: float) -> float:
+    if name in column.known_times:
+        return column.known_times[name]
+    return autocorrelation_time(
+        inside, column.slices, column.bursts, float(np.var(inside)), standard_errors=standard_errors
+    )

@@ -57,6 +57,8 @@ class Finding:
     traffic_share: float = 1.0
     series: tuple[Series, ...] = ()
     fault: str = ""
+    values_from: float | None = None
+    values_to: float | None = None
 
     @staticmethod
     def segment_name(dimension: str, label: str) -> str:
@@ -122,6 +124,8 @@ class Finding:
             threshold=_bounded(self.threshold),
             sentence=self.sentence,
             fault=self.fault,
+            values_from=None if self.values_from is None else _bounded(self.values_from),
+            values_to=None if self.values_to is None else _bounded(self.values_to),
             demote=self.demote,
             traffic_share=_bounded(self.traffic_share),
             series=list(self.series),

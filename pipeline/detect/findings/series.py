@@ -147,8 +147,11 @@ class MinuteSeries:
         return True
 
     def attach_series(self, finding: Finding, learned: SignalBaseline) -> Finding:
-        """Return the finding with the series of its signal, which begin up to ten minutes before its start."""
-        index = self._indexes.get(finding.signal.name)
+        """Return the finding with the series of its signal, which begin up to ten minutes before its start.
+
+        A change of shape has no series, because means per minute do not show it.
+        """
+        index = None if finding.channel == "shape" else self._indexes.get(finding.signal.name)
         stored = [minute for minute in self._all_records if (minute + 1) * MINUTE_MS > finding.started_at - LEAD_MS]
         if index is None or not stored:
             return finding

@@ -22,6 +22,7 @@ from pipeline.detect.layout import BlockBatch, BlockView, Grid
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.segments import BlockValues, SegmentBatch, find_block_values
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.shape import ShapeDrifts
 from pipeline.detect.signals import PANE_MS, catalogue
 from pipeline.detect.statistics import add_values
 from pipeline.detect.stream import Stream
@@ -236,14 +237,14 @@ def _observe_batch(quiet: Sequence[QuietBlock], settings: DetectSettings) -> lis
         add_values([quiet[index].stream.statistics for index in usual], values[rows], sources[usual], bounds)
     else:
         add_values([each.stream.statistics for each in quiet], values, sources, batch.rows)
-    totals = _Totals.compute(quiet, batch, values, late)
+    totals, bins = _Totals.compute(quiet, batch, values, late), ShapeDrifts.count_batch(batch)
     for index in usual:
         history = quiet[index].stream.history
         if history.has_room:
             history.add_values(values[batch.rows[index] : batch.rows[index + 1]].take(sources[index], axis=1))
         banks.store(index)
         segments.store(index)
-        outputs += _finish(quiet[index], batch, index, totals)
+        outputs += _finish(quiet[index], batch, index, totals, bins[index])
     return outputs
 
 
@@ -307,7 +308,9 @@ class _Totals:
         )
 
 
-def _finish(quiet: QuietBlock, batch: BlockBatch, index: int, totals: _Totals) -> list[PositionedOutput]:
+def _finish(
+    quiet: QuietBlock, batch: BlockBatch, index: int, totals: _Totals, bins: NDArray[np.intp]
+) -> list[PositionedOutput]:
     """Update everything of a stream that is not an array over all streams."""
     stream, monitor = quiet.stream, quiet.monitor
     statistics, row_count = stream.statistics, quiet.row_count
@@ -329,11 +332,13 @@ def _finish(quiet: QuietBlock, batch: BlockBatch, index: int, totals: _Totals) -
     monitor.monitored_values += totals.monitored[index]
     _add_lateness(monitor.late_bursts, batch, index, totals)
     sums = batch.prefix_sums[index, -1]
-    findings = []
+    first_ms, request_id = int(batch.times_ms[first_row]), quiet.records.request_ids[0]
+    findings = [(0, finding) for finding in monitor.shapes.add_counts(bins, first_pane, first_ms, request_id)]
     if not monitor.adwin.add_rows(row_count, sums):
         grid = batch.grid(index)
-        findings = monitor.find_mean_changes(grid, lambda: _view(quiet, batch, grid, index))
-        if findings:
+        mean_changes = monitor.find_mean_changes(grid, lambda: _view(quiet, batch, grid, index))
+        findings += mean_changes
+        if mean_changes:
             findings += monitor.find_evidence_due(_view(quiet, batch, grid, index))
     monitor.segment_drifts.reach(first_pane, last_pane)
     monitor.recent_values.observe(batch.values[first_row:end_row].copy())

@@ -108,8 +108,8 @@ def explain(
 
 def _add_point(explanation: Explanation, monitor: Monitor, now_ms: int) -> None:
     thresholds = np.array([test.threshold for test in monitor.tests])
-    shares: NDArray[np.float64] = np.minimum(monitor.test_statistics.max(axis=1, initial=0.0) / thresholds, 1.0)
-    shares = np.where(monitor.latched, 1.0, shares)
+    shares: NDArray[np.float64] = np.minimum(monitor.bank.test_statistics.max(axis=1, initial=0.0) / thresholds, 1.0)
+    shares = np.where(monitor.bank.latched, 1.0, shares)
     for trace, share in zip(explanation.traces, shares.tolist(), strict=True):
         trace.times_ms.append(now_ms)
         trace.evidence.append(share)

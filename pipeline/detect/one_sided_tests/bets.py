@@ -25,6 +25,9 @@ _MEAN_MIN = 1e-6
 _RANK_DISTANCES = np.geomspace(0.1, 4.0, BETS)
 """Distances of the guesses on a mean rank from the null boundary, in log-odds."""
 
+_SHARE_DISTANCES = np.array([0.6, 2.5])
+"""Distances of the guesses on a share from the null boundary, in log-odds."""
+
 _RECOVERY_SHARES = np.linspace(0.3, 1.5, BETS)
 """Positions of the guesses on a recovered mean: 0 is the null boundary, and 1 the baseline's mean, in log-odds."""
 
@@ -82,6 +85,15 @@ def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.
     start = _log_odds(null)
     distances = np.geomspace(0.45, max(0.9, GUESS_LOG_ODDS_MAX - start), BETS) if binary else _RANK_DISTANCES
     return _stakes(null, start + distances, variance, binary=binary)
+
+
+def share_bets(null: float) -> NDArray[np.float64]:
+    """Return the stakes of two bets on a share above the null boundary, shape ``(2,)``, as :func:`departure_bets` does.
+
+    >>> share_bets(0.2).round(2).tolist()
+    [0.71, 3.46]
+    """
+    return _stakes(null, _log_odds(null) + _SHARE_DISTANCES, 0.0, binary=True)
 
 
 def recovery_bets(null: float, mean: float, variance: float, *, binary: bool) -> NDArray[np.float64]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.one_sided_tests.band import compute_band
-from pipeline.detect.one_sided_tests.bets import BETS, departure_bets, interpolate_odds, recovery_bets
+from pipeline.detect.one_sided_tests.bets import BETS, departure_bets, interpolate_odds, recovery_bets, share_bets
 from pipeline.detect.one_sided_tests.overdue import find_overdue_obstacle
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
@@ -149,6 +149,26 @@ class OneSidedTest:
             variance=variance,
             weight=1.0,
             threshold=cls.fixed_threshold(tier, ASSUMED_RECORDS_PER_S, settings),
+        )
+
+    @classmethod
+    def of_share(
+        cls, signal: Signal, *, rising: bool, boundary: float, mean: float, weight: float, threshold: float
+    ) -> "OneSidedTest":
+        """Return a ticket test of a share of the records with a signal. It has two bets: a small and a large change."""
+        null = boundary if rising else 1.0 - boundary
+        stakes = share_bets(null)
+        return cls(
+            signal=signal,
+            channel="rate",
+            direction="up" if rising else "down",
+            tier="ticket",
+            null_boundary=boundary,
+            stakes=stakes if rising else -stakes,
+            mean=mean,
+            variance=mean * (1.0 - mean),
+            weight=weight,
+            threshold=threshold,
         )
 
     @staticmethod

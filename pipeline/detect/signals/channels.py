@@ -24,6 +24,17 @@ BINARY: frozenset[str] = frozenset({"rate", "high_tail", "low_tail", "overdue"})
 TAIL_SHARE = 0.01
 """Share of the baseline's values in a tail."""
 
+RANK_EDGES = (0.0, 0.02, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 1.0)
+"""Ranks at which the bins begin and end. The outer bins are narrow, because failures often move one end of a distribution:
+a cache that is off, or a limit that cuts its tail."""
+
+BINS = len(RANK_EDGES) - 1
+"""Number of bins. Bin ``BINS`` is that of records without the signal."""
+
+_STEPS = 50
+_BIN_OF_STEP = np.searchsorted(np.array(RANK_EDGES[1:-1]) * _STEPS - 0.5, np.arange(_STEPS + 1)).astype(np.intp)
+"""Bin of each fiftieth of the ranks. All edges are multiples of a fiftieth."""
+
 _BY_NAME = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES)}
 
 
@@ -134,3 +145,49 @@ def scale_odds(mean: float, ratio: float) -> float:
     0.01493
     """
     return ratio * mean / (1.0 - mean + ratio * mean)
+
+
+def find_bins(ranks: NDArray[np.float64], present: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the bin of each rank, in the same shape.
+
+    Parameters
+    ----------
+    ranks
+        Ranks from 0 to 1.
+    present
+        1 where the record carries the signal, and otherwise 0. The rank is then ignored.
+
+    >>> find_bins(np.array([0.0, 0.019, 0.02, 0.5, 1.0, 0.5]), np.array([1, 1, 1, 1, 1, 0.0])).tolist()
+    [0, 0, 1, 4, 7, 8]
+    """
+    bins = _BIN_OF_STEP.take((ranks * _STEPS).astype(np.intp))
+    np.copyto(bins, BINS, where=present == 0.0)
+    return bins
+
+
+def count_bins(
+    bins: NDArray[np.intp], groups: NDArray[np.intp] | None = None, group_count: int = 1
+) -> NDArray[np.intp]:
+    """Count the bins of each column.
+
+    Parameters
+    ----------
+    bins
+        Shape ``(R, V)``, from :func:`find_bins`.
+    groups
+        Shape ``(R,)``: the group of each row. None if there is one group.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(group_count, V, BINS)``.
+
+    >>> count_bins(np.array([[0, 8], [0, 7]])).tolist()
+    [[[2, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 1]]]
+    """
+    columns, width = bins.shape[1], BINS + 1
+    cells = bins + np.arange(columns) * width
+    if groups is not None:
+        cells += (groups * (columns * width))[:, None]
+    counts = np.bincount(cells.ravel(), minlength=group_count * columns * width)
+    return counts.reshape(group_count, columns, width)[:, :, :BINS]

@@ -126,6 +126,7 @@ def continue_monitor(before: Monitor, baseline: Baseline, settings: DetectSettin
     )
     monitor.bank.continue_tests(before.bank, monitor.tests.pairs(before.tests))
     monitor.segments.continue_tests(before.segments, pane)
+    monitor.shapes.continue_tests(before.shapes)
     if monitor.tests.keys == before.tests.keys:
         monitor.late_bursts.load(state["evidence"]["late_bursts"])
     return monitor

@@ -70,7 +70,7 @@ def test_the_rebuild_ends_it():
     assert 0 < recovered.updated_at / 1000 - resets[-1] < 2 * HOUR_S
     assert recovered.now == pytest.approx(recovered.updated_at / 1000 - resets[-1], abs=10)
     assert "longest known 24.0 h" in recovered.sentence
-    assert not monitor.latched.any()
+    assert not monitor.bank.latched.any()
 
 
 @pytest.mark.parametrize("seed", range(8))

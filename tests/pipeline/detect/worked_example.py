@@ -74,7 +74,7 @@ def observed(refused):
     for block in live_blocks(refused):
         findings += monitor.observe(block)
         ends_at = seconds(int(block.times_ms[-1]))
-        for test, statistics in zip(monitor.tests, monitor.test_statistics, strict=True):
+        for test, statistics in zip(monitor.tests, monitor.bank.test_statistics, strict=True):
             looks[test.tier].append((ends_at, float(statistics.max())))
     return Run(refused, findings, looks)
 

@@ -53,6 +53,16 @@ def test_an_age_that_is_overdue_is_compared_with_the_longest_known_age():
     assert "(index_age_s 25.1 h at detection, longest known 24.0 h)" in incident.severity_reason
 
 
+def test_a_change_of_shape_names_the_values_whose_share_changed():
+    shares = {"channel": "shape", "tier": "ticket", "normal": 0.1, "now": 0.0, "values_to": 8.5, "unit": "ms"}
+    incident = only(drift("latency_ms", **shares, effect=0.005, effect_kind="odds_ratio"))
+    assert incident.summary.startswith(
+        "support-bot has latency_ms under 8.5 ms in 0 % of records at detection, normally 10.0 %, since 03:12:00Z. "
+    )
+    assert incident.severity == "P4"
+    assert "(latency_ms 0 % at detection, normally 10.0 %)" in incident.severity_reason
+
+
 def test_four_other_signals_are_named_and_the_rest_counted():
     signals = ("refused", "empty", "confidence", "similarity", "hallucinated", "thumbs_down", "length")
     summary = only(*(drift(signal, now=0.05) for signal in signals)).summary

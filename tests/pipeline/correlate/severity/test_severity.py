@@ -54,6 +54,15 @@ def test_the_rules_follow_the_playbook(fields, severity, rule):
     assert decision.reason
 
 
+@pytest.mark.parametrize("condition", ["minimum_now = 0.1", "minimum_ratio = 0.1", "maximum_ratio = 9.0"])
+def test_a_rule_about_the_value_of_a_signal_does_not_compare_the_share_of_a_shape(condition):
+    text = f'{_RULE}when = {{ signals = ["latency_ms"], {condition} }}\n'
+    table = SeverityTable.read(text, "mine.toml")
+    shape = {"tier": "ticket", "channel": "shape", "normal": 0.2, "now": 0.4, "effect_kind": "odds_ratio"}
+    assert decide_severity(table, [drift("latency_ms", tier="ticket", normal=0.2, now=0.4)]).rule == "mine"
+    assert decide_severity(table, [drift("latency_ms", **shape)]).rule != "mine"
+
+
 @pytest.mark.parametrize("signal", ["pii_detected", "refused", "index_age_s", "gpu_utilization"])
 def test_ticket_tier_alone_is_p4(signal):
     assert decision_for(drift(signal, tier="ticket")).severity == "P4"

@@ -91,7 +91,7 @@ def test_the_excess_of_a_burst_is_subtracted_and_does_not_page_later(baseline):
     threshold = monitor.tests[0].threshold
     assert pages(monitor, late_blocks(world, times_ms, 3, late_s=2.0)) == []
     errors = [row for row, test in enumerate(monitor.tests) if test.signal.name == "error" and test.tier == "page"]
-    assert monitor.test_statistics[errors].max() < 0.7 * threshold
+    assert monitor.bank.test_statistics[errors].max() < 0.7 * threshold
 
 
 @pytest.mark.parametrize("cut", [2990, 3050, 3120, 3200])
@@ -105,7 +105,7 @@ def test_state_restored_within_a_burst_changes_nothing(baseline, cut):
     second.load(first.dump())
     for part in parts[cut // 10 :]:
         second.observe(part)
-    np.testing.assert_array_equal(second.test_statistics, uninterrupted.test_statistics)
+    np.testing.assert_array_equal(second.bank.test_statistics, uninterrupted.bank.test_statistics)
 
 
 def test_state_of_other_tests_is_rejected(baseline):

@@ -249,14 +249,14 @@ def test_evidence_and_segments_live_on_over_a_renewal(messages):
         stream_before = step.streams.get("bot")
         before = None if stream_before is None else stream_before.monitor
         statistics = (
-            None if before is None else dict(zip(before.tests.keys, before.test_statistics.copy(), strict=True))
+            None if before is None else dict(zip(before.tests.keys, before.bank.test_statistics.copy(), strict=True))
         )
         outputs = step.step(messages[start : start + 20])
         monitor = step.streams["bot"].monitor
         if before is None or monitor is before:
             continue
         assert [baseline.source for _, baseline in baselines(outputs)] == ["renewed"]
-        after = dict(zip(monitor.tests.keys, monitor.test_statistics, strict=True))
+        after = dict(zip(monitor.tests.keys, monitor.bank.test_statistics, strict=True))
         rising = [key for key in statistics if key in after and statistics[key].max() > 0.5]
         assert any(after[key].max() > 0.0 for key in rising)
         values = monitor.segments.dimensions["region"].values

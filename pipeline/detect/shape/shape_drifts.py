@@ -1,0 +1,245 @@
+"""The changes of shape of one stream: windows, tests that fire, and drifts that are open.
+
+Records are counted by rank bin in windows of at least a minute that consist of complete blocks. When a window ends, each
+test of a share adds its evidence. A share that leaves its band raises a ticket, unless another test of the same signal has
+already fired: the mean or a tail then says more.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.baselines import PackedBaseline
+from pipeline.detect.findings import Finding, Latch
+from pipeline.detect.layout import BlockBatch, BlockView, GridLayout
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.shape.open_shape import OpenShape
+from pipeline.detect.shape.shape_bank import ShapeBank
+from pipeline.detect.shape.shape_tests import WINDOW_PANES, derive_shape_tests
+from pipeline.detect.signals import PANE_MS, channels
+from schemas.baseline import Baseline
+
+NEIGHBOUR_SHARE = 0.1
+"""Share of the threshold above which a bin beside the one that fired has moved with it."""
+
+
+class ShapeDrifts:
+    """The tests of shapes of one stream, and the drifts that they found.
+
+    Parameters
+    ----------
+    baseline, packed_baseline
+        The baseline, and the same baseline in little memory.
+    layout
+        The layout of the monitor.
+    is_sampled
+        Whether the records are sampled by outcome.
+    """
+
+    def __init__(
+        self,
+        baseline: Baseline,
+        packed_baseline: PackedBaseline,
+        layout: GridLayout,
+        settings: DetectSettings,
+        *,
+        is_sampled: bool,
+    ) -> None:
+        self._baseline, self._settings = packed_baseline, settings
+        self._rate_count, self._value_count = layout.rate_count, layout.value_count
+        values = [layout.signals[index] for index in layout.value_indexes]
+        self._signals = values
+        self._tests = derive_shape_tests(baseline, values, settings, is_sampled=is_sampled)
+        self._by_bin = {(each.value, each.bin, each.test.rising): index for index, each in enumerate(self._tests)}
+        self._bank = ShapeBank(self._tests, len(values)) if self._tests else None
+        self._window_pane: int | None = None
+        self._open: dict[int, OpenShape] = {}
+        self._untested: list[tuple[str, OpenShape]] = []
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no drift is open."""
+        return not self._open and not self._untested
+
+    def observe(self, view: BlockView, told: Collection[str]) -> list[Finding]:
+        """Add a block. Return the findings of the window that it ends.
+
+        Parameters
+        ----------
+        told
+            Names of the signals with another open drift.
+        """
+        if self._bank is None:
+            return []
+        block = view.block
+        findings = self.begin_block(int(block.panes[0]), int(block.times_ms[0]), block.request_ids[0], told)
+        numbers = view.grid.numbers.reshape(-1, view.grid.numbers.shape[-1])
+        self._bank.counts += channels.count_bins(_find_bins(numbers, self._rate_count, self._value_count))[0]
+        return findings
+
+    @staticmethod
+    def count_batch(batch: BlockBatch) -> NDArray[np.intp]:
+        """Count the rank bins of the blocks of a batch, shape ``(streams, V, BINS)``."""
+        layout = batch.layouts[0]
+        bins = _find_bins(batch.by_row[:-1], layout.rate_count, layout.value_count)
+        return channels.count_bins(bins, batch.streams, len(batch.layouts))
+
+    def add_counts(self, counts: NDArray[np.intp], pane: int, time_ms: int, request_id: str | None) -> list[Finding]:
+        """Add a block of a stream without open drifts from the counts of its bins, as :meth:`observe` does."""
+        if self._bank is None:
+            return []
+        findings = self.begin_block(pane, time_ms, request_id, ())
+        self._bank.counts += counts
+        return findings
+
+    def begin_block(self, pane: int, time_ms: int, request_id: str | None, told: Collection[str]) -> list[Finding]:
+        """Begin a block with its first record. If it ends a window, test the window."""
+        bank = self._bank
+        if bank is None or (self._window_pane is not None and pane - self._window_pane < WINDOW_PANES):
+            return []
+        started, self._window_pane = self._window_pane, pane
+        if started is None:
+            return []
+        findings = self._advance_open(bank.counts, time_ms)
+        excluded = set(self._open) | {index for index, signal in enumerate(self._signals) if signal.name in told}
+        bank.end_window(started * PANE_MS, excluded)
+        findings += [self._fire(bank, test, time_ms, request_id) for test in bank.find_crossings()]
+        return findings
+
+    def close_drifts(self, now_ms: int) -> list[Finding]:
+        """Close all open drifts because a new baseline is applied."""
+        drifts, self._open = self._open, {}
+        return self.end_untested(now_ms) + [
+            self._end(self._signals[value].name, drift, now_ms, "a new baseline is in use")
+            for value, drift in drifts.items()
+        ]
+
+    def end_untested(self, now_ms: int) -> list[Finding]:
+        """End the drifts whose tests no longer run after a change of settings or sampling."""
+        untested, self._untested = self._untested, []
+        return [self._end(name, drift, now_ms, Latch.UNTESTED) for name, drift in untested]
+
+    def reset(self) -> None:
+        """Reset the evidence and the window after a gap in the records. Drifts stay open."""
+        self._window_pane = None
+        if self._bank is not None:
+            self._bank.reset()
+
+    def continue_tests(self, source: "ShapeDrifts") -> None:
+        """Continue the tests of another monitor without open drifts. The counts of its window are not used."""
+        if self._bank is None or source._bank is None:  # noqa: SLF001 - the same class
+            return
+        theirs = {
+            (source._signals[value].name, number, rising): index  # noqa: SLF001 - the same class
+            for (value, number, rising), index in source._by_bin.items()  # noqa: SLF001 - the same class
+        }
+        pairs = [
+            (index, theirs[key])
+            for (value, number, rising), index in self._by_bin.items()
+            if (key := (self._signals[value].name, number, rising)) in theirs
+        ]
+        self._bank.continue_tests(source._bank, pairs)  # noqa: SLF001 - the same class
+
+    def dump_drifts(self) -> list[list[Any]]:
+        """Return the open drifts: the name of the signal and the state of each."""
+        opened = [(self._signals[value].name, drift) for value, drift in self._open.items()]
+        return [[name, drift.dump()] for name, drift in opened + self._untested]
+
+    def load_drifts(self, state: Sequence[Sequence[Any]]) -> None:
+        """Restore the open drifts."""
+        indexes = {signal.name: index for index, signal in enumerate(self._signals)}
+        for name, content in state:
+            drift, value = OpenShape(**content), indexes.get(name, -1)
+            if (value, drift.bin, drift.rising) in self._by_bin:
+                self._open[value] = drift
+            else:
+                self._untested.append((name, drift))
+
+    def dump_evidence(self) -> dict[str, Any] | None:
+        """Return the test statistics and the current window, or None if there are no tests."""
+        return None if self._bank is None else {"window_pane": self._window_pane, **self._bank.dump()}
+
+    def load_evidence(self, state: Mapping[str, Any] | None) -> None:
+        """Restore the test statistics. Checkpoints of formats before 9 do not contain them.
+
+        Raises
+        ------
+        ValueError
+            If the state belongs to other tests.
+        """
+        if state is not None and self._bank is not None:
+            self._window_pane = state["window_pane"]
+            self._bank.load(dict(state))
+
+    def _advance_open(self, counts: NDArray[np.int64], now_ms: int) -> list[Finding]:
+        findings = []
+        for value, drift in list(self._open.items()):
+            test = self._tests[self._by_bin[value, drift.bin, drift.rising]].test
+            state = drift.add_window(
+                counts[value],
+                test,
+                self._settings.recovery_evidence,
+                now_ms=now_ms,
+                after_s=self._settings.evidence_after_s,
+            )
+            if state is not None:
+                signal = self._signals[value]
+                findings.append(drift.build_finding(signal, self._baseline.read().signals[signal.name], state, now_ms))
+            if state == "recovered":
+                del self._open[value]
+        return findings
+
+    def _fire(self, bank: ShapeBank, index: int, time_ms: int, request_id: str | None) -> Finding:
+        """Open a drift at the first record after a window."""
+        value, number, test = self._tests[index]
+        evidence, started_ms, records, events = bank.strongest_bet(index)
+        first, last = self._neighbours(bank, index, -1), self._neighbours(bank, index, 1)
+        shares = []
+        for other in range(first, last + 1):
+            _, _, other_records, other_events = bank.strongest_bet(self._by_bin[value, other, test.rising])
+            shares.append(other_events / max(1, other_records))
+        drift = OpenShape(
+            bin=number,
+            rising=test.rising,
+            first_bin=first,
+            last_bin=last,
+            side=self._tests[index].side,
+            started_at=started_ms,
+            detected_at=max(time_ms, started_ms),
+            request_id=request_id,
+            evidence=evidence,
+            threshold=test.threshold,
+            share=events / max(1, records),
+            records=records,
+            since_message=[records, round(min(sum(shares), 1.0) * records)],
+        )
+        self._open[value] = drift
+        signal = self._signals[value]
+        return drift.build_finding(signal, self._baseline.read().signals[signal.name], "firing", drift.detected_at)
+
+    def _neighbours(self, bank: ShapeBank, index: int, step: int) -> int:
+        """Return the last bin in one direction that moved with the bin of a test."""
+        value, number, test = self._tests[index]
+        while (other := self._by_bin.get((value, number + step, test.rising))) is not None:
+            if bank.strongest_bet(other)[0] < NEIGHBOUR_SHARE * test.threshold:
+                break
+            number += step
+        return number
+
+    def _end(self, name: str, drift: OpenShape, now_ms: int, reason: str) -> Finding:
+        learned = self._baseline.read().signals[name]
+        signal = channels.signal_by_name(name, learned.kind)
+        if signal is None:
+            raise ValueError(f"signal {name} is no longer in the catalogue: its change of shape cannot be ended")
+        finding = drift.build_finding(signal, learned, "recovered", now_ms, f"{name} has ended: {reason}")
+        return replace(finding, evidence=0.0, threshold=self._settings.recovery_evidence)
+
+
+def _find_bins(numbers: NDArray[np.float64], rate_count: int, value_count: int) -> NDArray[np.intp]:
+    """Return the rank bins of the values of a grid's rows, shape ``(R, V)``."""
+    presences = slice(rate_count, rate_count + value_count)
+    locations = slice(2 * rate_count + value_count, 2 * rate_count + 2 * value_count)
+    return channels.find_bins(numbers[:, locations], numbers[:, presences])
