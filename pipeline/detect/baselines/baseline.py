@@ -47,6 +47,8 @@ class LearnedColumn:
         Shape ``(N,)``: the approximate time of each stored value (the start of its burst). Empty if unknown.
     known_times
         Autocorrelation times, in records, that are already known, by channel.
+    is_spaced
+        Whether the stored values are so far apart that each is independent of the one before.
     ages
         The ages by quarter of a slice, or None if the signal is not an age or its ages are not known.
     """
@@ -59,6 +61,7 @@ class LearnedColumn:
     sums: NDArray[np.float64]
     times_ms: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     known_times: Mapping[str, float] = field(default_factory=dict)
+    is_spaced: bool = False
     ages: QuarterAges | None = None
 
     def without_slices(self, dropped: NDArray[np.bool_]) -> "LearnedColumn":
@@ -78,6 +81,10 @@ class LearnedColumn:
     def rate_means(self) -> spread.SliceMeans:
         """Return the mean per slice over all values, stored or not."""
         return spread.SliceMeans(self.sums / np.maximum(self.counts, 1.0), self.counts)
+
+    def chance_time(self, time: float) -> float:
+        """Return the autocorrelation time of the stored values, for one of the records."""
+        return 1.0 if self.is_spaced else time
 
     def autocorrelation_time(
         self, channel: ChannelName, numbers: NDArray[np.float64], *, standard_errors: float = 0.0
@@ -186,6 +193,7 @@ def _find_outlying_slices(learned: LearnedData) -> NDArray[np.bool_]:
         numbers = column.values if is_rate else RankTable(compute_knots(column.values)).ranks(column.values)
         time = column.autocorrelation_time("rate" if is_rate else "location", numbers)
         means = column.rate_means() if is_rate else spread.slice_means(numbers, column.slices, count)
+        time = time if is_rate else column.chance_time(time)
         variance = float(np.var(numbers))
         outlying |= spread.outlying_slices(means, variance, time, binary=is_rate)
     return outlying if np.count_nonzero(outlying) <= DROPPED_SHARE_MAX * count else np.zeros(count, dtype=bool)
@@ -200,8 +208,8 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
     if column.signal.kind == "rate":
         time = column.autocorrelation_time("rate", column.values)
         means = column.rate_means()
-        rate = _build_channel("rate", column.values, means, time=time, mean=mean, count=count)
-        rate = _mark_nonstationary(column.signal, "rate", rate, means, learned.slice_s, settings)
+        rate = _build_channel("rate", column.values, means, time=time, chance_time=time, mean=mean, count=count)
+        rate = _mark_nonstationary(column.signal, "rate", rate, means, learned.slice_s, settings, time=time)
         return SignalBaseline(kind="rate", count=count, mean=mean, channels={"rate": rate})
     knots = compute_knots(column.values)
     ranks = RankTable(knots).ranks(column.values)
@@ -217,10 +225,19 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
     for name, channel_numbers in numbers.items():
         means = spread.slice_means(channel_numbers, column.slices, column.counts.size)
         channel_mean = float(channel_numbers.mean())
+        chance_time = column.chance_time(times[name])
         channel = _build_channel(
-            name, channel_numbers, means, time=times[name], mean=channel_mean, count=channel_numbers.size
+            name,
+            channel_numbers,
+            means,
+            time=times[name],
+            chance_time=chance_time,
+            mean=channel_mean,
+            count=channel_numbers.size,
         )
-        built[name] = _mark_nonstationary(column.signal, name, channel, means, learned.slice_s, settings)
+        built[name] = _mark_nonstationary(
+            column.signal, name, channel, means, learned.slice_s, settings, time=chance_time
+        )
     cycles = None if column.ages is None else column.ages.find_cycles()
     if cycles is not None:
         # No age of the baseline is above the limit, which follows from the longest one.
@@ -254,16 +271,23 @@ def _remove_daily_cycle(column: LearnedColumn, learned: LearnedData) -> tuple[Le
 
 
 def _build_channel(
-    name: ChannelName, numbers: NDArray[np.float64], means: spread.SliceMeans, *, time: float, mean: float, count: int
+    name: ChannelName,
+    numbers: NDArray[np.float64],
+    means: spread.SliceMeans,
+    *,
+    time: float,
+    chance_time: float,
+    mean: float,
+    count: int,
 ) -> Channel:
     variance = mean * (1.0 - mean) if name in channels.BINARY else float(np.var(numbers))
-    deviation = spread.slice_deviation(means, variance, time)
+    deviation = spread.slice_deviation(means, variance, chance_time)
     return Channel(
         mean=mean,
         variance=variance,
         autocorrelation_time=time,
         slice_deviation=deviation,
-        half_difference=spread.half_difference(means, variance, time, deviation),
+        half_difference=spread.half_difference(means, variance, chance_time, deviation),
         count=count,
     )
 
@@ -275,6 +299,8 @@ def _mark_nonstationary(
     means: spread.SliceMeans,
     slice_s: float,
     settings: DetectSettings,
+    *,
+    time: float,
 ) -> Channel:
     """Return the channel with ``moving`` set if it may page and was not stationary."""
     if "page" not in channels.tiers(signal, name) or name not in {bad for bad, _ in channels.bad_directions(signal)}:
@@ -285,7 +311,7 @@ def _mark_nonstationary(
         settings,
         slice_s=slice_s,
         variance=channel.variance,
-        time=channel.autocorrelation_time,
+        time=time,
         deviation=channel.slice_deviation,
     )
     return channel.model_copy(update={"moving": moving})

@@ -2,14 +2,14 @@
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines.baseline import STORED_VALUES_MIN, LearnedColumn, LearnedData, build_baseline
-from pipeline.detect.baselines.packed_numbers import pack_values, unpack_values
+from pipeline.detect.baselines.packed_numbers import HistoryDay, HistoryHour
 from pipeline.detect.baselines.ranks import RankTable, compute_knots
 from pipeline.detect.baselines.spread import (
     HOURS,
@@ -28,69 +28,11 @@ DAYS_MAX = 28
 """Maximum number of days in the history. Higher values make bands narrower, and follow a change of traffic more slowly."""
 
 HOUR_VALUES_MAX = 32
-"""Maximum number of values per signal and hour."""
+"""Maximum number of values per signal and hour: the first of each of so many equal parts of the hour. The first values of
+the hour would show only one moment of a signal that changes slowly, such as an age or a queue."""
 
 SIGNAL_VALUES_MAX = 4096
-"""Maximum number of values per signal over all days. With more days, fewer values per hour are stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Day:
-    """The hours of one day.
-
-    Attributes
-    ----------
-    hours
-        The numbers of the hours, ascending.
-    names, kinds
-        The signals.
-    numbers
-        Packed: the values of each signal over all hours; then, each with the shape ``(hours, signals)``, the number of
-        these values, and the number and the sum of all values of the hour.
-    """
-
-    hours: tuple[int, ...]
-    names: tuple[str, ...]
-    kinds: tuple[SignalKind, ...]
-    numbers: bytes
-
-    def unpack(self) -> list["_Hour"]:
-        """Return the hours."""
-        *values, sizes, counts, sums = unpack_values(self.numbers)
-        shape = len(self.hours), len(self.names)
-        ends = np.cumsum(sizes.reshape(shape).astype(np.intp), axis=0)
-        columns = [np.split(column, ends[:-1, index]) for index, column in enumerate(values)]
-        return [
-            _Hour(number, [column[row] for column in columns], counts.reshape(shape)[row], sums.reshape(shape)[row])
-            for row, number in enumerate(self.hours)
-        ]
-
-    @classmethod
-    def pack(cls, hours: Sequence["_Hour"], names: tuple[str, ...], kinds: tuple[SignalKind, ...]) -> "_Day":
-        """Pack hours. Signals that came later than an hour have no values in it."""
-        wide = [hour.widen(len(names)) for hour in hours]
-        values = [np.concatenate([hour.values[index] for hour in wide]) for index in range(len(names))]
-        sizes = np.array([[column.size for column in hour.values] for hour in wide], dtype=np.float64)
-        counts, sums = (np.array([getattr(hour, name) for hour in wide]) for name in ("counts", "sums"))
-        numbers = pack_values([*values, sizes.ravel(), counts.ravel(), sums.ravel()])
-        return cls(tuple(hour.number for hour in hours), names, kinds, numbers)
-
-
-@dataclass(frozen=True, slots=True)
-class _Hour:
-    """One hour: its number, the first values of each signal, and the number and the sum of all values, shape ``(S,)``."""
-
-    number: int
-    values: list[NDArray[np.float64]]
-    counts: NDArray[np.float64]
-    sums: NDArray[np.float64]
-
-    def widen(self, width: int) -> "_Hour":
-        missing = width - self.counts.size
-        if not missing:
-            return self
-        values = [*self.values, *(np.zeros(0) for _ in range(missing))]
-        return _Hour(self.number, values, np.pad(self.counts, (0, missing)), np.pad(self.sums, (0, missing)))
+"""Maximum number of values per signal over all days. With more days, every other value of each hour is dropped."""
 
 
 class HourlyHistory:
@@ -115,9 +57,10 @@ class HourlyHistory:
         self.is_paused = False
         self._hour: int | None = None
         self._values = np.zeros((0, 0))
+        self._full_part = -1
         self._totals_before = np.zeros((2, 0))
         self._is_excluded = False
-        self._days: dict[int, _Day] = {}
+        self._days: dict[int, HistoryDay] = {}
         self._changed: set[str] = set()
 
     @property
@@ -131,10 +74,12 @@ class HourlyHistory:
         hours = self._hours()
         return (hours[-1] + 1 - hours[0]) * HOUR_S if hours else 0
 
-    @property
-    def has_room(self) -> bool:
-        """Whether values of the next block are stored."""
-        return not self.is_paused and self._values.shape[0] < self._hour_values
+    def has_room(self, first_pane: int, last_pane: int) -> bool:
+        """Return whether values of a block between two panes may be stored."""
+        if self.is_paused:
+            return False
+        part = self._part_of(last_pane)
+        return part != self._full_part or self._part_of(first_pane) != part
 
     def begins_hour(self, pane: int) -> bool:
         """Return whether a block that begins in a pane begins another hour."""
@@ -163,7 +108,7 @@ class HourlyHistory:
         hourly[:, : self._totals_before.shape[1]] -= self._totals_before
         values, is_excluded = self._values, self._is_excluded
         self._hour, self._totals_before = number, totals
-        self._values, self._is_excluded = np.zeros((0, 0)), False
+        self._values, self._full_part, self._is_excluded = np.zeros((0, 0)), -1, False
         self._changed.add("head")
         if before is None:
             return False
@@ -175,17 +120,26 @@ class HourlyHistory:
             names, kinds = tuple(signal.name for signal in signals), tuple(signal.kind for signal in signals)
             # Numbers of single precision need half the memory.
             sums = hourly[1].astype(np.float32).astype(np.float64)
-            self._add(_Hour(before, columns, hourly[0], sums), names, kinds)
+            self._add(HistoryHour(before, columns, hourly[0], sums), names, kinds)
         return before // HOURS != number // HOURS
 
-    def add_values(self, values: NDArray[np.float64]) -> None:
-        """Store the first rows of the hour, shape ``(R, S)``, NaN where absent."""
-        rows = values[: self._hour_values - self._values.shape[0]]
-        if rows.size:
-            before = np.full((self._values.shape[0], rows.shape[1]), np.nan)
-            before[:, : self._values.shape[1]] = self._values
-            self._values = np.concatenate([before, rows])
-            self._changed.add("head")
+    def add_values(self, values: NDArray[np.float64], panes: NDArray[np.int64]) -> None:
+        """Store the first value of each signal in each part of the hour.
+
+        Parameters
+        ----------
+        values
+            Shape ``(R, S)``: NaN where absent.
+        panes
+            Shape ``(R,)``: the panes of the rows, non-decreasing, at least one.
+        """
+        first, last = int(panes[0]), int(panes[-1])
+        if self._part_of(first) == self._part_of(last):
+            self._fill_part(self._part_of(last), values)
+            return
+        parts = np.array([self._part_of(pane) for pane in panes.tolist()])
+        for part in np.unique(parts).tolist():
+            self._fill_part(part, values[parts == part])
 
     def exclude_since(self, time_ms: int) -> None:
         """Exclude the current hour, and all hours from the given time, because a drift began then."""
@@ -194,13 +148,13 @@ class HourlyHistory:
         first = self._hour_of(time_ms // PANE_MS)
         for number, day in [(number, day) for number, day in self._days.items() if day.hours[-1] >= first]:
             kept = [hour for hour in day.unpack() if hour.number < first]
-            self._store(number, _Day.pack(kept, day.names, day.kinds) if kept else None)
+            self._store(number, HistoryDay.pack(kept, day.names, day.kinds) if kept else None)
 
     def clear(self) -> None:
         """Remove all hours, because another normal state begins."""
         for number in list(self._days):
             self._store(number, None)
-        self._hour, self._values = None, np.zeros((0, 0))
+        self._hour, self._values, self._full_part = None, np.zeros((0, 0)), -1
         self._changed.add("head")
 
     def learn(
@@ -260,6 +214,7 @@ class HourlyHistory:
                     counts=counts[:, index],
                     sums=sums[:, index],
                     times_ms=((first + rows) * HOUR_S + self._offset_s) * 1000,
+                    is_spaced=True,
                 )
             )
         return LearnedData(
@@ -287,7 +242,7 @@ class HourlyHistory:
             self._values = np.array(state["values"], dtype=np.float64)
             self._totals_before = np.array(state["totals"], dtype=np.float64).reshape(2, -1)
         else:
-            self._days[int(item)] = _Day(
+            self._days[int(item)] = HistoryDay(
                 tuple(state["hours"]),
                 tuple(state["names"]),
                 tuple(state["kinds"]),
@@ -296,11 +251,34 @@ class HourlyHistory:
 
     @property
     def _hour_values(self) -> int:
-        """Number of values per signal and hour, with the current number of days."""
-        return max(1, min(HOUR_VALUES_MAX, SIGNAL_VALUES_MAX // (HOURS * max(1, len(self._days)))))
+        """Number of values per signal and hour, with the current number of days: a power of two."""
+        limit = HOUR_VALUES_MAX
+        while limit > 1 and limit * HOURS * len(self._days) > SIGNAL_VALUES_MAX:
+            limit //= 2
+        return limit
 
     def _hour_of(self, pane: int) -> int:
         return (pane * PANE_MS // 1000 - self._offset_s) // HOUR_S
+
+    def _part_of(self, pane: int) -> int:
+        return (pane * PANE_MS // 1000 - self._offset_s) % HOUR_S * HOUR_VALUES_MAX // HOUR_S
+
+    def _fill_part(self, part: int, rows: NDArray[np.float64]) -> None:
+        height, width = max(self._values.shape[0], part + 1), max(self._values.shape[1], rows.shape[1])
+        if self._values.shape != (height, width):
+            stored = np.full((height, width), np.nan)
+            stored[: self._values.shape[0], : self._values.shape[1]] = self._values
+            self._values = stored
+        known = self._values[part]
+        missing = np.flatnonzero(np.isnan(known[: rows.shape[1]]))
+        candidates = rows.take(missing, axis=1)
+        is_finite = np.isfinite(candidates)
+        found = np.flatnonzero(is_finite.any(axis=0))
+        if found.size:
+            known[missing[found]] = candidates[is_finite.argmax(axis=0)[found], found]
+            self._changed.add("head")
+        if found.size == missing.size:
+            self._full_part = part
 
     def _start_ms(self, hour: int) -> int:
         return (hour * HOUR_S + self._offset_s) * 1000
@@ -308,11 +286,12 @@ class HourlyHistory:
     def _hours(self) -> list[int]:
         return sorted(hour for day in self._days.values() for hour in day.hours)
 
-    def _add(self, hour: _Hour, names: tuple[str, ...], kinds: tuple[SignalKind, ...]) -> None:
+    def _add(self, hour: HistoryHour, names: tuple[str, ...], kinds: tuple[SignalKind, ...]) -> None:
         number = hour.number // HOURS
         day = self._days.get(number)
+        hour = hour.thin_out(self._hour_values)
         hours = [] if day is None else day.unpack()
-        self._store(number, _Day.pack([*hours, hour], names, kinds))
+        self._store(number, HistoryDay.pack([*hours, hour], names, kinds))
         if day is None:
             for old in [old for old in self._days if old <= number - DAYS_MAX]:
                 self._store(old, None)
@@ -324,10 +303,9 @@ class HourlyHistory:
         for number, day in list(self._days.items()):
             hours = day.unpack()
             if max(column.size for hour in hours for column in hour.values) > limit:
-                thinned = [replace(hour, values=[column[:limit] for column in hour.values]) for hour in hours]
-                self._store(number, _Day.pack(thinned, day.names, day.kinds))
+                self._store(number, HistoryDay.pack([hour.thin_out(limit) for hour in hours], day.names, day.kinds))
 
-    def _store(self, number: int, day: _Day | None) -> None:
+    def _store(self, number: int, day: HistoryDay | None) -> None:
         if day is None:
             del self._days[number]
         else:
@@ -364,7 +342,8 @@ def _known_times(column: LearnedColumn, before: Baseline) -> dict[str, float]:
         return {}
     is_rate = column.signal.kind == "rate"
     numbers = column.values if is_rate else RankTable(compute_knots(column.values)).ranks(column.values)
-    time = short_autocorrelation_time(numbers, column.slices)
+    spacing = float(column.counts.sum()) / column.values.size
+    time = short_autocorrelation_time(numbers, column.slices, spacing)
     return dict.fromkeys((*channels.channel_names(column.signal.kind), *SHAPE_TIMES), time)
 
 

@@ -1,4 +1,4 @@
-"""Lossless packing of the numbers of learners and baselines.
+"""Lossless packing of the numbers of learners, baselines and the days of a history.
 
 Records carry few decimals: a latency of 605.4 ms is 6054 tenths. As integers, the values of a signal take 10 to 15 bits
 instead of 64. The knots of a baseline lie between two values, in steps of 1/512 of the last decimal. Numbers of any
@@ -6,11 +6,14 @@ other kind are stored by the bytes of the same place, of which the first ones re
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cramjam
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from schemas.baseline import SignalKind
 
 DECIMALS_MAX = 6
 """Maximum decimals of values that are stored as integers."""
@@ -169,3 +172,82 @@ def _split(value: bytes) -> list[bytes]:
     lengths = np.frombuffer(value, dtype="<u4", count=count, offset=4)
     ends = 4 * (count + 1) + np.cumsum(lengths, dtype=np.intp)
     return [value[end - length : end] for end, length in zip(ends.tolist(), lengths.tolist(), strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryDay:
+    """The hours of one day.
+
+    Attributes
+    ----------
+    hours
+        The numbers of the hours, ascending.
+    names, kinds
+        The signals.
+    numbers
+        Packed: the values of each signal over all hours; then, each with the shape ``(hours, signals)``, the number of
+        these values, and the number and the sum of all values of the hour.
+    """
+
+    hours: tuple[int, ...]
+    names: tuple[str, ...]
+    kinds: tuple[SignalKind, ...]
+    numbers: bytes
+
+    def unpack(self) -> list["HistoryHour"]:
+        """Return the hours."""
+        *values, sizes, counts, sums = unpack_values(self.numbers)
+        shape = len(self.hours), len(self.names)
+        ends = np.cumsum(sizes.reshape(shape).astype(np.intp), axis=0)
+        columns = [np.split(column, ends[:-1, index]) for index, column in enumerate(values)]
+        return [
+            HistoryHour(
+                number, [column[row] for column in columns], counts.reshape(shape)[row], sums.reshape(shape)[row]
+            )
+            for row, number in enumerate(self.hours)
+        ]
+
+    @classmethod
+    def pack(
+        cls, hours: Sequence["HistoryHour"], names: tuple[str, ...], kinds: tuple[SignalKind, ...]
+    ) -> "HistoryDay":
+        """Pack hours. Signals that came later than an hour have no values in it."""
+        wide = [hour.widen(len(names)) for hour in hours]
+        values = [np.concatenate([hour.values[index] for hour in wide]) for index in range(len(names))]
+        sizes = np.array([[column.size for column in hour.values] for hour in wide], dtype=np.float64)
+        counts, sums = (np.array([getattr(hour, name) for hour in wide]) for name in ("counts", "sums"))
+        numbers = pack_values([*values, sizes.ravel(), counts.ravel(), sums.ravel()])
+        return cls(tuple(hour.number for hour in hours), names, kinds, numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryHour:
+    """One hour: its number, some values of each signal in order, and the number and the sum of all values, shape ``(S,)``."""
+
+    number: int
+    values: list[NDArray[np.float64]]
+    counts: NDArray[np.float64]
+    sums: NDArray[np.float64]
+
+    def widen(self, width: int) -> "HistoryHour":
+        missing = width - self.counts.size
+        if not missing:
+            return self
+        values = [*self.values, *(np.zeros(0) for _ in range(missing))]
+        return HistoryHour(self.number, values, np.pad(self.counts, (0, missing)), np.pad(self.sums, (0, missing)))
+
+    def thin_out(self, limit: int) -> "HistoryHour":
+        """Return the hour with at most ``limit`` values of each signal: every second, every fourth and so on."""
+        return replace(self, values=[column[:: _stride(column.size, limit)] for column in self.values])
+
+
+def _stride(size: int, limit: int) -> int:
+    """Return the smallest power of two that leaves at most ``limit`` of ``size`` values.
+
+    >>> _stride(32, 32), _stride(20, 16), _stride(32, 4)
+    (1, 2, 8)
+    """
+    stride = 1
+    while -(-size // stride) > limit:
+        stride *= 2
+    return stride

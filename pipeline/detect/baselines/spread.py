@@ -122,25 +122,28 @@ def autocorrelation_time(
     return 1.0 if time < AUTOCORRELATION_MIN else min(time, AUTOCORRELATION_MAX)
 
 
-def short_autocorrelation_time(values: NDArray[np.float64], slices: NDArray[np.intp]) -> float:
-    """Estimate the autocorrelation time, from 1 to 50 records, from runs of consecutive values, one run per slice.
+def short_autocorrelation_time(values: NDArray[np.float64], slices: NDArray[np.intp], spacing: float) -> float:
+    """Estimate the autocorrelation time, from 1 to 50 records, from a few values per slice.
 
-    It is that of a process in which the correlation falls geometrically: ``(1 + r) / (1 - r)`` for the correlation ``r``
-    of neighbours around the mean of their slice. Two standard errors, and the bias of short runs, are added to ``r``.
+    It is that of a process in which the correlation falls geometrically: ``(1 + r) / (1 - r)``, where ``r`` is the
+    correlation of neighbouring records: that of neighbouring values around the mean of their slice, to the power of
+    ``1 / spacing``. Two standard errors, and the bias of few values, are added to the correlation.
 
     Parameters
     ----------
     values, slices
         Shape ``(N,)``: a channel, and the slice of each value, ascending.
+    spacing
+        Mean number of records between two values, at least 1.
 
     References
     ----------
     Kendall, M. G. 1954. Note on bias in the estimation of autocorrelation. Biometrika 41(3/4).
 
     >>> noise = np.random.default_rng(1).normal(size=8000)
-    >>> round(short_autocorrelation_time(noise, np.arange(8000) // 32), 1)
+    >>> round(short_autocorrelation_time(noise, np.arange(8000) // 32, 1.0), 1)
     1.0
-    >>> round(short_autocorrelation_time(np.cumsum(noise), np.arange(8000) // 32)) > 5
+    >>> round(short_autocorrelation_time(np.cumsum(noise), np.arange(8000) // 32, 1.0)) > 5
     True
     """
     if values.size < 2:
@@ -153,6 +156,7 @@ def short_autocorrelation_time(values: NDArray[np.float64], slices: NDArray[np.i
         return 1.0
     bias = np.unique(slices).size / values.size
     correlation = float((rest[1:] * rest[:-1])[is_neighbour].sum()) / total + bias + 2.0 * neighbours**-0.5
+    correlation = max(correlation, 0.0) ** (1.0 / spacing)
     time = (1.0 + correlation) / (1.0 - correlation) if correlation < 1.0 else AUTOCORRELATION_MAX
     return 1.0 if time < AUTOCORRELATION_MIN else min(time, AUTOCORRELATION_MAX)
 
@@ -263,7 +267,9 @@ def learn_shape(column: "LearnedColumn", ranks: NDArray[np.float64]) -> ValueSha
         for name, inside in zip(SHAPE_TIMES, is_inside, strict=True)
     ]
     deviations = [
-        slice_deviation(slice_means(inside, column.slices, column.counts.size), share * (1.0 - share), time)
+        slice_deviation(
+            slice_means(inside, column.slices, column.counts.size), share * (1.0 - share), column.chance_time(time)
+        )
         for inside, share, time in zip(is_inside, shares, times, strict=True)
     ]
     return ValueShape(shares=shares, autocorrelation_times=times, slice_deviations=deviations)

@@ -2,8 +2,8 @@
 
 A block of a few records costs almost as much as a block of 512 records, because nearly all of its time is the overhead
 of array operations. Therefore, the blocks of all streams that need only routine updates are observed as one batch. The
-results are the same, to the last digit, as those of :meth:`pipeline.detect.stream.Stream.observe`, which observes
-every other block: of streams that learn, that have an open drift, or in whose block a test crosses its threshold.
+results are the same, to the last digit, as those of :meth:`pipeline.detect.stream.Stream.observe`, which observes all
+others: of streams that learn or have an open drift, and blocks in which a test crosses its threshold.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -239,9 +239,10 @@ def _observe_batch(quiet: Sequence[QuietBlock], settings: DetectSettings) -> lis
         add_values([each.stream.statistics for each in quiet], values, sources, batch.rows)
     totals, bins = _Totals.compute(quiet, batch, values, late), ShapeDrifts.count_batch(batch)
     for index in usual:
-        history = quiet[index].stream.history
-        if history.has_room:
-            history.add_values(values[batch.rows[index] : batch.rows[index + 1]].take(sources[index], axis=1))
+        history, part = quiet[index].stream.history, slice(int(batch.rows[index]), int(batch.rows[index + 1]))
+        panes = batch.panes[part]
+        if history.has_room(int(panes[0]), int(panes[-1])):
+            history.add_values(values[part].take(sources[index], axis=1), panes)
         banks.store(index)
         segments.store(index)
         outputs += _finish(quiet[index], batch, index, totals, bins[index])
@@ -343,8 +344,7 @@ def _finish(
     monitor.segment_drifts.reach(first_pane, last_pane)
     monitor.recent_values.observe(batch.values[first_row:end_row].copy())
     minute = last_pane * PANE_MS // MINUTE_MS
-    is_within = first_pane * PANE_MS // MINUTE_MS == minute
-    width = 2 * len(monitor.layout.signals)
+    is_within, width = first_pane * PANE_MS // MINUTE_MS == minute, 2 * len(monitor.layout.signals)
     if not is_within or not monitor.minute_series.add_minute(minute, sums[:width].copy(), quiet.versions):
         monitor.minute_series.observe(_view(quiet, batch, batch.grid(index), index))
     ordered = []

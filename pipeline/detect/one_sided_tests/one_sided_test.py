@@ -312,7 +312,10 @@ def _list_candidates(baseline: Baseline) -> list[_Candidate]:
         if signal is None or (learned.kind != "rate" and learned.knots is None):
             continue
         for channel, direction in channels.bad_directions(signal):
-            if channel in learned.channels and (channel != channels.OVERDUE or learned.ages is not None):
+            if channel not in learned.channels or (channel == channels.OVERDUE and learned.ages is None):
+                continue
+            # The end of every cycle is in the high tail, for many records in a row.
+            if channel != "high_tail" or learned.ages is None or not learned.ages.resets:
                 candidates += [
                     _Candidate(signal, channel, direction, tier, learned.channels[channel])
                     for tier in channels.tiers(signal, channel)

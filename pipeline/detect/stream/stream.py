@@ -321,8 +321,8 @@ class Stream:
         self.evidence_changed = True
         first_pane = int(block.panes[0])
         renewed = self._begin_hour(first_pane) if self.history.begins_hour(first_pane) else []
-        if self.history.has_room:
-            self.history.add_values(block.values)
+        if self.history.has_room(first_pane, int(block.panes[-1])):
+            self.history.add_values(block.values, block.panes)
         pane_before, self.last_pane, after_s = self.last_pane, int(block.panes[-1]), self.silence_after_s
         silences = self.silence.find_silences(pane_before, block.panes, after_s, self.baseline_version or "")
         self.statistics.observe(block)

@@ -46,9 +46,14 @@ class History:
     def fill(self, latency: float = 100.0, errors: int = 2, rows: int = ROWS) -> None:
         values = np.zeros((rows, 2))
         values[:, 0] = latency + np.arange(rows)
-        self.history.add_values(values)
+        self.add(values)
         self.count, self.errors = self.count + rows, self.errors + errors
         self.latency += float(values[:, 0].sum())
+
+    def add(self, values: np.ndarray) -> None:
+        """Add rows that are spread over the current hour."""
+        first = self.history._hour * 3600 + self.history._offset_s
+        self.history.add_values(values, first + np.arange(len(values)) * 3600 // len(values))
 
     def _starts(self, pane: int) -> bool:
         hour_of = self.history._hour_of
@@ -64,17 +69,61 @@ def filled(hours: int) -> History:
     return history
 
 
-def test_an_hour_has_the_totals_of_all_records_and_the_first_values():
+def test_an_hour_has_the_totals_of_all_records_and_values_of_each_of_its_parts():
     data = filled(30).history._learned_data(BEFORE)
     latency, error = data.columns
     assert (latency.signal, error.signal) == (LATENCY, ERROR)
     np.testing.assert_allclose(latency.counts, [ROWS] * 30)
     np.testing.assert_allclose(error.sums, [2.0] * 30, atol=1e-9)
     np.testing.assert_allclose(latency.sums[0], (100.0 + np.arange(ROWS)).sum())
-    assert latency.values[:HOUR_VALUES_MAX].tolist() == [100.0 + row for row in range(HOUR_VALUES_MAX)]
+    first_rows = [-(-part * ROWS // HOUR_VALUES_MAX) for part in range(HOUR_VALUES_MAX)]
+    assert latency.values[:HOUR_VALUES_MAX].tolist() == [100.0 + row for row in first_rows]
     assert np.bincount(latency.slices).tolist() == [HOUR_VALUES_MAX] * 30
     assert error.values.size == 30 * HOUR_VALUES_MAX
     assert data.to_ms - data.from_ms == 30 * 3_600_000
+
+
+def test_each_signal_has_the_first_value_of_each_part_of_the_hour_however_blocks_end():
+    random = np.random.default_rng(3)
+    values = np.where(random.random((500, 2)) < 0.05, random.random((500, 2)), np.nan)
+    stored = []
+    for size in (500, 7):
+        history = History()
+        history.begin(0)
+        panes = history.pane(0) + np.arange(500) * 3600 // 500
+        for begin in range(0, 500, size):
+            part = slice(begin, begin + size)
+            if history.history.has_room(int(panes[part][0]), int(panes[part][-1])):
+                history.history.add_values(values[part], panes[part])
+        history.count = 500
+        history.begin(1)
+        stored.append([column.values.tolist() for column in history.history._learned_data(BEFORE).columns])
+    parts = np.arange(500) * 3600 // 500 * HOUR_VALUES_MAX // 3600
+    expected = [
+        [column[parts == part][~np.isnan(column[parts == part])][0] for part in np.unique(parts[~np.isnan(column)])]
+        for column in values.T
+    ]
+    np.testing.assert_array_equal(stored[0][0], expected[0])
+    np.testing.assert_array_equal(stored[0][1], expected[1])
+    assert stored[0] == stored[1]
+
+
+def test_an_hour_of_a_slow_signal_shows_its_range_and_not_one_moment():
+    """An age that is reset once an hour: the values are spread from 0 to 59 minutes, also after four weeks."""
+    history = History()
+    for hour in range(24 * DAYS_MAX):
+        history.begin(hour)
+        ages = np.arange(3600.0)
+        history.add(np.column_stack([ages, np.zeros(3600)]))
+        history.count += 3600
+        history.latency += float(ages.sum())
+    history.begin(24 * DAYS_MAX)
+    column = history.history._learned_data(BEFORE).columns[0]
+    for hour in (column.slices.min(), column.slices.max()):
+        values = column.values[column.slices == hour]
+        assert values.min() < 600
+        assert values.max() > 2400
+        assert values.mean() == pytest.approx(1500, abs=350)
 
 
 def test_hours_since_an_alert_began_are_left_out():
@@ -105,7 +154,7 @@ def test_the_history_is_bounded_and_keeps_a_share_of_each_hour():
     assert len(days) == DAYS_MAX
     column = history.history._learned_data(BEFORE).columns[0]
     per_hour = np.bincount(column.slices)
-    assert per_hour.max() == SIGNAL_VALUES_MAX // (24 * DAYS_MAX)
+    assert per_hour.max() == 4
     assert per_hour[per_hour > 0].min() == per_hour.max()
     assert column.values.size <= SIGNAL_VALUES_MAX
     assert sum(len(day.numbers) for day in history.history._days.values()) < 30_000
@@ -114,7 +163,7 @@ def test_the_history_is_bounded_and_keeps_a_share_of_each_hour():
 def test_a_signal_that_comes_later_has_no_values_in_earlier_hours():
     history = filled(5)
     confidence = channels.signal_by_name("confidence", "ratio")
-    history.history.add_values(np.full((ROWS, 3), 0.5))
+    history.add(np.full((ROWS, 3), 0.5))
     history.count += ROWS
     history.begin(6, (LATENCY, ERROR, confidence))
     column = history.history._learned_data(BEFORE).columns[2]

@@ -65,7 +65,7 @@ class Days:
         self.held_back: list[list[str]] = []
 
     def live_baseline(self) -> Baseline:
-        """What the first day teaches."""
+        """What the first day teaches. A learner also finds that the records are independent of each other."""
         built, _, _ = self.history.learn(
             Baseline(
                 subject="bot",
@@ -78,7 +78,18 @@ class Days:
             ),
             SETTINGS,
         )
-        return built.model_copy(update={"source": "live"})
+        signals = {
+            name: signal.model_copy(
+                update={
+                    "channels": {
+                        channel: learned.model_copy(update={"autocorrelation_time": 1.0})
+                        for channel, learned in signal.channels.items()
+                    }
+                }
+            )
+            for name, signal in built.signals.items()
+        }
+        return built.model_copy(update={"source": "live", "signals": signals})
 
     def run(self, days: int, change: Callable[[float], dict[str, float]] = lambda _day: {}) -> None:
         for _ in range(days * 24):
@@ -92,7 +103,7 @@ class Days:
                 if renewed is not None:
                     self.baseline = renewed
                     self.held_back.append(renewed.held_back)
-            self.history.add_values(values)
+            self.history.add_values(values, self.hour + np.arange(len(values)) * 3600 // len(values))
             self.count, self.totals = self.count + len(values), self.totals + values.sum(axis=0)
             self.hour += 3600
 
