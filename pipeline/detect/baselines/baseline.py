@@ -13,7 +13,7 @@ from pipeline.detect.baselines.hourly_profile import learn_profile
 from pipeline.detect.baselines.quarters import QuarterAges
 from pipeline.detect.baselines.ranks import RankTable, compute_knots
 from pipeline.detect.baselines.stationarity import is_nonstationary
-from pipeline.detect.settings import DetectSettings
+from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel, Profile, SignalBaseline, Traffic
 
@@ -28,6 +28,9 @@ is unknown which slices are normal."""
 
 TAIL_STANDARD_ERRORS = 2.0
 """Number of standard errors added to the autocorrelation time of a tail."""
+
+HOUR_S = 3600
+"""Seconds of an hour."""
 
 _VERSION_LENGTH = 16
 
@@ -125,6 +128,13 @@ class LearnedData:
         starts_ms = self.slice_starts_ms
         return (starts_ms[1] - starts_ms[0]) / 1000 if len(starts_ms) > 1 else 0.0
 
+    @property
+    def hours(self) -> NDArray[np.intp] | None:
+        """The UTC hour of each slice, shape ``(S,)``, or None if a slice is longer than an hour or there is no full day."""
+        if self.slice_s > HOUR_S or self.to_ms - self.from_ms < DAY_S * 1000:
+            return None
+        return np.array(self.slice_starts_ms, dtype=np.intp) // (HOUR_S * 1000) % spread.HOURS
+
 
 def required_records(signal: Signal, settings: DetectSettings) -> int:
     """Return the number of records that the baseline of a signal requires."""
@@ -208,7 +218,9 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
     if column.signal.kind == "rate":
         time = column.autocorrelation_time("rate", column.values)
         means = column.rate_means()
-        rate = _build_channel("rate", column.values, means, time=time, chance_time=time, mean=mean, count=count)
+        rate = _build_channel(
+            "rate", column.values, means, time=time, chance_time=time, mean=mean, count=count, hours=learned.hours
+        )
         rate = _mark_nonstationary(column.signal, "rate", rate, means, learned.slice_s, settings, time=time)
         return SignalBaseline(kind="rate", count=count, mean=mean, channels={"rate": rate})
     knots = compute_knots(column.values)
@@ -234,6 +246,7 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
             chance_time=chance_time,
             mean=channel_mean,
             count=channel_numbers.size,
+            hours=learned.hours,
         )
         built[name] = _mark_nonstationary(
             column.signal, name, channel, means, learned.slice_s, settings, time=chance_time
@@ -252,7 +265,7 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
         channels=built,
         profile=profile,
         ages=cycles,
-        shape=spread.learn_shape(column, ranks),
+        shape=spread.learn_shape(column, ranks, learned.hours),
     )
 
 
@@ -279,9 +292,10 @@ def _build_channel(
     chance_time: float,
     mean: float,
     count: int,
+    hours: NDArray[np.intp] | None,
 ) -> Channel:
     variance = mean * (1.0 - mean) if name in channels.BINARY else float(np.var(numbers))
-    deviation = spread.slice_deviation(means, variance, chance_time)
+    deviation = spread.slice_deviation(means, variance, chance_time, hours)
     return Channel(
         mean=mean,
         variance=variance,

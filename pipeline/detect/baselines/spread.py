@@ -31,6 +31,12 @@ COMPARABLE_SHARE_MIN = 0.2
 HOURS = 24
 """Hours of a day."""
 
+HOUR_ERRORS = 2.5
+"""Number of standard errors by which an hour of the day must differ from the mean, or chance explains the difference."""
+
+HOUR_DEVIATIONS = 3.0
+"""Number of deviations between slices in a band, so the band contains the hour of the day that differs most."""
+
 CHANCE_ERRORS = 2.0
 """Number of standard errors within which the variance between slices is attributed to chance."""
 
@@ -186,12 +192,15 @@ def last_day(hours: SliceMeans) -> tuple[float, float, float]:
     return float(means[-1]), float(counts[has_records][-1]), deviation
 
 
-def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
+def slice_deviation(slices: SliceMeans, variance: float, time: float, hours: NDArray[np.intp] | None = None) -> float:
     """Return the standard deviation of the slice means, minus the variation that chance explains.
 
     It is ``sqrt(between - chance)``, or 0 if ``between - chance`` is within two standard errors of chance. For rare
     events, a deviation estimated from noise would be many times the tolerance. Drop outlying slices first to keep the
     estimate both robust and sensitive.
+
+    If an hour of the day differs more from the mean than three of these deviations, and more than chance explains, the
+    result is a third of this difference: what happens every day at this hour is normal.
 
     Parameters
     ----------
@@ -199,6 +208,8 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
         Mean of the channel per slice.
     variance, time
         Variance of the channel, and its autocorrelation time in records.
+    hours
+        Shape ``(S,)``: the hour of the day of each slice. None if a slice is longer than an hour.
     """
     comparable = slices.comparable()
     if np.count_nonzero(comparable) < 2:
@@ -206,7 +217,15 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
     means, counts = slices.means[comparable], slices.counts[comparable]
     between, chance = float(np.var(means, ddof=1)), float(np.mean(time * variance / counts))
     chance_limit = CHANCE_ERRORS * chance * (2.0 / (means.size - 1)) ** 0.5
-    return float(np.sqrt(between - chance)) if between - chance > chance_limit else 0.0
+    deviation = float(np.sqrt(between - chance)) if between - chance > chance_limit else 0.0
+    if hours is None or means.size < HOURS:
+        return deviation
+    hourly_counts = np.bincount(hours[comparable], weights=counts, minlength=HOURS)
+    hourly_sums = np.bincount(hours[comparable], weights=counts * means, minlength=HOURS)
+    found = hourly_counts > 0
+    distances = np.abs(hourly_sums[found] / hourly_counts[found] - float(np.average(means, weights=counts)))
+    is_real = distances > HOUR_ERRORS * np.sqrt(time * variance / hourly_counts[found])
+    return max(deviation, float(np.max(distances[is_real], initial=0.0)) / HOUR_DEVIATIONS)
 
 
 def outlying_slices(slices: SliceMeans, variance: float, time: float, *, binary: bool) -> NDArray[np.bool_]:
@@ -247,7 +266,7 @@ def half_difference(slices: SliceMeans, variance: float, time: float, deviation:
     return 0.0 if error <= 0.0 else float((second - first) / error**0.5)
 
 
-def learn_shape(column: "LearnedColumn", ranks: NDArray[np.float64]) -> ValueShape:
+def learn_shape(column: "LearnedColumn", ranks: NDArray[np.float64], hours: NDArray[np.intp] | None) -> ValueShape:
     """Return the shape of a column with at least one value.
 
     Parameters
@@ -256,6 +275,8 @@ def learn_shape(column: "LearnedColumn", ranks: NDArray[np.float64]) -> ValueSha
         The stored values and their slices.
     ranks
         Shape ``(N,)``: the rank of each stored value.
+    hours
+        As for :func:`slice_deviation`.
     """
     bins = channels.find_bins(ranks, np.ones(ranks.size))
     is_inside = [(bins == index).astype(np.float64) for index in range(channels.BINS)]
@@ -268,7 +289,10 @@ def learn_shape(column: "LearnedColumn", ranks: NDArray[np.float64]) -> ValueSha
     ]
     deviations = [
         slice_deviation(
-            slice_means(inside, column.slices, column.counts.size), share * (1.0 - share), column.chance_time(time)
+            slice_means(inside, column.slices, column.counts.size),
+            share * (1.0 - share),
+            column.chance_time(time),
+            hours,
         )
         for inside, share, time in zip(is_inside, shares, times, strict=True)
     ]

@@ -24,6 +24,9 @@ SHARE_MIN = 0.002
 SHARE_MAX = 0.95
 """Largest null boundary of a rising share."""
 
+IMPLAUSIBLE_SHARE = 0.75
+"""Share of the records in the best bin, normally 2 %, that is no improvement but another unit, or answers without work."""
+
 _MIDDLE = channels.BINS // 2
 _SHIFTS = np.linspace(-1.0, 1.0, 9)
 
@@ -124,6 +127,8 @@ def _list_boundaries(
         for rising in (True, False):
             side = "up" if rising == (number >= _MIDDLE) else "down"
             if signal.direction not in (side, "both"):
+                if rising and number in (0, channels.BINS - 1) and high < IMPLAUSIBLE_SHARE:
+                    yield number, rising, IMPLAUSIBLE_SHARE
                 continue
             if rising and high <= SHARE_MAX:
                 yield number, rising, high

@@ -107,3 +107,25 @@ def test_a_nearly_empty_slice_is_not_compared():
     means = SliceMeans(np.array([0.5, 0.5, 0.5, 0.9]), np.array([100.0, 100.0, 100.0, 2.0]))
     assert means.comparable().tolist() == [True, True, True, False]
     assert slice_deviation(means, 0.01, 1.0) == 0.0
+
+
+def test_what_happens_every_day_at_one_hour_is_normal():
+    """A tail of 1 % that is 6 % from eight to nine. Its deviation over all hours would be a fifth of that."""
+    random = np.random.default_rng(5)
+    hours = np.tile(np.arange(24), 8)
+    means = random.binomial(200, np.where(hours == 8, 0.06, 0.01)) / 200
+    slices = SliceMeans(means, np.full(means.size, 200.0))
+    variance = float(means.mean() * (1.0 - means.mean()))
+    assert 3 * slice_deviation(slices, variance, 1.0) < 0.04
+    assert 3 * slice_deviation(slices, variance, 1.0, hours) == pytest.approx(0.05, abs=0.01)
+
+
+def test_an_hour_that_differs_by_chance_changes_nothing():
+    hours = np.tile(np.arange(24), 8)
+    unchanged = 0
+    for seed in range(20):
+        means = np.random.default_rng(seed).binomial(500, 0.2, hours.size) / 500
+        slices = SliceMeans(means, np.full(means.size, 500.0))
+        unchanged += slice_deviation(slices, 0.16, 1.0, hours) == slice_deviation(slices, 0.16, 1.0)
+        assert slice_deviation(slices, 0.16, 1.0, hours) < 0.01
+    assert unchanged >= 14

@@ -14,7 +14,7 @@ from pipeline.detect.baselines import baseline_version
 from pipeline.detect.baselines.learner import Learner
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.shape.shape_tests import derive_shape_tests
+from pipeline.detect.shape.shape_tests import IMPLAUSIBLE_SHARE, derive_shape_tests
 from pipeline.detect.signals.block import PANE_MS, Block
 from pipeline.detect.stream.learned_baseline import continue_monitor
 from schemas.baseline import Baseline
@@ -186,6 +186,17 @@ def test_an_improvement_is_no_change_of_shape(baseline, factor):
     assert play(baseline, SEEDS[0], faster, hours=3) == []
 
 
+def test_another_unit_is_no_improvement(baseline):
+    def in_seconds(values, after, _):
+        values["latency_ms"] = np.where(after, values["latency_ms"] / 1000, values["latency_ms"])
+
+    [first, *rest] = play(baseline, SEEDS[0], in_seconds)
+    assert (first.signal.name, first.channel, first.tier, first.side) == ("latency_ms", "shape", "ticket", "down")
+    assert minutes_after(first) <= 6
+    assert "latency_ms under " in first.sentence
+    assert {finding.state for finding in rest} == {"evidence"}
+
+
 def test_a_burst_of_a_minute_is_no_change_of_shape(baseline):
     def burst(values, after, random):
         begin = int(np.argmax(after))
@@ -258,8 +269,11 @@ def test_which_signals_have_a_shape_is_decided_by_what_they_mean(baseline):
 def test_only_bad_directions_are_tested_unless_both_are_bad(baseline):
     values = [BY_NAME[name] for name in ("latency_ms", "length", "confidence")]
     tests = derive_shape_tests(baseline, values, SETTINGS, is_sampled=False)
-    sides = {name: {test.side for test in tests if values[test.value].name == name} for name in NAMES[:3]}
+    usual = [test for test in tests if test.test.null_boundary != IMPLAUSIBLE_SHARE]
+    sides = {name: {test.side for test in usual if values[test.value].name == name} for name in NAMES[:3]}
     assert sides == {"latency_ms": {"up"}, "length": {"up", "down"}, "confidence": {"down"}}
+    best = [(values[test.value].name, test.bin, test.test.rising) for test in tests if test not in usual]
+    assert best == [("latency_ms", 0, True), ("confidence", 7, True)]
     for test in tests:
         share = test.test
         assert (share.null_boundary > share.mean) == share.rising
