@@ -73,7 +73,14 @@ def confidence_high(events: float, records: float, error: float) -> float:
 
 
 def compute_band(
-    channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, test_count: int, span_s: float
+    channel: Channel,
+    name: str,
+    tier: Tier,
+    settings: DetectSettings,
+    *,
+    test_count: int,
+    span_s: float,
+    location_deviation: float = 0.0,
 ) -> Band:
     """Return the band of a channel at a tier.
 
@@ -92,6 +99,9 @@ def compute_band(
     span_s
         Seconds of event time that the baseline covers. The day floor applies to less than three full days, unless
         ``settings.ready_after_s`` is less than a day.
+    location_deviation
+        For a tail, the standard deviation of the mean rank of its signal between slices. A baseline has too few extreme
+        values per slice to show how much the tail itself varies.
 
     >>> learned = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
     >>> round(compute_band(learned, "rate", "page", DetectSettings(), test_count=90, span_s=86_400).high, 5)
@@ -105,6 +115,11 @@ def compute_band(
     error = BAND_ERROR / max(1, test_count)
     spread = max(DEVIATIONS * channel.slice_deviation, _day_floor(channel, name, settings, span_s))
     mean = min(max(channel.mean, 0.0), 1.0)
+    if name in ("high_tail", "low_tail"):
+        shifted = shift_tail(mean, min(DEVIATIONS * location_deviation, settings.band_rank_max))
+        if span_s < FLOOR_DAYS * DAY_S:
+            shifted = min(shifted, channels.scale_odds(mean, settings.band_odds_max))
+        spread = max(spread, shifted - mean)
     if not binary:
         tolerance = settings.ticket_rank_shift if tier == "ticket" else settings.page_rank_shift
         half = max(tolerance, spread, -float(ndtri(error)) * (max(channel.variance, 0.0) / independent) ** 0.5)

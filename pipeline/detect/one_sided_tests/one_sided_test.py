@@ -272,7 +272,16 @@ def derive_tests(
     tests: list[OneSidedTest] = []
     not_testable: list[NotTestable] = []
     for signal, channel, direction, tier, learned in candidates:
-        band = compute_band(learned, channel, tier, settings, test_count=len(counted), span_s=span_s)
+        location = baseline.signals[signal.name].channels.get("location")
+        band = compute_band(
+            learned,
+            channel,
+            tier,
+            settings,
+            test_count=len(counted),
+            span_s=span_s,
+            location_deviation=0.0 if location is None else location.slice_deviation,
+        )
         rising, ages = channels.mean_rises(channel, direction), baseline.signals[signal.name].ages
         if is_sampled and channels.depends_on_outcome(signal):
             reason: str | None = NotTestable.SAMPLED_BY_OUTCOME

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 from scipy.stats import beta
 
 from pipeline.detect.one_sided_tests.band import compute_band, confidence_high, shift_tail
@@ -153,3 +154,24 @@ def test_the_day_floor_of_a_tail_is_that_of_its_value_shifted():
 @pytest.mark.parametrize("mean", [0.001, 0.004, 0.007, 0.01, 0.02])
 def test_with_the_day_floor_a_tail_stays_testable(mean):
     assert compute_band(channel(mean), "high_tail", "page", LIVE, test_count=80, span_s=DAY_S).high_not_testable is None
+
+
+def test_a_tail_may_be_as_heavy_as_the_normal_moves_of_the_mean_make_it() -> None:
+    """A queue whose level varies from hour to hour: few values per hour do not show it in the tail, but in the mean."""
+    random = np.random.default_rng(4)
+    levels = random.normal(0.0, 0.25, 200)
+    normal = random.normal(levels[:, None], 1.0, (200, 16))
+    limit = float(np.quantile(normal, 0.99))
+    ranks = np.argsort(np.argsort(normal.ravel())).reshape(normal.shape) / normal.size
+    deviation = float(np.sqrt(ranks.mean(axis=1).var() - ranks.var() / 16))
+    tail = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
+    bands = [
+        compute_band(
+            tail, "high_tail", "page", DetectSettings(), test_count=90, span_s=8 * DAY_S, location_deviation=each
+        ).high
+        for each in (0.0, deviation)
+    ]
+    heaviest = [float(ndtr(level - limit)) for level in random.normal(0.0, 0.25, 1000)]
+    above = [sum(share > high for share in heaviest) for high in bands]
+    assert above[0] > 50
+    assert above[1] <= 5
