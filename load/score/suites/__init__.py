@@ -1,9 +1,9 @@
 """Suites of the score, one module per suite.
 
-This package may import simulation and world.
+This package may import assistant, simulation and world.
 """
 
-from load.score.suites import causes, failures, false_alarms, harmless, recorded, severity
+from load.score.suites import causes, failures, false_alarms, field_trials, harmless, recorded, severity
 from load.score.suites.suite import ScorePlan, ScoreResults, ScoreTask, Suite, SuiteName, TaskKey
 
 SUITES: dict[SuiteName, Suite] = {
@@ -13,7 +13,11 @@ SUITES: dict[SuiteName, Suite] = {
     "real": recorded,
     "severity": severity,
     "causes": causes,
+    "field": field_trials,
 }
 """Suites by name, in the order of the report."""
 
-__all__ = ["SUITES", "ScorePlan", "ScoreResults", "ScoreTask", "SuiteName", "TaskKey"]
+LONG_SUITES: frozenset[SuiteName] = frozenset({"field"})
+"""Suites that take up to an hour. They are not part of ``all``."""
+
+__all__ = ["LONG_SUITES", "SUITES", "ScorePlan", "ScoreResults", "ScoreTask", "SuiteName", "TaskKey"]
