@@ -17,7 +17,7 @@ WIDTH_MIN = 120
     type=click.Choice(("null", "failures", "harmless", "real", "severity", "causes", "field", "all")),
     default="all",
     show_default=True,
-    help="Suite to run. all runs the suites other than field, which takes up to an hour.",
+    help="Suite to run. The choice all omits field, which takes up to an hour.",
 )
 @click.option(
     "--seed",

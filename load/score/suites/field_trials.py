@@ -23,6 +23,9 @@ FILE = Path(__file__).parents[2] / "cases" / "field.toml"
 OBSERVED_SEEDS, SEEDS = 10, 3
 """Number of runs of an event that was observed in the field, and of any other."""
 
+PER_SECOND = 2.0
+"""Mean requests per second of a weekday."""
+
 FOUND_SHARE_MIN, IN_TIME_SHARE_MIN = 0.95, 0.9
 
 MINUTE_MS = 60_000
@@ -74,10 +77,10 @@ class FieldCase(CaseModel):
         """Minutes that are played after the event."""
         return self.play_min or max(60.0, 3.0 * (self.within_min or 0.0))
 
-    def source(self, seed: int) -> LiveSource:
+    def source(self, seed: int, per_second: float = PER_SECOND) -> LiveSource:
         """Return the stream that is learned before the event."""
         first_day = OFFICE_FIRST_DAYS[seed % len(OFFICE_FIRST_DAYS)] if self.office else 0
-        return LiveSource(seed, self.days, office=self.office, first_day=first_day)
+        return LiveSource(seed, self.days, per_second, self.office, first_day)
 
     def event_ms(self, seed: int) -> int:
         """Return the time of the event in Unix milliseconds: the next suitable one after the checkpoint."""
@@ -140,9 +143,9 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
             yield ScoreTask(("field", case.name, seed), group, partial(run_field_case, case, seed, plan.settings))
 
 
-def run_field_case(case: FieldCase, seed: int, settings: DetectSettings) -> FieldRun:
-    """Play a case from a copy of the checkpoint of its stream."""
-    source = case.source(seed)
+def run_field_case(case: FieldCase, seed: int, settings: DetectSettings, per_second: float = PER_SECOND) -> FieldRun:
+    """Play a case from a copy of the checkpoint of its stream. The limits of the file are meant for its traffic."""
+    source = case.source(seed, per_second)
     checkpoint = source.learn(settings)
     stream = LiveStream(source, checkpoint, settings)
     event = case.event(seed)
