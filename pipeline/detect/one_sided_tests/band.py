@@ -17,7 +17,7 @@ BAND_ERROR = 1e-3
 
 FLOOR_DAYS = 3
 """Number of full days after which the day floor no longer applies, because the baseline then covers differences between
-days."""
+days. With two full days, it is half as high."""
 
 FLOOR_RELATIVE = 0.10
 """Day floor of a rate: the minimum standard deviation between days, relative to the rate of the rarer outcome."""
@@ -100,8 +100,8 @@ def compute_band(
         Seconds of event time that the baseline covers. The day floor applies to less than three full days, unless
         ``settings.ready_after_s`` is less than a day.
     location_deviation
-        For a tail, the standard deviation of the mean rank of its signal between slices. A baseline has too few extreme
-        values per slice to show how much the tail itself varies.
+        For a tail, the standard deviation of the mean rank of its signal between slices. A renewed baseline has too few
+        extreme values per slice to show how much the tail itself varies.
 
     >>> learned = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
     >>> round(compute_band(learned, "rate", "page", DetectSettings(), test_count=90, span_s=86_400).high, 5)
@@ -117,7 +117,8 @@ def compute_band(
     mean = min(max(channel.mean, 0.0), 1.0)
     if name in ("high_tail", "low_tail"):
         shifted = shift_tail(mean, min(DEVIATIONS * location_deviation, settings.band_rank_max))
-        if span_s < FLOOR_DAYS * DAY_S:
+        if span_s < 2 * DAY_S:
+            # The first day has enough values per slice to show how much the tail varies.
             shifted = min(shifted, channels.scale_odds(mean, settings.band_odds_max))
         spread = max(spread, shifted - mean)
     if not binary:
@@ -181,9 +182,11 @@ def _day_floor(channel: Channel, name: str, settings: DetectSettings, span_s: fl
         return 0.0
     if name == channels.OVERDUE:
         return 0.0  # The tolerance of its limit covers differences between days.
+    # From the second full day, part of the differences between days is measured.
+    remaining = min(1.0, (FLOOR_DAYS - span_s // DAY_S) / (FLOOR_DAYS - 1))
     if name == "rate":
-        return DEVIATIONS * FLOOR_RELATIVE * min(channel.mean, 1.0 - channel.mean)
-    shift = DEVIATIONS * FLOOR_RANK
+        return remaining * DEVIATIONS * FLOOR_RELATIVE * min(channel.mean, 1.0 - channel.mean)
+    shift = remaining * DEVIATIONS * FLOOR_RANK
     if name not in channels.BINARY:
         return shift
     # The floor widens the band of a tail, but not beyond the testable limit.

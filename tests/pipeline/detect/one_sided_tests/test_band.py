@@ -175,3 +175,31 @@ def test_a_tail_may_be_as_heavy_as_the_normal_moves_of_the_mean_make_it() -> Non
     above = [sum(share > high for share in heaviest) for high in bands]
     assert above[0] > 50
     assert above[1] <= 5
+
+
+def test_the_day_floor_is_half_as_high_with_two_days_and_gone_with_three() -> None:
+    location = Channel(mean=0.5, variance=1 / 12, autocorrelation_time=1.0, slice_deviation=0.0, count=1_000_000)
+    rate = Channel(mean=0.1, variance=0.09, autocorrelation_time=1.0, slice_deviation=0.0, count=1_000_000)
+    widths = {
+        days: [
+            compute_band(learned, name, "ticket", DetectSettings(), test_count=90, span_s=days * DAY_S).high
+            - learned.mean
+            for learned, name in ((location, "location"), (rate, "rate"))
+        ]
+        for days in (1.0, 1.9, 2.0, 2.9, 3.0)
+    }
+    assert widths[1.0] == widths[1.9] == [pytest.approx(0.15), pytest.approx(0.03)]
+    assert widths[2.0] == widths[2.9] == [pytest.approx(0.075), pytest.approx(0.022, abs=0.001)]
+    assert widths[3.0] == [pytest.approx(0.03), pytest.approx(0.022, abs=0.001)]
+
+
+def test_from_the_second_day_a_tail_is_not_testable_if_its_location_varies_too_much() -> None:
+    tail = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
+    reasons = {
+        days: compute_band(
+            tail, "high_tail", "page", DetectSettings(), test_count=90, span_s=days * DAY_S, location_deviation=0.09
+        ).high_not_testable
+        for days in (1.0, 2.0)
+    }
+    assert reasons[1.0] is None
+    assert "odds can change" in reasons[2.0]
