@@ -323,8 +323,8 @@ def _list_candidates(baseline: Baseline) -> list[_Candidate]:
         for channel, direction in channels.bad_directions(signal):
             if channel not in learned.channels or (channel == channels.OVERDUE and learned.ages is None):
                 continue
-            # The end of every cycle is in the high tail, for many records in a row.
-            if channel != "high_tail" or learned.ages is None or not learned.ages.resets:
+            # An age that is reset grows for many records in a row, so its mean and its tail move in every cycle.
+            if channel == channels.OVERDUE or learned.ages is None or not learned.ages.resets:
                 candidates += [
                     _Candidate(signal, channel, direction, tier, learned.channels[channel])
                     for tier in channels.tiers(signal, channel)
