@@ -4,10 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.message import ITEMS_MAX, Message, RecordCount, Version
+from schemas.message import ITEMS_MAX, Message, Natural, RecordCount, Version
 from schemas.record import Amount, Label, Number, Ratio, Sampled, Seconds, SignalValue, Subject
 from schemas.timestamp import Timestamp
 from schemas.unit import Unit
+
+TRAFFIC_HOURS_MAX = 28 * 24
+"""Maximum number of hours whose requests are stored."""
 
 SignalKind = Literal["rate", "amount", "ratio", "age", "category"]
 
@@ -120,6 +123,18 @@ class SignalBaseline(Message):
     learned_to: Timestamp | None = Field(default=None, description="End of learning if the signal was relearned.")
 
 
+class TrafficGap(Message):
+    """Consecutive minutes without a record: the longest that began in an hour."""
+
+    after_s: Annotated[Natural, Unit("s")] = Field(
+        description="Start of the last minute with a record, in seconds after hours_from."
+    )
+    length_s: Annotated[Natural, Unit("s")] = Field(description="Seconds of the minutes without a record.")
+    paged: bool = Field(
+        default=False, description="Whether it paged as a silence. It is normal only once another one began then."
+    )
+
+
 class Traffic(Message):
     """Requests of a subject per minute, learned from at least a day."""
 
@@ -128,6 +143,18 @@ class Traffic(Message):
     )
     dispersion: Annotated[float, Field(ge=1), Unit("1")] = Field(
         description="Variance of the requests over minutes to half an hour, relative to that of independent requests."
+    )
+    hours_from: Timestamp | None = Field(
+        default=None,
+        description="Start of the first hour of hourly_requests. If absent, neither weekends nor pauses are known.",
+    )
+    hourly_requests: list[Annotated[Amount, Unit("{requests}")] | None] = Field(
+        default_factory=list,
+        max_length=TRAFFIC_HOURS_MAX,
+        description="Requests of each hour of up to 28 days, null where they are not known.",
+    )
+    gaps: list[TrafficGap] = Field(
+        default_factory=list, max_length=TRAFFIC_HOURS_MAX, description="Gaps in these hours, in order."
     )
 
 

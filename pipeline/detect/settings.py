@@ -124,8 +124,9 @@ class DetectSettings(BaseModel):
         default=120.0,
         gt=0,
         le=7 * DAY_S,
-        description="Minimum seconds without a record before a subject counts as silent. The limit is at least three "
-        "times the longest gap in the subject's baseline. Higher values report silence later.",
+        description="Minimum seconds without a record before a subject counts as silent. How much longer it may be "
+        "depends on the requests that are typical since the last record, and on the gaps in the subject's baseline. "
+        "Higher values report silence later.",
     )
     recovery_evidence: float = Field(
         default=8.0,

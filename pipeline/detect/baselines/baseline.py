@@ -185,6 +185,8 @@ def baseline_version(baseline: Baseline) -> str:
     # Versions of baselines from before these fields remain valid.
     optional = ("sampled", "expected_fields", "accepted_levels", "held_back", "traffic")
     excluded |= {name: True for name in optional if not getattr(baseline, name)}
+    if baseline.traffic is not None and baseline.traffic.hours_from is None:
+        excluded["traffic"] = {"hours_from", "hourly_requests", "gaps"}
     excluded["signals"] = {
         name: {field for field in ("ages", "shape") if getattr(signal, field) is None}
         for name, signal in baseline.signals.items()

@@ -26,6 +26,7 @@ _LEVEL = 9
 
 _SIGNALS = b',"signals":{'
 _LATE_FIELDS = (b'"longest_gap_s":', b'"quietest_per_s":', b'"effective_at":')
+_HOURS = b'"hours_from":'
 
 
 class _Head(Message):
@@ -57,12 +58,15 @@ class PackedBaseline:
         Event time from which it applies in Unix milliseconds, or 0.
     longest_gap_s, quietest_per_s
         Longest time without a record, and records per second in the quietest slice.
+    has_hours
+        Whether it may contain the requests of hours.
     is_checked
         Whether it is known that a monitor accepts it.
     """
 
     def __init__(self, baseline: Baseline, tables: RankTables | None = None, names: Sequence[str] = ()) -> None:
         self._set_head(baseline)
+        self.has_hours = baseline.traffic is not None and baseline.traffic.hours_from is not None
         self.is_checked = True
         self._message: InputMessage | None = None
         self._tables, self._table_names = tables, tuple(names)
@@ -88,6 +92,7 @@ class PackedBaseline:
             return None
         packed = cls.__new__(cls)
         packed._set_head(head)  # noqa: SLF001 - the same class
+        packed.has_hours = _HOURS in (message.value or b"")
         packed.is_checked, packed._message = False, message  # noqa: SLF001 - the same class
         return packed
 

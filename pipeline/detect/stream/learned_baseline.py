@@ -8,8 +8,9 @@ from pipeline.detect.monitor import Monitor
 from pipeline.detect.one_sided_tests import compute_band
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import PANE_MS, Block, ChannelName, channels
+from pipeline.detect.traffic import RequestHours
 from pipeline.step import OutputMessage
-from schemas.baseline import Baseline, Channel, SignalBaseline
+from schemas.baseline import Baseline, Channel, SignalBaseline, Traffic
 from schemas.topics import BASELINES
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def learn_baseline(stream: "Stream", block: Block) -> list[OutputMessage]:
     if stream.learner is None:
         return []
     stream.learner.add_requests(minutes)
+    stream.request_hours.add(minutes, is_excluded=True)
     baseline = stream.learner.learn(block, centroid=stream.derived.embeddings.centroid)
     if baseline is None:
         return []
@@ -68,10 +70,15 @@ def end_hour(stream: "Stream", pane: int, settings: DetectSettings) -> Baseline 
     ended_day = stream.history.advance(pane, stream.columns.signals[: moments.shape[1]], moments)
     if not ended_day or is_excluded or monitor is None or stream.relearning is not None:
         return None
-    return renew_baseline(monitor.baseline, stream.history, settings)
+    renewed = renew_baseline(monitor.baseline, stream.history, settings, stream.request_hours)
+    if renewed is not None:
+        stream.request_hours.clear()
+    return renewed
 
 
-def renew_baseline(baseline: Baseline, history: HourlyHistory, settings: DetectSettings) -> Baseline | None:
+def renew_baseline(
+    baseline: Baseline, history: HourlyHistory, settings: DetectSettings, requests: RequestHours | None = None
+) -> Baseline | None:
     """Return the baseline with the signals that the history renews, or None if the history is too short.
 
     A signal is held back, which means that its baseline stays as it is, if its mean was still changing, or if its last
@@ -105,6 +112,7 @@ def renew_baseline(baseline: Baseline, history: HourlyHistory, settings: DetectS
             "accepted_levels": accepted,
             "held_back": sorted(held_back),
             "effective_at": None,
+            "traffic": _add_hours(baseline.traffic, requests),
         }
     )
     return renewed_baseline.model_copy(update={"baseline_version": baseline_version(renewed_baseline)})
@@ -130,6 +138,13 @@ def continue_monitor(before: Monitor, baseline: Baseline, settings: DetectSettin
     if monitor.tests.keys == before.tests.keys:
         monitor.late_bursts.load(state["evidence"]["late_bursts"])
     return monitor
+
+
+def _add_hours(traffic: Traffic | None, requests: RequestHours | None) -> Traffic | None:
+    """Return the traffic of a baseline with the hours since then. Its typical requests and dispersion stay."""
+    if traffic is None or requests is None:
+        return traffic
+    return traffic.model_copy(update=requests.merge(traffic))
 
 
 def _with_period(signal: SignalBaseline, baseline: Baseline) -> SignalBaseline:

@@ -1,20 +1,21 @@
 """A stream without recent records, as the encoded parts of its state. It returns unchanged for its next record."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import overload
 
-from pipeline.codec import decode
+from pipeline.codec import decode, join_values, split_values
 from pipeline.detect.baselines import PackedBaseline
 from pipeline.detect.findings import SilenceTracker
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.stream.packed_entries import PackedEntries
 from pipeline.detect.stream.restore import StreamRestorer
 from pipeline.detect.stream.stream import Stream
 from pipeline.detect.stream.stream_state import STREAM_KINDS
 from pipeline.state import Part, PartStore
 from schemas.relearn import Relearn
 
-Entries = Sequence[tuple[bytes, bytes]]
+Entry = tuple[bytes, bytes]
+Entries = Sequence[Entry]
 
 
 class PackedStream:
@@ -79,7 +80,7 @@ class PackedStream:
         self.is_monitored, self.is_relearning = version is not None, state["relearning"] is not None
         self.silence = SilenceTracker()
         self.silence.load(state["silence"])
-        self.silence_after_s = None if active is None else SilenceTracker.threshold_s(active, settings)
+        self.silence_after_s = None if active is None else SilenceTracker.least_s(active, settings)
 
     @classmethod
     def pack(cls, stream: Stream, store: PartStore, settings: DetectSettings) -> "PackedStream":
@@ -90,14 +91,16 @@ class PackedStream:
         baselines = [] if stream.monitor is None else [stream.monitor.packed_baseline.without_tables()]
         baselines += [PackedBaseline(baseline) for baseline in stream.pending_baselines]
         packed = cls(stream.subject, entries, settings, baselines=baselines)
-        packed.silence = stream.silence
+        packed.silence, packed.silence_after_s = stream.silence, stream.silence_after_s
+        packed.silence.rule = None
         return packed
 
     def advance_silence(self, elapsed_ms: int) -> bool:
-        """Count wall-clock time without a record. Return whether the stream must report that it has gone silent."""
-        if self.silence_after_s is None or self.silence.advance(elapsed_ms) < self.silence_after_s * 1000:
+        """Count wall-clock time without a record. Return whether the stream may have gone silent."""
+        if self.silence_after_s is None:
             return False
-        return not self.silence.since and not self.silence.is_paused
+        silent_ms = self.silence.advance(elapsed_ms)
+        return silent_ms >= self.silence_after_s * 1000 and self.silence.may_report(silent_ms)
 
     def unpack(self, partition: int) -> tuple[Stream | None, list[str]]:
         """Return the stream, or None if its state cannot be read, and a line for each part that is discarded."""
@@ -107,5 +110,45 @@ class PackedStream:
             self.subject, partition, self._settings, store=store, baselines=self.baselines, relearns=self._relearns
         ).restore()
         if stream is not None:
+            self.silence.rule = stream.silence.rule
             stream.silence = self.silence
         return stream, list(store.finish_restore())
+
+
+class PackedEntries(Sequence[Entry]):
+    """Keys and values of the chunks of parts. They are unpacked at each use.
+
+    Parameters
+    ----------
+    entries
+        The keys and values, in order.
+    """
+
+    __slots__ = ("_content",)
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self._content = join_values([content for entry in entries for content in entry])
+
+    def __len__(self) -> int:
+        return len(self._unpack())
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self._unpack())
+
+    @overload
+    def __getitem__(self, index: int) -> Entry: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Entry]: ...
+
+    def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
+        return self._unpack()[index]
+
+    @property
+    def packed_bytes(self) -> int:
+        """Number of bytes in memory."""
+        return len(self._content)
+
+    def _unpack(self) -> list[Entry]:
+        contents = split_values(self._content)
+        return list(zip(contents[::2], contents[1::2], strict=True))

@@ -8,6 +8,7 @@ at every pause that is long enough to be a silence. The result therefore does no
 from collections.abc import Iterable, Sequence
 
 from pipeline.detect.admission import PositionedOutput, Records, Watermark
+from pipeline.detect.stream.silences import report_replayed_silence
 from pipeline.detect.stream.stream import Stream
 
 _SubjectOutputs = list[tuple[str, PositionedOutput]]
@@ -51,9 +52,5 @@ def push_replayed(
 
 def _report_pause(stream: Stream, watermark: Watermark, before_ms: int, reached_ms: int) -> _SubjectOutputs:
     """Report a silence if the watermark advanced far enough without a record of a stream."""
-    after_s = stream.silence_after_s
-    if after_s is None or not before_ms or reached_ms - before_ms < after_s * 1000:
-        return []
-    due_ms = before_ms + round(after_s * 1000)
-    outputs = stream.report_silence(max(due_ms, stream.watermark))
-    return [(stream.subject, (watermark.position_reaching(due_ms), output)) for output in outputs]
+    reported = report_replayed_silence(stream, before_ms, reached_ms) if before_ms else []
+    return [(stream.subject, (watermark.position_reaching(due_ms), output)) for due_ms, output in reported]

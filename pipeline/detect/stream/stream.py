@@ -26,7 +26,9 @@ from pipeline.detect.stream.learned_baseline import (
 from pipeline.detect.stream.monitored_count import MonitoredCount
 from pipeline.detect.stream.outcome_sampling import OutcomeSampling
 from pipeline.detect.stream.relearning import Relearning
+from pipeline.detect.stream.silences import add_request_hours, find_block_silences, report_live_silence
 from pipeline.detect.stream.stream_state import dump_changed_parts
+from pipeline.detect.traffic import RequestHours
 from pipeline.state import Part, State
 from pipeline.step import OutputMessage
 from schemas.baseline import Baseline
@@ -65,11 +67,11 @@ class Stream:
     pending_baselines
         Scheduled baselines, which apply at their ``effective_at``.
     silence_after_s
-        Seconds without a record after which the subject is silent, or None without a baseline.
+        Seconds without a record before which the subject is never silent, or None without a baseline.
     sampling
         Whether the records are sampled by outcome.
-    history
-        The hours from which the baseline is renewed.
+    history, request_hours
+        The hours from which the baseline is renewed: values, and requests with gaps.
     relearning
         The signals that are being relearned, if any. Their drifts are muted.
     monitored_before
@@ -102,7 +104,7 @@ class Stream:
         self.pending_baselines: list[Baseline] = []
         self.last_offered_version: str | None = None
         self.learner: Learner | None = Learner(subject, settings)
-        self.history = HourlyHistory(subject)
+        self.history, self.request_hours = HourlyHistory(subject), RequestHours()
         self.monitor: Monitor | None = None
         self.relearning: Relearning | None = None
         self.changed = self.evidence_changed = False
@@ -180,15 +182,7 @@ class Stream:
         """Count wall-clock time in which no record of this stream arrived and no records were waiting."""
         if self.silence_after_s is None or self.silence.advance(elapsed_ms) < self.silence_after_s * 1000:
             return []
-        return self.report_silence(max(wall_ms, self.watermark))
-
-    def report_silence(self, now_ms: int) -> list[OutputMessage]:
-        """Report that the subject has gone silent, once per silence."""
-        if self.silence_after_s is None or self.silence.since or self.silence.is_paused:
-            return []
-        self.changed = True
-        version = self.baseline_version or ""
-        return [self.drift_output(self.silence.begin(self.watermark, now_ms, self.silence_after_s, version))]
+        return report_live_silence(self, wall_ms)
 
     def offer_baseline(self, baseline: Baseline) -> list[OutputMessage]:
         """Offer a baseline: apply it now, schedule it for its ``effective_at``, or ignore it."""
@@ -213,6 +207,7 @@ class Stream:
         """Switch to another baseline. Buffered records are still tested against the current baseline."""
         outputs = self.flush() + self._close_drifts(self.watermark, accept=False)
         self.history.clear()
+        self.request_hours.clear()
         self.replace_monitor(baseline)
         self.pending_baselines = [other for other in self.pending_baselines if other is not baseline]
         return outputs
@@ -244,7 +239,7 @@ class Stream:
         self.first_seen.follow(baseline)
         self.losses.apply_baseline(baseline)
         self.request_loss.apply_baseline(baseline)
-        self.silence_after_s = SilenceTracker.threshold_s(baseline, self._settings)
+        self.silence_after_s = self.silence.follow(baseline, self._settings)
         self.learner = None
         self.changed = self.evidence_changed = True
         return self.monitor
@@ -323,8 +318,8 @@ class Stream:
         renewed = self._begin_hour(first_pane) if self.history.begins_hour(first_pane) else []
         if self.history.has_room(first_pane, int(block.panes[-1])):
             self.history.add_values(block.values, block.panes)
-        pane_before, self.last_pane, after_s = self.last_pane, int(block.panes[-1]), self.silence_after_s
-        silences = self.silence.find_silences(pane_before, block.panes, after_s, self.baseline_version or "")
+        pane_before, self.last_pane = self.last_pane, int(block.panes[-1])
+        silences = find_block_silences(self, pane_before, block.panes)
         self.statistics.observe(block)
         ended = self._follow_sampling(block)
         if self.monitor is not None and self.baseline_version is not None:
@@ -349,12 +344,17 @@ class Stream:
         closed = self._end_drifts(monitor.close_drifts(pane * PANE_MS))
         self.monitor = continue_monitor(monitor, renewed, self._settings, pane=pane)
         self.baseline_version = renewed.baseline_version
+        self.request_loss.apply_baseline(renewed)
+        self.silence_after_s = self.silence.follow(renewed, self._settings)
         return [*closed, renewed_baseline_output(renewed, self._partition)]
 
     def find_request_losses(self) -> list[Finding]:
         """Test the requests of the minutes that ended before the last observed pane. Return the findings."""
         minutes = self.derived.requests.take(self.last_pane or 0)
-        return self.request_loss.observe(minutes, self.silence_after_s) if minutes else []
+        if not minutes:
+            return []
+        add_request_hours(self, minutes)
+        return self.request_loss.observe(minutes, self.silence_after_s)
 
     def drift_output(self, finding: Finding) -> OutputMessage:
         """Return the message of a finding. The hours since an alert began do not become part of a renewed baseline."""

@@ -85,6 +85,7 @@ def dump_main_part(stream: "Stream") -> State:
         "silence": stream.silence.dump(),
         "losses": stream.losses.dump(),
         "request_loss": stream.request_loss.dump(),
+        "request_hours": stream.request_hours.dump(),
         "sampled": stream.sampling.dump(),
         "last_offered_version": stream.last_offered_version,
         "baseline_version": stream.baseline_version,
@@ -107,5 +108,6 @@ def load_main_part(stream: "Stream", state: State) -> None:
     stream.silence.load(state["silence"])
     stream.losses.load(state.get("losses"))
     stream.request_loss.load(state.get("request_loss"))
+    stream.request_hours.load(state.get("request_hours"))
     stream.sampling.load(state.get("sampled"))
     stream.last_offered_version = state["last_offered_version"]

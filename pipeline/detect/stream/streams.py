@@ -7,6 +7,7 @@ from pipeline.detect.baselines import BaselineStore, PackedBaseline
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.packed_stream import PackedStream
 from pipeline.detect.stream.restore import StreamRestorer, read_usable_baseline
+from pipeline.detect.stream.silences import report_live_silence
 from pipeline.detect.stream.stream import Stream
 from pipeline.state import DOES_NOT_FIT, PartStore
 from pipeline.step import OutputMessage
@@ -144,7 +145,7 @@ class Streams:
         for subject in [subject for subject, packed in self.packed.items() if packed.advance_silence(elapsed_ms)]:
             stream = self.find(subject)
             if stream is not None:
-                outputs[subject] = stream.report_silence(max(wall_ms, stream.watermark))
+                outputs[subject] = report_live_silence(stream, wall_ms)
         # The order must not depend on which streams are packed.
         return [output for subject in sorted(filter(outputs.get, outputs)) for output in outputs[subject]]
 

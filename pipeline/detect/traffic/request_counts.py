@@ -85,6 +85,12 @@ class RequestCounts:
             taken.append(self._ended.popleft())
         return taken
 
+    def count_between(self, first: int, last: int) -> float:
+        """Return the requests of the minutes from ``first`` to ``last`` that have not been taken."""
+        ended = sum(one.requests for one in self._ended if first <= one.minute <= last)
+        is_current = self._minute is not None and first <= self._minute <= last and not self._is_partial
+        return ended + (self._requests if is_current else 0.0)
+
     def dump(self) -> list[Any]:
         """Return the state for :meth:`load`."""
         return [self._minute, self._is_partial, self._requests, self._squares, [list(ended) for ended in self._ended]]

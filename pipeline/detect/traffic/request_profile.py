@@ -1,12 +1,12 @@
-"""The number of requests that a baseline expects in a minute, by UTC hour."""
+"""The number of requests that a baseline expects in a minute, by UTC hour of the day or of the week."""
 
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from pipeline.detect.traffic.weekly_pattern import HOUR_MINUTES, weekly_requests
 from schemas.baseline import Baseline
-
-HOURS = 24
-HOUR_MINUTES = 60
 
 STEEP_RATIO = 0.5
 """Ratio of the smaller to the larger of two neighbouring hours below which the smaller one is expected between their
@@ -20,12 +20,12 @@ class RequestProfile:
     Attributes
     ----------
     requests_per_minute
-        Requests per minute in each UTC hour, 24 numbers.
+        Requests per minute in each UTC hour of the day (24 numbers), or of the week from a Thursday on (168 numbers).
     dispersion
         Variance of the requests of a minute, relative to that of independent requests: at least 1.
     """
 
-    requests_per_minute: tuple[float, ...]
+    requests_per_minute: Sequence[float]
     dispersion: float
 
     @classmethod
@@ -33,7 +33,10 @@ class RequestProfile:
         """Return the profile of a baseline, or None if the baseline has none, because it covers less than a day."""
         if baseline.traffic is None:
             return None
-        return cls(tuple(baseline.traffic.requests_per_minute), baseline.traffic.dispersion)
+        weekly = weekly_requests(baseline.traffic)
+        if weekly is None:
+            return cls(tuple(baseline.traffic.requests_per_minute), baseline.traffic.dispersion)
+        return cls(array("d", (weekly / HOUR_MINUTES).tolist()), baseline.traffic.dispersion)
 
     def expected_at(self, minute: int) -> float:
         """Return the requests expected in a minute (Unix milliseconds // 60,000).
@@ -45,8 +48,8 @@ class RequestProfile:
         [0.0, 75.0, 90.0, 0.0]
         """
         hours, minutes = divmod(minute - HOUR_MINUTES // 2, HOUR_MINUTES)
-        before = self.requests_per_minute[hours % HOURS]
-        after = self.requests_per_minute[(hours + 1) % HOURS]
+        before = self.requests_per_minute[hours % len(self.requests_per_minute)]
+        after = self.requests_per_minute[(hours + 1) % len(self.requests_per_minute)]
         low, high = min(before, after), max(before, after)
         if low < STEEP_RATIO * high:
             return low

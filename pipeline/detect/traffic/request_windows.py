@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.detect.traffic.request_counts import MinuteRequests
-from pipeline.detect.traffic.request_profile import HOUR_MINUTES, HOURS
+from pipeline.detect.traffic.request_hours import RequestHours
+from pipeline.detect.traffic.weekly_pattern import HOUR_MINUTES, HOURS
+from pipeline.detect.traffic.window_count import WINDOW_MINUTES, WindowCount
 from schemas.baseline import Traffic
-
-WINDOW_MINUTES = 10
-"""Number of minutes per window."""
 
 WINDOWS_MAX = 14 * 24 * HOUR_MINUTES // WINDOW_MINUTES
 """Maximum number of windows that are stored: those of the last 14 days."""
@@ -36,10 +35,6 @@ neighbouring dips share counts."""
 DIP_STANDARD_ERRORS = 2.0
 """Number of standard errors by which a dispersion must be above 1. Otherwise it is 1: a day has few half hours."""
 
-BURST_DEVIATIONS = 4.0
-"""Number of standard deviations above the other minutes at which the largest minute of a window is capped, because it
-may be a burst, such as a job that runs once an hour."""
-
 DIP_WINDOWS = (1, 3)
 """Numbers of windows over which counts are compared, besides single minutes. A stream of bursts and pauses has more
 variance over half an hour than its minutes show."""
@@ -54,14 +49,15 @@ class RequestWindows:
 
     def __init__(self) -> None:
         self._windows: deque[tuple[int, float]] = deque(maxlen=WINDOWS_MAX)
-        self._window: int | None = None
-        self._requests = self._squares = self._largest = 0.0
-        self._minutes = 0
+        self._window = WindowCount()
         self._last_counts: list[float] = []
         self._dips = _Dips()
+        self._hours = RequestHours()
 
     def add(self, minutes: Iterable[MinuteRequests]) -> None:
         """Add minutes in order."""
+        minutes = list(minutes)
+        self._hours.add(minutes)
         for minute, requests, squares, empty_after in minutes:
             if math.isnan(requests):
                 self._last_counts.clear()
@@ -74,55 +70,42 @@ class RequestWindows:
                 self._add_minute(empty, 0.0, 0.0)
 
     def learn(self) -> Traffic | None:
-        """Return what to expect, or None if the windows do not cover each hour of a day."""
+        """Return what to expect, or None if neither the windows nor the hours cover each hour of a day."""
         by_hour: list[list[float]] = [[] for _ in range(HOURS)]
         for window, requests in self._windows:
             by_hour[window * WINDOW_MINUTES // HOUR_MINUTES % HOURS].append(requests)
         if min(map(len, by_hour)) < HOUR_WINDOWS_MIN:
-            return None
+            # Pauses of more than a day are only in the hours.
+            by_hour = self._hours.by_hour_of_day()
+            if not all(by_hour):
+                return None
         # A median that is above the mean belongs to a stream with pauses, and one below it to a stream with bursts.
         typical = [min(float(np.mean(counts)), float(np.median(counts))) for counts in by_hour]
         dispersions = [self._dips.dispersion(), *(self._window_dispersion(width) for width in DIP_WINDOWS)]
-        return Traffic(
-            requests_per_minute=[requests / WINDOW_MINUTES for requests in typical], dispersion=max(dispersions)
-        )
+        per_minute = [requests / WINDOW_MINUTES for requests in typical]
+        return Traffic(requests_per_minute=per_minute, dispersion=max(dispersions), **self._hours.merge(None))
 
     def dump(self) -> list[Any]:
         """Return the state for :meth:`load`."""
         windows = [list(content) for content in self._windows]
-        current = [self._window, self._requests, self._squares, self._largest, self._minutes]
-        return [windows, current, list(self._last_counts), self._dips.dump()]
+        return [windows, self._window.dump(), list(self._last_counts), self._dips.dump(), self._hours.dump()]
 
     def load(self, state: Sequence[Any]) -> None:
         """Restore the state that :meth:`dump` returned."""
-        windows, current, counts, dips = state
-        self._window, self._requests, self._squares, self._largest, self._minutes = current
+        windows, current, counts, dips, *hours = state
+        self._window = WindowCount(*current)
         self._windows = deque(((window, requests) for window, requests in windows), maxlen=WINDOWS_MAX)
         self._last_counts, self._dips = list(counts), _Dips(*dips)
+        self._hours.load(hours[0] if hours else None)
 
     def _add_minute(self, minute: int, requests: float, squares: float) -> None:
-        window = minute // WINDOW_MINUTES
-        if window != self._window:
-            self._window, self._minutes = window, 0
-            self._requests = self._squares = self._largest = 0.0
-        self._requests += requests
-        self._squares += squares
-        self._largest = max(self._largest, requests)
-        self._minutes += 1
-        if self._minutes == WINDOW_MINUTES:
-            self._windows.append((window, self._requests - self._burst()))
+        counted = self._window.add(minute, requests, squares)
+        if counted is not None:
+            self._windows.append((minute // WINDOW_MINUTES, counted))
         self._last_counts.append(requests)
         if len(self._last_counts) > _NEIGHBOURS:
             self._dips.add(*self._last_counts)
             del self._last_counts[0]
-
-    def _burst(self) -> float:
-        """Return the excess of the largest minute of the current window."""
-        if not self._requests:
-            return 0.0
-        others = (self._requests - self._largest) / (WINDOW_MINUTES - 1)
-        weight = self._squares / self._requests
-        return max(0.0, self._largest - others - BURST_DEVIATIONS * math.sqrt(others * weight) - weight)
 
     def _window_dispersion(self, width: int) -> float:
         """Return the dispersion over a number of consecutive windows."""

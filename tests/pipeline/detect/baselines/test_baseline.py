@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.baselines.baseline import LearnedColumn, LearnedData, build_baseline
+from pipeline.detect.baselines.baseline import LearnedColumn, LearnedData, baseline_version, build_baseline
 from pipeline.detect.settings import DetectSettings
-from schemas.baseline import Baseline
+from schemas.baseline import Baseline, Traffic
 from tests.pipeline.detect.worlds import BY_NAME, START_MS, learned, normal_world
 
 SETTINGS = DetectSettings(ready_records=1000, ready_records_rate=500)
@@ -97,3 +97,21 @@ def test_a_category_with_too_few_records_is_omitted():
     baseline = build_baseline("s", learned_data(categories=categories), "file", SETTINGS)
     assert baseline.signals["finish_reason"].shares == {"length": 0.1, "stop": 0.9}
     assert "schema_id" not in baseline.signals
+
+
+def test_a_baseline_with_traffic_but_without_hours_keeps_its_version():
+    """The version was computed before baselines had hours."""
+    traffic = Traffic(requests_per_minute=[60.0] * 24, dispersion=1.5)
+    baseline = Baseline(
+        subject="bot",
+        baseline_version="",
+        source="live",
+        learned_from=1_796_256_000_000,
+        learned_to=1_796_342_400_000,
+        records=1000,
+        signals={},
+        traffic=traffic,
+    )
+    assert baseline_version(baseline) == "3374a70ee78a81b3"
+    with_hours = traffic.model_copy(update={"hours_from": 1_796_256_000_000, "hourly_requests": [3600.0] * 24})
+    assert baseline_version(baseline.model_copy(update={"traffic": with_hours})) != "3374a70ee78a81b3"

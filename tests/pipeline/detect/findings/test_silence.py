@@ -169,7 +169,7 @@ def test_the_drift_has_its_threshold_and_its_length():
 )
 def test_the_threshold_depends_on_the_baseline(gap_s, quietest_per_s, expected):
     baseline = BASELINE.model_copy(update={"longest_gap_s": gap_s, "quietest_per_s": quietest_per_s})
-    assert SilenceTracker.threshold_s(baseline, SETTINGS) == expected
+    assert SilenceTracker().follow(baseline, SETTINGS) == expected
 
 
 class TestOfAReplay:
