@@ -31,7 +31,7 @@ HOUR_VALUES_MAX = 32
 """Maximum number of values per signal and hour: the first of each of so many equal parts of the hour. The first values of
 the hour would show only one moment of a signal that changes slowly, such as an age or a queue."""
 
-SIGNAL_VALUES_MAX = 4096
+SIGNAL_VALUES_MAX = 6144
 """Maximum number of values per signal over all days. With more days, every other value of each hour is dropped."""
 
 

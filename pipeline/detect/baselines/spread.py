@@ -31,7 +31,7 @@ COMPARABLE_SHARE_MIN = 0.2
 HOURS = 24
 """Hours of a day."""
 
-HOUR_ERRORS = 2.5
+HOUR_ERRORS = 3.5
 """Number of standard errors by which an hour of the day must differ from the mean, or chance explains the difference."""
 
 HOUR_DEVIATIONS = 3.0

@@ -154,7 +154,7 @@ def test_the_history_is_bounded_and_keeps_a_share_of_each_hour():
     assert len(days) == DAYS_MAX
     column = history.history._learned_data(BEFORE).columns[0]
     per_hour = np.bincount(column.slices)
-    assert per_hour.max() == 4
+    assert per_hour.max() == 8
     assert per_hour[per_hour > 0].min() == per_hour.max()
     assert column.values.size <= SIGNAL_VALUES_MAX
     assert sum(len(day.numbers) for day in history.history._days.values()) < 30_000
