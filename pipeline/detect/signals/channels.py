@@ -78,7 +78,7 @@ def from_rank(channel: ChannelName, rank: NDArray[np.float64]) -> NDArray[np.flo
 def bad_directions(signal: Signal) -> list[tuple[ChannelName, Direction]]:
     """Return the bad directions of each channel, expressed as directions of the signal. A heavier low tail is ``down``.
 
-    A value that becomes constant is a bad sign in outputs and data, but may be normal in infrastructure. An age that is
+    A value that becomes constant is a bad sign in outputs and data, but may be normal in infrastructure and traffic. An age that is
     overdue is a bad sign, and one that was reset early is not.
 
     >>> [name for name, _ in bad_directions(signal_by_name("latency_ms", "amount"))]
@@ -94,7 +94,7 @@ def bad_directions(signal: Signal) -> list[tuple[ChannelName, Direction]]:
         directions += [("location", "up"), ("high_tail", "up")]
     if down:
         directions += [("location", "down"), ("low_tail", "down")]
-    if signal.layer != "infrastructure" and signal.kind != "age" and signal.role != "cause":
+    if signal.layer not in ("infrastructure", "derived") and signal.kind != "age" and signal.role != "cause":
         directions.append(("dispersion", "down"))
     if signal.kind == "age":
         directions.append((OVERDUE, "up"))

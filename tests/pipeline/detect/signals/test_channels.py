@@ -27,6 +27,7 @@ def test_a_cause_never_pages_or_tickets():
 def test_identical_values_are_bad_for_outputs_but_not_for_infrastructure():
     assert ("dispersion", "down") in bad_directions(BY_NAME["length"])
     assert ("dispersion", "down") not in bad_directions(BY_NAME["latency_ms"])
+    assert ("dispersion", "down") not in bad_directions(BY_NAME["throughput_ratio"])
     assert ("dispersion", "down") not in bad_directions(BY_NAME["index_age_s"])
 
 
