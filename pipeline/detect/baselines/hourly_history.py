@@ -57,7 +57,7 @@ class HourlyHistory:
         self.is_paused = False
         self._hour: int | None = None
         self._values = np.zeros((0, 0))
-        self._full_part = -1
+        self._full_part = (-1, 0)
         self._totals_before = np.zeros((2, 0))
         self._is_excluded = False
         self._days: dict[int, HistoryDay] = {}
@@ -74,12 +74,12 @@ class HourlyHistory:
         hours = self._hours()
         return (hours[-1] + 1 - hours[0]) * HOUR_S if hours else 0
 
-    def has_room(self, first_pane: int, last_pane: int) -> bool:
-        """Return whether values of a block between two panes may be stored."""
+    def has_room(self, first_pane: int, last_pane: int, width: int) -> bool:
+        """Return whether values of a block between two panes, with ``width`` signals, may be stored."""
         if self.is_paused:
             return False
         part = self._part_of(last_pane)
-        return part != self._full_part or self._part_of(first_pane) != part
+        return (part, width) != self._full_part or self._part_of(first_pane) != part
 
     def begins_hour(self, pane: int) -> bool:
         """Return whether a block that begins in a pane begins another hour."""
@@ -108,7 +108,7 @@ class HourlyHistory:
         hourly[:, : self._totals_before.shape[1]] -= self._totals_before
         values, is_excluded = self._values, self._is_excluded
         self._hour, self._totals_before = number, totals
-        self._values, self._full_part, self._is_excluded = np.zeros((0, 0)), -1, False
+        self._values, self._full_part, self._is_excluded = np.zeros((0, 0)), (-1, 0), False
         self._changed.add("head")
         if before is None:
             return False
@@ -154,7 +154,7 @@ class HourlyHistory:
         """Remove all hours, because another normal state begins."""
         for number in list(self._days):
             self._store(number, None)
-        self._hour, self._values, self._full_part = None, np.zeros((0, 0)), -1
+        self._hour, self._values, self._full_part = None, np.zeros((0, 0)), (-1, 0)
         self._changed.add("head")
 
     def learn(
@@ -278,7 +278,7 @@ class HourlyHistory:
             known[missing[found]] = candidates[is_finite.argmax(axis=0)[found], found]
             self._changed.add("head")
         if found.size == missing.size:
-            self._full_part = part
+            self._full_part = part, rows.shape[1]
 
     def _start_ms(self, hour: int) -> int:
         return (hour * HOUR_S + self._offset_s) * 1000

@@ -241,7 +241,7 @@ def _observe_batch(quiet: Sequence[QuietBlock], settings: DetectSettings) -> lis
     for index in usual:
         history, part = quiet[index].stream.history, slice(int(batch.rows[index]), int(batch.rows[index + 1]))
         panes = batch.panes[part]
-        if history.has_room(int(panes[0]), int(panes[-1])):
+        if history.has_room(int(panes[0]), int(panes[-1]), sources.shape[1]):
             history.add_values(values[part].take(sources[index], axis=1), panes)
         banks.store(index)
         segments.store(index)

@@ -316,7 +316,7 @@ class Stream:
         self.evidence_changed = True
         first_pane = int(block.panes[0])
         renewed = self._begin_hour(first_pane) if self.history.begins_hour(first_pane) else []
-        if self.history.has_room(first_pane, int(block.panes[-1])):
+        if self.history.has_room(first_pane, int(block.panes[-1]), block.values.shape[1]):
             self.history.add_values(block.values, block.panes)
         pane_before, self.last_pane = self.last_pane, int(block.panes[-1])
         silences = find_block_silences(self, pane_before, block.panes)

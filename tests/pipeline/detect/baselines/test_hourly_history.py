@@ -93,7 +93,7 @@ def test_each_signal_has_the_first_value_of_each_part_of_the_hour_however_blocks
         panes = history.pane(0) + np.arange(500) * 3600 // 500
         for begin in range(0, 500, size):
             part = slice(begin, begin + size)
-            if history.history.has_room(int(panes[part][0]), int(panes[part][-1])):
+            if history.history.has_room(int(panes[part][0]), int(panes[part][-1]), 2):
                 history.history.add_values(values[part], panes[part])
         history.count = 500
         history.begin(1)
