@@ -131,7 +131,7 @@ class SimulatedFleet:
         """Unix ms at which each service fails, shape ``(subjects,)``. Healthy services have the largest integer."""
         times = np.full(self.subjects, np.iinfo(np.int64).max)
         if self.failing:
-            first, last = (self._time_ms_at(share) for share in self.failure_shares)
+            first, last = (self.time_ms_at(share) for share in self.failure_shares)
             times[: self.failing] = np.linspace(first, last, self.failing).astype(np.int64)
         return times
 
@@ -211,7 +211,7 @@ class SimulatedFleet:
             return np.ones(1)
         return np.exp(np.random.default_rng(self.seed).normal(0.0, SCALE_SPREAD, self.subjects))
 
-    def _time_ms_at(self, share: float) -> int:
+    def time_ms_at(self, share: float) -> int:
         """Return the event time, in Unix ms, before which a share of the records lies. It depends on the daily traffic."""
         time_ms = self.start_ms
         for columns in self._world().generate(records=round(self.records * share)):

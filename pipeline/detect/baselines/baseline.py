@@ -130,8 +130,8 @@ class LearnedData:
 
     @property
     def hours(self) -> NDArray[np.intp] | None:
-        """The UTC hour of each slice, shape ``(S,)``, or None if a slice is longer than an hour or there is no full day."""
-        if self.slice_s > HOUR_S or self.to_ms - self.from_ms < DAY_S * 1000:
+        """The UTC hour of each slice, shape ``(S,)``, or None if a slice is longer than an hour or there are no two days."""
+        if self.slice_s > HOUR_S or self.to_ms - self.from_ms < 2 * DAY_S * 1000:
             return None
         return np.array(self.slice_starts_ms, dtype=np.intp) // (HOUR_S * 1000) % spread.HOURS
 

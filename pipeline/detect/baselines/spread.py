@@ -115,17 +115,35 @@ def autocorrelation_time(
     """
     if variance <= 0.0 or values.size < 2:
         return 1.0
-    _, burst_indexes, sizes = np.unique(bursts, return_inverse=True, return_counts=True)
-    burst_means = np.bincount(burst_indexes, weights=values) / sizes
-    burst_slices = np.zeros(sizes.size, dtype=np.intp)
-    burst_slices[burst_indexes] = slices
-    means_around = slice_means(values, slices, int(slices.max()) + 1).means[burst_slices]
-    degrees = sizes.size - np.unique(burst_slices).size
-    if degrees < 1:
-        return 1.0
-    ratios = sizes * (burst_means - means_around) ** 2 / variance
-    time = float(ratios.sum() / degrees + standard_errors * ratios.std() * ratios.size**0.5 / degrees)
-    return 1.0 if time < AUTOCORRELATION_MIN else min(time, AUTOCORRELATION_MAX)
+    return _Bursts.group(slices, bursts).find_time(values, variance, standard_errors)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bursts:
+    """Bursts: the burst and the slice of each value, shape ``(N,)``, and the size and the slice of each burst."""
+
+    burst_indexes: NDArray[np.intp]
+    value_slices: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+    slices: NDArray[np.intp]
+
+    @classmethod
+    def group(cls, slices: NDArray[np.intp], bursts: NDArray[np.intp]) -> "_Bursts":
+        _, indexes, sizes = np.unique(bursts, return_inverse=True, return_counts=True)
+        burst_slices = np.zeros(sizes.size, dtype=np.intp)
+        burst_slices[indexes] = slices
+        return cls(indexes, slices, sizes, burst_slices)
+
+    def find_time(self, values: NDArray[np.float64], variance: float, standard_errors: float) -> float:
+        sizes, burst_slices = self.sizes, self.slices
+        burst_means = np.bincount(self.burst_indexes, weights=values) / sizes
+        means_around = slice_means(values, self.value_slices, int(self.value_slices.max()) + 1).means[burst_slices]
+        degrees = sizes.size - np.unique(burst_slices).size
+        if degrees < 1:
+            return 1.0
+        ratios = sizes * (burst_means - means_around) ** 2 / variance
+        time = float(ratios.sum() / degrees + standard_errors * ratios.std() * ratios.size**0.5 / degrees)
+        return 1.0 if time < AUTOCORRELATION_MIN else min(time, AUTOCORRELATION_MAX)
 
 
 def short_autocorrelation_time(values: NDArray[np.float64], slices: NDArray[np.intp], spacing: float) -> float:
@@ -209,7 +227,7 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float, hours: NDA
     variance, time
         Variance of the channel, and its autocorrelation time in records.
     hours
-        Shape ``(S,)``: the hour of the day of each slice. None if a slice is longer than an hour.
+        Shape ``(S,)``: the hour of the day of each slice. None if they are not known, or not of several days.
     """
     comparable = slices.comparable()
     if np.count_nonzero(comparable) < 2:
@@ -281,12 +299,15 @@ def learn_shape(column: "LearnedColumn", ranks: NDArray[np.float64], hours: NDAr
     bins = channels.find_bins(ranks, np.ones(ranks.size))
     is_inside = [(bins == index).astype(np.float64) for index in range(channels.BINS)]
     shares = [float(inside.mean()) for inside in is_inside]
-    times = [_find_time(column, name, inside, 0.0) for name, inside in zip(SHAPE_TIMES, is_inside, strict=True)]
-    longest = max(times)
-    times = [
-        min(longest, _find_time(column, name, inside, TIME_STANDARD_ERRORS))
-        for name, inside in zip(SHAPE_TIMES, is_inside, strict=True)
-    ]
+    grouped = None if SHAPE_TIMES[0] in column.known_times else _Bursts.group(column.slices, column.bursts)
+    first, times = (
+        [
+            column.known_times[name] if grouped is None else _find_share_time(grouped, inside, errors)
+            for name, inside in zip(SHAPE_TIMES, is_inside, strict=True)
+        ]
+        for errors in (0.0, TIME_STANDARD_ERRORS)
+    )
+    times = [min(max(first), time) for time in times]
     deviations = [
         slice_deviation(
             slice_means(inside, column.slices, column.counts.size),
@@ -307,9 +328,6 @@ def known_shape_times(signal: SignalBaseline) -> dict[str, float]:
     return {} if location is None else dict.fromkeys(SHAPE_TIMES, location.autocorrelation_time)
 
 
-def _find_time(column: "LearnedColumn", name: str, inside: NDArray[np.float64], standard_errors: float) -> float:
-    if name in column.known_times:
-        return column.known_times[name]
-    return autocorrelation_time(
-        inside, column.slices, column.bursts, float(np.var(inside)), standard_errors=standard_errors
-    )
+def _find_share_time(grouped: _Bursts, inside: NDArray[np.float64], standard_errors: float) -> float:
+    variance = float(np.var(inside))
+    return 1.0 if variance <= 0.0 else grouped.find_time(inside, variance, standard_errors)
