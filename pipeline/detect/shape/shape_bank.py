@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.detect.one_sided_tests import rate_evidence
+from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
 from pipeline.detect.shape.shape_tests import ShapeTest
-from pipeline.detect.signals import channels
+from pipeline.detect.signals import Signal, channels
 
 CAP_SHARE = 0.3
 """Share of a threshold that one window may add. A test therefore fires after four windows at the earliest."""
@@ -32,8 +32,11 @@ class ShapeBank:
     """
 
     def __init__(self, tests: Sequence[ShapeTest], value_count: int) -> None:
+        # The tests themselves would need many times the memory of their numbers.
         self._values = np.array([each.value for each in tests], dtype=np.intp)
         self._bins = np.array([each.bin for each in tests], dtype=np.intp)
+        self._rising = np.array([each.test.rising for each in tests])
+        self._numbers = np.array([(each.test.null_boundary, each.test.mean, each.test.weight) for each in tests])
         self._without_event, self._event = rate_evidence(
             np.array([each.test.stakes for each in tests]).T,
             np.array([each.test.null_boundary for each in tests]),
@@ -42,6 +45,25 @@ class ShapeBank:
         self._threshold = tests[0].test.threshold
         self.counts = np.zeros((value_count, channels.BINS), dtype=np.int64)
         self.reset()
+
+    @property
+    def keys(self) -> list[tuple[int, int, bool]]:
+        """The value, the bin and the direction (rising or not) of each test."""
+        return list(zip(self._values.tolist(), self._bins.tolist(), self._rising.tolist(), strict=True))
+
+    def find(self, value: int, number: int, *, rising: bool) -> int | None:
+        """Return the index of the test of a bin, or None if there is none."""
+        found = np.flatnonzero((self._values == value) & (self._bins == number) & (self._rising == rising))
+        return int(found[0]) if found.size else None
+
+    def build_test(self, index: int, signals: Sequence[Signal]) -> ShapeTest:
+        """Return a test. ``signals`` are the values of the layout."""
+        value, number, rising = self.keys[index]
+        boundary, mean, weight = self._numbers[index].tolist()
+        test = OneSidedTest.of_share(
+            signals[value], rising=rising, boundary=boundary, mean=mean, weight=weight, threshold=self._threshold
+        )
+        return ShapeTest(value, number, test)
 
     def reset(self) -> None:
         """Set all statistics and counts to 0."""

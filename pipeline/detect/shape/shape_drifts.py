@@ -18,7 +18,7 @@ from pipeline.detect.layout import BlockBatch, BlockView, GridLayout
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.shape.open_shape import OpenShape
 from pipeline.detect.shape.shape_bank import ShapeBank
-from pipeline.detect.shape.shape_tests import WINDOW_PANES, derive_shape_tests
+from pipeline.detect.shape.shape_tests import WINDOW_PANES, ShapeTest, derive_shape_tests
 from pipeline.detect.signals import PANE_MS, channels
 from schemas.baseline import Baseline
 
@@ -52,9 +52,8 @@ class ShapeDrifts:
         self._rate_count, self._value_count = layout.rate_count, layout.value_count
         values = [layout.signals[index] for index in layout.value_indexes]
         self._signals = values
-        self._tests = derive_shape_tests(baseline, values, settings, is_sampled=is_sampled)
-        self._by_bin = {(each.value, each.bin, each.test.rising): index for index, each in enumerate(self._tests)}
-        self._bank = ShapeBank(self._tests, len(values)) if self._tests else None
+        tests = derive_shape_tests(baseline, values, settings, is_sampled=is_sampled)
+        self._bank = ShapeBank(tests, len(values)) if tests else None
         self._window_pane: int | None = None
         self._open: dict[int, OpenShape] = {}
         self._untested: list[tuple[str, OpenShape]] = []
@@ -103,7 +102,7 @@ class ShapeDrifts:
         started, self._window_pane = self._window_pane, pane
         if started is None:
             return []
-        findings = self._advance_open(bank.counts, time_ms)
+        findings = self._advance_open(bank, time_ms)
         excluded = set(self._open) | {index for index, signal in enumerate(self._signals) if signal.name in told}
         bank.end_window(started * PANE_MS, excluded)
         findings += [self._fire(bank, test, time_ms, request_id) for test in bank.find_crossings()]
@@ -133,13 +132,13 @@ class ShapeDrifts:
         if self._bank is None or source._bank is None:  # noqa: SLF001 - the same class
             return
         theirs = {
-            (source._signals[value].name, number, rising): index  # noqa: SLF001 - the same class
-            for (value, number, rising), index in source._by_bin.items()  # noqa: SLF001 - the same class
+            (source._signals[value].name, *rest): index  # noqa: SLF001 - the same class
+            for index, (value, *rest) in enumerate(source._bank.keys)  # noqa: SLF001 - the same class
         }
         pairs = [
             (index, theirs[key])
-            for (value, number, rising), index in self._by_bin.items()
-            if (key := (self._signals[value].name, number, rising)) in theirs
+            for index, (value, *rest) in enumerate(self._bank.keys)
+            if (key := (self._signals[value].name, *rest)) in theirs
         ]
         self._bank.continue_tests(source._bank, pairs)  # noqa: SLF001 - the same class
 
@@ -153,7 +152,7 @@ class ShapeDrifts:
         indexes = {signal.name: index for index, signal in enumerate(self._signals)}
         for name, content in state:
             drift, value = OpenShape(**content), indexes.get(name, -1)
-            if (value, drift.bin, drift.rising) in self._by_bin:
+            if self._bank is not None and self._bank.find(value, drift.bin, rising=drift.rising) is not None:
                 self._open[value] = drift
             else:
                 self._untested.append((name, drift))
@@ -174,13 +173,15 @@ class ShapeDrifts:
             self._window_pane = state["window_pane"]
             self._bank.load(dict(state))
 
-    def _advance_open(self, counts: NDArray[np.int64], now_ms: int) -> list[Finding]:
+    def _advance_open(self, bank: ShapeBank, now_ms: int) -> list[Finding]:
         findings = []
         for value, drift in list(self._open.items()):
-            test = self._tests[self._by_bin[value, drift.bin, drift.rising]].test
+            index = bank.find(value, drift.bin, rising=drift.rising)
+            if index is None:
+                continue
             state = drift.add_window(
-                counts[value],
-                test,
+                bank.counts[value],
+                bank.build_test(index, self._signals).test,
                 self._settings.recovery_evidence,
                 now_ms=now_ms,
                 after_s=self._settings.evidence_after_s,
@@ -194,19 +195,22 @@ class ShapeDrifts:
 
     def _fire(self, bank: ShapeBank, index: int, time_ms: int, request_id: str | None) -> Finding:
         """Open a drift at the first record after a window."""
-        value, number, test = self._tests[index]
+        fired = bank.build_test(index, self._signals)
+        value, number, test = fired
         evidence, started_ms, records, events = bank.strongest_bet(index)
-        first, last = self._neighbours(bank, index, -1), self._neighbours(bank, index, 1)
+        first, last = (self._find_last_neighbour(bank, fired, step) for step in (-1, 1))
         shares = []
         for other in range(first, last + 1):
-            _, _, other_records, other_events = bank.strongest_bet(self._by_bin[value, other, test.rising])
-            shares.append(other_events / max(1, other_records))
+            neighbour = bank.find(value, other, rising=test.rising)
+            if neighbour is not None:
+                _, _, other_records, other_events = bank.strongest_bet(neighbour)
+                shares.append(other_events / max(1, other_records))
         drift = OpenShape(
             bin=number,
             rising=test.rising,
             first_bin=first,
             last_bin=last,
-            side=self._tests[index].side,
+            side=fired.side,
             started_at=started_ms,
             detected_at=max(time_ms, started_ms),
             request_id=request_id,
@@ -220,10 +224,11 @@ class ShapeDrifts:
         signal = self._signals[value]
         return drift.build_finding(signal, self._baseline.read().signals[signal.name], "firing", drift.detected_at)
 
-    def _neighbours(self, bank: ShapeBank, index: int, step: int) -> int:
+    @staticmethod
+    def _find_last_neighbour(bank: ShapeBank, fired: ShapeTest, step: int) -> int:
         """Return the last bin in one direction that moved with the bin of a test."""
-        value, number, test = self._tests[index]
-        while (other := self._by_bin.get((value, number + step, test.rising))) is not None:
+        value, number, test = fired
+        while (other := bank.find(value, number + step, rising=test.rising)) is not None:
             if bank.strongest_bet(other)[0] < NEIGHBOUR_SHARE * test.threshold:
                 break
             number += step

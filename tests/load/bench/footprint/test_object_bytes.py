@@ -45,5 +45,5 @@ def test_objects_that_refer_to_each_other_are_counted():
 
 def test_a_stream_that_is_put_away_takes_a_fraction_of_a_ready_stream():
     figures = measure_stream_bytes(1, END_MS, learning_s=600.0)
-    assert figures["packed_stream_kb"] < 44.0 < figures["ready_stream_kb"] < 260.0
+    assert figures["packed_stream_kb"] < 44.0 < figures["ready_stream_kb"] < 275.0
     assert 50.0 < figures["learning_stream_kb"] < 700.0
