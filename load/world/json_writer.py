@@ -6,12 +6,10 @@ each list.
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import repeat
-from typing import Any
 
 import numpy as np
-import orjson
-from numpy.typing import NDArray
 
+from load.json_texts import format_times, number_texts, quote_labels, rate_texts, to_json, version_texts
 from load.world.noise import Floats
 from load.world.record_columns import RecordColumns
 from load.world.world import RATES, SIGNALS
@@ -123,8 +121,8 @@ def json_lines(
     labels = _label_texts(columns, hashes)
     texts: list[Iterable[str]] = [
         (f'"r{seed:x}-{number:x}"' for number in numbers.tolist()),
-        _quote(format_times(columns.times_ms)),
-        _version_texts(columns.versions),
+        quote_labels(format_times(columns.times_ms)),
+        version_texts(columns.versions),
         labels["region"],
         labels["tenant"],
         labels["provider_model"],
@@ -135,22 +133,12 @@ def json_lines(
         texts += [labels[name] if name in labels else _value_texts(name, columns.values[name]) for name in reported]
         sections.append(f'"{section}":{{' + ",".join(f'"{name}":%s' for name in reported) + "}")
     template = (
-        f'{{"subject":{_to_json(subject).replace("%", "%%")},"request_id":%s,"timestamp":%s,"versions":%s,'
+        f'{{"subject":{to_json(subject).replace("%", "%%")},"request_id":%s,"timestamp":%s,"versions":%s,'
         '"environment":"production","segment":{"region":%s,"tenant":%s},"provider":"example-ai","provider_model":%s,'
         + ",".join(sections)
         + "}"
     )
     return [(template % row).encode() for row in zip(*texts, strict=True)]
-
-
-def format_times(times_ms: NDArray[np.int64]) -> list[str]:
-    """Format Unix milliseconds as RFC 3339 in UTC, with milliseconds.
-
-    >>> format_times(np.array([1795489920123]))
-    ['2026-11-24T03:12:00.123Z']
-    """
-    texts = np.datetime_as_string(times_ms.astype("datetime64[ms]"), unit="ms")
-    return [f"{text}Z" for text in texts.tolist()]
 
 
 def _is_reported(name: str, columns: RecordColumns, signals: Collection[str]) -> bool:
@@ -174,25 +162,10 @@ def _label_texts(columns: RecordColumns, hashes: Sequence[int]) -> dict[str, Ite
     for name, default in defaults.items():
         given = columns.labels.get(name)
         labels = default if given is None else (label or usual for label, usual in zip(given, default, strict=True))
-        texts[name] = _quote(labels)
+        texts[name] = quote_labels(labels)
     for name in OPTIONAL_LABELS:
-        texts[name] = _quote(columns.labels.get(name, repeat(None, len(hashes))))
+        texts[name] = quote_labels(columns.labels.get(name, repeat(None, len(hashes))))
     return texts
-
-
-def _quote(labels: Iterable[str | None]) -> list[str]:
-    known: dict[str | None, str] = {}
-    return [known.get(label) or known.setdefault(label, _to_json(label)) for label in labels]
-
-
-def _version_texts(versions: Iterable[dict[str, str]]) -> list[str]:
-    # Records share dictionaries that live as long as the columns, so object identity can be the key.
-    known: dict[int, str] = {}
-    return [known.get(id(row)) or known.setdefault(id(row), _to_json(row)) for row in versions]
-
-
-def _to_json(value: Any) -> str:
-    return orjson.dumps(value).decode()
 
 
 def _value_texts(name: str, column: Floats) -> list[str]:
@@ -200,12 +173,10 @@ def _value_texts(name: str, column: Floats) -> list[str]:
     if not column.size:
         return []
     if name in RATES or name in OPTIONAL_RATES or name == "tool_error":
-        texts = np.where(column > 0, "true", "false").astype(object)
-        texts[np.isnan(column)] = "null"
-        return list(texts.tolist())
+        return rate_texts(column)
     decimals = DECIMALS.get(name, RATIO_DECIMALS)
     rounded = np.round(column, decimals)
     if decimals == 0 and not np.isnan(rounded).any():
-        return orjson.dumps(rounded.astype(np.int64), option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1].split(",")
-    numbers = orjson.dumps(np.ascontiguousarray(rounded), option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1].split(",")
+        return number_texts(rounded.astype(np.int64))
+    numbers = number_texts(rounded)
     return [text.removesuffix(".0") for text in numbers] if decimals == 0 else numbers

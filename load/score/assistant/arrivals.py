@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from load.score.assistant.events import Stage
 from load.score.assistant.smooth_noise import smooth_noise
 from load.world import noise
+from schemas.drift import MINUTE_MS
 from schemas.topics import DAY_MS, HOUR_MS
-
-MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 
 import numpy as np
-import orjson
 
+from load.json_texts import format_times, number_texts, quote_labels, rate_texts, to_json, version_texts
 from load.world import RecordColumns, noise
-from schemas.timestamp import format_timestamp
 
 EMBEDDING_SIZE, EMBEDDING_SPREAD = 16, 0.7
 
@@ -72,16 +71,16 @@ def write_lines(columns: RecordColumns, subject: str, embeddings: noise.Floats) 
     template = _TEMPLATE.replace("SUBJECT", subject)
     texts: list[Iterable[str]] = [
         [f'"a{columns.first_index:x}-{row}"' for row in range(count)],
-        [f'"{text}Z"' for text in np.datetime_as_string(columns.times_ms.astype("datetime64[ms]"), unit="ms").tolist()],
-        _version_texts(columns),
-        *(_quote(columns.labels[name]) for name in ("region", "tenant", "provider_model")),
+        quote_labels(format_times(columns.times_ms)),
+        version_texts(columns.versions),
+        *(quote_labels(columns.labels[name]) for name in ("region", "tenant", "provider_model")),
     ]
     for names in SECTIONS.values():
         for name in names:
             if name == "embedding":
                 texts.append(_embedding_texts(embeddings, columns.values["embedded"]))
             elif name in columns.labels:
-                texts.append(_quote(columns.labels[name]))
+                texts.append(quote_labels(columns.labels[name]))
             else:
                 texts.append(_value_texts(name, columns.values[name]))
     texts.append(_value_texts("custom.english", columns.values["custom.english"]))
@@ -96,40 +95,15 @@ def draw_embeddings(columns: RecordColumns, seed: int, size: int, *, direction: 
     return np.asarray(np.round(center + shifts, 4), dtype=np.float64)
 
 
-def probe_line(subject: str, time_ms: int, *, blocked: bool) -> bytes:
-    """Return the record of a probe, which is a known-bad prompt sent on purpose."""
-    return orjson.dumps(
-        {
-            "subject": subject,
-            "request_id": f"probe-{time_ms}",
-            "timestamp": format_timestamp(time_ms),
-            "safety": {"probe_blocked": blocked},
-        }
-    )
-
-
-def _quote(labels: Iterable[str | None]) -> list[str]:
-    known: dict[str | None, str] = {}
-    return [known.get(label) or known.setdefault(label, orjson.dumps(label).decode()) for label in labels]
-
-
-def _version_texts(columns: RecordColumns) -> list[str]:
-    known: dict[int, str] = {}
-    return [known.get(id(row)) or known.setdefault(id(row), orjson.dumps(row).decode()) for row in columns.versions]
-
-
 def _embedding_texts(embeddings: noise.Floats, embedded: noise.Floats) -> list[str]:
     texts = ["null"] * embedded.size
     for row, embedding in zip(np.flatnonzero(embedded > 0).tolist(), embeddings.tolist(), strict=True):
-        texts[row] = orjson.dumps(embedding).decode()
+        texts[row] = to_json(embedding)
     return texts
 
 
 def _value_texts(name: str, column: noise.Floats) -> list[str]:
     if name in RATES:
-        rates = np.where(column > 0, "true", "false").astype(object)
-        rates[np.isnan(column)] = "null"
-        return list(rates.tolist())
-    rounded = np.round(column, COST_DECIMALS if name == "cost" else RATIO_DECIMALS)
-    texts = orjson.dumps(np.ascontiguousarray(rounded), option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1].split(",")
+        return rate_texts(column)
+    texts = number_texts(np.round(column, COST_DECIMALS if name == "cost" else RATIO_DECIMALS))
     return [text.removesuffix(".0") for text in texts] if name in WHOLE else texts

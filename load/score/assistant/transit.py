@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from load.score.assistant.assistant_lines import probe_line
+from load.json_texts import probe_line, replace_fields
 from load.score.assistant.events import Disturbances
 from schemas.timestamp import format_timestamp
 
@@ -34,7 +34,7 @@ def disturb(records: list[Timed], event: Disturbances, event_ms: int, random: np
         arrival_ms, message = time_ms, line
         if event_ms <= time_ms < last_ms:
             if event.skew_s and lateness < 0.1:
-                message = _replace(line, timestamp=format_timestamp(time_ms + round(event.skew_s * 1000)))
+                message = replace_fields(line, timestamp=format_timestamp(time_ms + round(event.skew_s * 1000)))
             if text < event.text:
                 message = _write_text(message)
             if broken < event.broken:
@@ -91,10 +91,6 @@ def order_arrivals(periods: Iterable[tuple[int, list[Timed]]]) -> Iterator[list[
             due.append(heapq.heappop(waiting)[2])
         yield due
     yield [heapq.heappop(waiting)[2] for _ in range(len(waiting))]
-
-
-def _replace(line: bytes, **fields: object) -> bytes:
-    return orjson.dumps(orjson.loads(line) | fields)
 
 
 def _write_text(line: bytes) -> bytes:

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from load.json_texts import probe_line
 from load.score.simulation.design_world import DAY_RECORDS, DesignWorld
-from load.score.simulation.disturbances import probe_line
 from load.score.simulation.extra_signals import add_agent_signals, add_embeddings, add_extra_signals, add_rebuilds
 from load.score.simulation.scenario import MONDAY_MS, Scenario
 from load.world import SUBJECT, RecordColumns, World, json_lines
@@ -93,7 +93,7 @@ class BaselineSource:
             yield from add_embeddings(lines, columns, self.seed, model_changed=unchanged) if self.embeddings else lines
             next_ms = at_ms + World.SAMPLE_INTERVAL_MS
             for time_ms in range(at_ms + PROBE_INTERVAL_MS, next_ms, PROBE_INTERVAL_MS):
-                yield probe_line(time_ms, blocked=True)
+                yield probe_line(SUBJECT, time_ms, blocked=True)
 
     def _complete(self, columns: RecordColumns) -> RecordColumns:
         columns = add_extra_signals(columns, self.seed)

@@ -4,6 +4,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from load.json_texts import probe_line, replace_fields
 from load.score.simulation.extra_signals import RATES
 from load.score.simulation.scenario import ProbeSchedule, Scenario
 from load.world import SUBJECT, RecordColumns
@@ -49,7 +50,7 @@ def disturb(
     if disturbance.skew_s:
         rows = after & (np.arange(times_ms.size) % SERVERS == 0)
         for row in np.flatnonzero(rows).tolist():
-            lines[row] = _replace(lines[row], timestamp=int(times_ms[row] + disturbance.skew_s * 1000))
+            lines[row] = replace_fields(lines[row], timestamp=int(times_ms[row] + disturbance.skew_s * 1000))
     lines = _duplicate(lines, after & (random.random(times_ms.size) < disturbance.twice))
     if before_ms < at_ms <= int(times_ms[-1]):
         row = int(np.searchsorted(times_ms, at_ms))
@@ -61,7 +62,7 @@ def disturb(
                 record[section] |= absurd
             inserted.append(orjson.dumps(record | {"request_id": "absurd"}))
         if disturbance.year_2200:
-            inserted.append(_replace(lines[row], timestamp=YEAR_2200_MS, request_id="from-2200"))
+            inserted.append(replace_fields(lines[row], timestamp=YEAR_2200_MS, request_id="from-2200"))
         lines[row:row] = inserted
     if scenario.probes is not None:
         _insert_probes(lines, times_ms, scenario.probes, at_ms, before_ms)
@@ -80,19 +81,7 @@ def _insert_probes(
     every_ms = round(probes.every_s * 1000)
     for time_ms in reversed(range((before_ms // every_ms + 1) * every_ms, int(times_ms[-1]) + 1, every_ms)):
         blocked = probes.blocked if time_ms >= at_ms else True
-        lines.insert(int(np.searchsorted(times_ms, time_ms)), probe_line(time_ms, blocked=blocked))
-
-
-def probe_line(time_ms: int, *, blocked: bool) -> bytes:
-    """Return the record of a probe, which is a known-bad prompt sent on purpose."""
-    return orjson.dumps(
-        {
-            "subject": SUBJECT,
-            "request_id": f"probe-{time_ms}",
-            "timestamp": format_timestamp(time_ms),
-            "safety": {"probe_blocked": blocked},
-        }
-    )
+        lines.insert(int(np.searchsorted(times_ms, time_ms)), probe_line(SUBJECT, time_ms, blocked=blocked))
 
 
 def storm_times_ms(scenario: Scenario, at_ms: int) -> NDArray[np.int64]:
@@ -130,7 +119,3 @@ def _evaluation_lines(scenario: Scenario, at_ms: int, random: np.random.Generato
         )
         for number, outcome in enumerate(hallucinated)
     ]
-
-
-def _replace(line: bytes, **fields: object) -> bytes:
-    return orjson.dumps(orjson.loads(line) | fields)

@@ -15,7 +15,7 @@ from load.score.assistant import Change, Disturbances, LiveSource, LiveStream, P
 from load.score.suites.cases import CaseModel, read_cases
 from load.score.suites.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, format_number
 from pipeline.detect.settings import DetectSettings
-from schemas.drift import Drift
+from schemas.drift import MINUTE_MS, Drift
 from schemas.topics import DAY_MS, HOUR_MS
 
 FILE = Path(__file__).parents[2] / "cases" / "field.toml"
@@ -28,7 +28,6 @@ PER_SECOND = 2.0
 
 FOUND_SHARE_MIN, IN_TIME_SHARE_MIN = 0.95, 0.9
 
-MINUTE_MS = 60_000
 AFTERWARDS_MS = MINUTE_MS
 """Milliseconds for which a failure continues after the expected drift fired."""
 
