@@ -140,8 +140,7 @@ class Monitor:
             return ended
         view = self.layout.view(block)
         self.monitored_values += view.values.size - int(np.count_nonzero(np.isnan(view.values)))
-        told = {self._tests[test].signal.name for test in self._latches}
-        shape_changes = [(0, finding) for finding in self.shapes.observe(view, told)]
+        shape_changes = self.shapes.observe(view, lambda: {self._tests[test].signal.name for test in self._latches})
         observation = self.segments.update(view, block.segments, block.versions)
         withheld: set[int] = set()
         may_fire = partial(self._may_fire, view, observation, withheld)
@@ -153,7 +152,8 @@ class Monitor:
         for test, latch in self._latches.items():
             if test not in crossed:
                 latch.add(self._tally(view, -1, test))
-        findings = shape_changes + [self._fire_or_recover(view, crossing) for crossing in crossings]
+        findings = [(0, finding) for finding in shape_changes]
+        findings += [self._fire_or_recover(view, crossing) for crossing in crossings]
         findings += self.find_mean_changes(view.grid, lambda: view)
         findings += self.find_evidence_due(view)
         latched = {self._tests[test].crossing_key for test in self._latches}

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.time_zone import check_time_zone
 
-DAY_S = 86_400
+HOUR_S = 3600
+
+DAY_S = 24 * HOUR_S
 """Seconds of one daily cycle. A baseline should cover at least one cycle."""
 
 
@@ -296,3 +299,12 @@ class DetectSettings(BaseModel):
         False
         """
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def count_updates_due(elapsed_ms: int, after_s: Iterable[float]) -> int:
+    """Return how many updates of a drift are due, from the milliseconds since it fired and ``evidence_after_s``.
+
+    >>> count_updates_due(61_000, (10.0, 60.0, 600.0))
+    2
+    """
+    return sum(elapsed_ms / 1000 >= seconds for seconds in after_s)

@@ -13,7 +13,7 @@ from pipeline.detect.baselines.hourly_profile import learn_profile
 from pipeline.detect.baselines.quarters import QuarterAges
 from pipeline.detect.baselines.ranks import RankTable, compute_knots
 from pipeline.detect.baselines.stationarity import is_nonstationary
-from pipeline.detect.settings import DAY_S, DetectSettings
+from pipeline.detect.settings import DAY_S, HOUR_S, DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel, Profile, SignalBaseline, Traffic
 
@@ -28,9 +28,6 @@ is unknown which slices are normal."""
 
 TAIL_STANDARD_ERRORS = 2.0
 """Number of standard errors added to the autocorrelation time of a tail."""
-
-HOUR_S = 3600
-"""Seconds of an hour."""
 
 _VERSION_LENGTH = 16
 
@@ -213,7 +210,7 @@ def _find_outlying_slices(learned: LearnedData) -> NDArray[np.bool_]:
 
 def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectSettings) -> SignalBaseline | None:
     column, profile = _remove_daily_cycle(column, learned)
-    count = int(column.counts.sum())
+    count, hours = int(column.counts.sum()), learned.hours
     if column.values.size < STORED_VALUES_MIN or count == 0:
         return None
     mean = float(column.sums.sum() / count)
@@ -221,7 +218,7 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
         time = column.autocorrelation_time("rate", column.values)
         means = column.rate_means()
         rate = _build_channel(
-            "rate", column.values, means, time=time, chance_time=time, mean=mean, count=count, hours=learned.hours
+            "rate", column.values, means, time=time, chance_time=time, mean=mean, count=count, hours=hours
         )
         rate = _mark_nonstationary(column.signal, "rate", rate, means, learned.slice_s, settings, time=time)
         return SignalBaseline(kind="rate", count=count, mean=mean, channels={"rate": rate})
@@ -248,7 +245,7 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
             chance_time=chance_time,
             mean=channel_mean,
             count=channel_numbers.size,
-            hours=learned.hours,
+            hours=hours,
         )
         built[name] = _mark_nonstationary(
             column.signal, name, channel, means, learned.slice_s, settings, time=chance_time
@@ -267,7 +264,7 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
         channels=built,
         profile=profile,
         ages=cycles,
-        shape=spread.learn_shape(column, ranks, learned.hours),
+        shape=spread.learn_shape(column, ranks, hours),
     )
 
 

@@ -19,11 +19,10 @@ from pipeline.detect.baselines.spread import (
     slice_means,
 )
 from pipeline.detect.baselines.stationarity import Level, find_accepted_levels, last_level, tail_level
-from pipeline.detect.settings import DAY_S, DetectSettings
+from pipeline.detect.settings import DAY_S, HOUR_S, DetectSettings
 from pipeline.detect.signals import PANE_MS, Signal, channels
 from schemas.baseline import Baseline, SignalBaseline, SignalKind
 
-HOUR_S = 3600
 DAYS_MAX = 28
 """Maximum number of days in the history. Higher values make bands narrower, and follow a change of traffic more slowly."""
 

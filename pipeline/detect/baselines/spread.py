@@ -113,7 +113,7 @@ def autocorrelation_time(
     >>> round(autocorrelation_time(pairs, rows // 512, rows // 64, float(np.var(pairs))), 1)
     2.1
     """
-    if variance <= 0.0 or values.size < 2:
+    if values.size < 2:
         return 1.0
     return _Bursts.group(slices, bursts).find_time(values, variance, standard_errors)
 
@@ -135,6 +135,8 @@ class _Bursts:
         return cls(indexes, slices, sizes, burst_slices)
 
     def find_time(self, values: NDArray[np.float64], variance: float, standard_errors: float) -> float:
+        if variance <= 0.0:
+            return 1.0
         sizes, burst_slices = self.sizes, self.slices
         burst_means = np.bincount(self.burst_indexes, weights=values) / sizes
         means_around = slice_means(values, self.value_slices, int(self.value_slices.max()) + 1).means[burst_slices]
@@ -302,7 +304,7 @@ def learn_shape(column: "LearnedColumn", ranks: NDArray[np.float64], hours: NDAr
     grouped = None if SHAPE_TIMES[0] in column.known_times else _Bursts.group(column.slices, column.bursts)
     first, times = (
         [
-            column.known_times[name] if grouped is None else _find_share_time(grouped, inside, errors)
+            column.known_times[name] if grouped is None else grouped.find_time(inside, float(np.var(inside)), errors)
             for name, inside in zip(SHAPE_TIMES, is_inside, strict=True)
         ]
         for errors in (0.0, TIME_STANDARD_ERRORS)
@@ -326,8 +328,3 @@ def known_shape_times(signal: SignalBaseline) -> dict[str, float]:
         return dict(zip(SHAPE_TIMES, signal.shape.autocorrelation_times, strict=True))
     location = signal.channels.get("location")
     return {} if location is None else dict.fromkeys(SHAPE_TIMES, location.autocorrelation_time)
-
-
-def _find_share_time(grouped: _Bursts, inside: NDArray[np.float64], standard_errors: float) -> float:
-    variance = float(np.var(inside))
-    return 1.0 if variance <= 0.0 else grouped.find_time(inside, variance, standard_errors)

@@ -13,6 +13,7 @@ from pipeline.detect.findings.effect import effect_size
 from pipeline.detect.findings.finding import Detector, Finding, round_significant
 from pipeline.detect.findings.sentence import describe_finding, describe_gone_segment
 from pipeline.detect.one_sided_tests import NotTestable, OneSidedTest
+from pipeline.detect.settings import count_updates_due
 from pipeline.detect.signals import PANE_MS, channels
 from schemas.baseline import SignalBaseline
 from schemas.drift import DriftState, Tier
@@ -81,7 +82,7 @@ class Latch:
 
         Call this once per block. Each interval counts once, even if its update is skipped.
         """
-        updates_due = sum((pane - self.pane) * PANE_MS / 1000 >= seconds for seconds in after_s)
+        updates_due = count_updates_due((pane - self.pane) * PANE_MS, after_s)
         if updates_due <= self.updates_due or self.since_message[0] < 1:
             return False
         self.updates_due = updates_due

@@ -7,6 +7,7 @@ from typing import Self
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.traffic import WEEK_HOURS, WeeklyPattern
 from schemas.baseline import Baseline
+from schemas.topics import HOUR_MS
 
 LONGEST_GAPS = 3.0
 """Minimum length of a silence, as a multiple of the longest gap of the baseline, in seconds or in typical requests."""
@@ -49,8 +50,6 @@ day off is usual, and two are not."""
 
 UNKNOWN_WEEK_S = 7 * DAY_S
 """Seconds of a silence that always page, if the baseline does not know a week, but pauses."""
-
-_HOUR_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +140,8 @@ class SilenceRule:
         page_ms, ticket_ms, at_ms = limit_ms, None, from_ms
         while at_ms < page_ms:
             cell = _hour_of_week(at_ms)
-            end_ms = min((at_ms // _HOUR_MS + 1) * _HOUR_MS, page_ms)
-            per_ms = SHARE_MIN * float(pattern.typical[cell]) / _HOUR_MS
+            end_ms = min((at_ms // HOUR_MS + 1) * HOUR_MS, page_ms)
+            per_ms = SHARE_MIN * float(pattern.typical[cell]) / HOUR_MS
             is_running = is_running and not pattern.may_end[cell]
             found = [running.add(per_ms, at_ms, end_ms)] if is_running else []
             is_slow_day = is_slow_day and bool(pattern.is_expected[cell])
@@ -184,13 +183,13 @@ class SilenceRule:
         pattern = self._pattern
         if pattern is None:
             return False
-        hours = range(last_ms // _HOUR_MS, min(from_ms // _HOUR_MS, last_ms // _HOUR_MS + pattern.may_end.size) + 1)
+        hours = range(last_ms // HOUR_MS, min(from_ms // HOUR_MS, last_ms // HOUR_MS + pattern.may_end.size) + 1)
         if any(pattern.may_end[hour % pattern.may_end.size] for hour in hours):
             return False
         if not pattern.has_daily_pauses:
             return True
         share = BUSY_SHARE if pattern.weeks[_hour_of_week(last_ms)] else BUSY_SHARE_UNKNOWN
-        return requests >= share * pattern.typical_between(last_ms - _HOUR_MS, last_ms)
+        return requests >= share * pattern.typical_between(last_ms - HOUR_MS, last_ms)
 
     def _is_slow_day(self, last_ms: int) -> bool:
         """Return whether requests were expected for hours, but few came, in an hour of the week that is not known.
@@ -198,7 +197,7 @@ class SilenceRule:
         On the first weekend, each of few requests would otherwise begin another silence.
         """
         pattern = self._pattern
-        cells = [_hour_of_week(last_ms - back * _HOUR_MS) for back in range(SLOW_HOURS)]
+        cells = [_hour_of_week(last_ms - back * HOUR_MS) for back in range(SLOW_HOURS)]
         return pattern is not None and not pattern.weeks[cells[0]] and all(pattern.is_expected[cell] for cell in cells)
 
 
@@ -239,4 +238,4 @@ class _MissingRequests:
 
 
 def _hour_of_week(time_ms: int) -> int:
-    return time_ms // _HOUR_MS % WEEK_HOURS
+    return time_ms // HOUR_MS % WEEK_HOURS

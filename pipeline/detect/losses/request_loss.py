@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from pipeline.detect.findings import Finding
 from pipeline.detect.losses.request_level import RequestLevel
 from pipeline.detect.one_sided_tests import OneSidedTest
-from pipeline.detect.settings import DetectSettings
+from pipeline.detect.settings import DetectSettings, count_updates_due
 from pipeline.detect.signals import catalogue
 from pipeline.detect.traffic import MinuteRequests, RequestProfile
 from pipeline.wording import duration, number
@@ -288,7 +288,7 @@ class _OpenRequestLoss:
 
     def is_update_due(self, now_ms: int, after_s: Iterable[float]) -> bool:
         """Return whether the evidence must be published again."""
-        due = sum((now_ms - self.detected_at) / 1000 >= seconds for seconds in after_s)
+        due = count_updates_due(now_ms - self.detected_at, after_s)
         is_due, self.updates_due = due > self.updates_due, max(due, self.updates_due)
         return is_due
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.one_sided_tests import BETS, OneSidedTest, rate_evidence
+from pipeline.detect.settings import count_updates_due
 from pipeline.detect.signals import PANE_MS
 from schemas.drift import DriftState
 
@@ -126,7 +127,7 @@ class ShareTest:
         if strongest >= threshold and lost <= self.test.null_boundary * total:
             loss.evidence, loss.since_message = strongest, [int(total), int(lost)]
             return "recovered"
-        due = sum((pane - loss.detected) * PANE_MS / 1000 >= seconds for seconds in after_s)
+        due = count_updates_due((pane - loss.detected) * PANE_MS, after_s)
         if due <= loss.updates_due:
             return None
         loss.updates_due = due

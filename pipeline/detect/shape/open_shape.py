@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from pipeline.detect.baselines import hourly_profile
 from pipeline.detect.findings import Finding, effect_size, value_at_rank
 from pipeline.detect.one_sided_tests import BETS, OneSidedTest, rate_evidence
+from pipeline.detect.settings import count_updates_due
+from pipeline.detect.shape.shape_bank import CAP_SHARE
 from pipeline.detect.signals import Signal, channels
 from pipeline.wording import duration, percent, value_range
 from schemas.baseline import SignalBaseline
 from schemas.drift import Direction, DriftState
 from schemas.timestamp import clock_time
-
-RECOVERY_CAP_SHARE = 0.3
-"""Share of the threshold of a recovery that one window may add."""
 
 
 def _no_tallies() -> list[list[float]]:
@@ -88,7 +87,7 @@ class OpenShape:
         self.since_message = [self.since_message[0] + records, self.since_message[1] + reported]
         null, stakes = test.recovery_test(self.share)
         without_event, event = rate_evidence(stakes, np.array(null), np.array(test.weight))
-        evidence = np.minimum(records * without_event + events * event, RECOVERY_CAP_SHARE * recovery)
+        evidence = np.minimum(records * without_event + events * event, CAP_SHARE * recovery)
         statistics = np.maximum(np.array(self.statistics) + evidence, 0.0)
         tallies = np.array(self.tallies) + np.array([[records], [events], [reported]])
         tallies[:, statistics == 0.0] = 0.0
@@ -100,7 +99,7 @@ class OpenShape:
             self.evidence, self.threshold = float(statistics[bet]), recovery
             self.since_message = [int(total), int(in_reported)]
             return "recovered"
-        due = sum((now_ms - self.detected_at) / 1000 >= seconds for seconds in after_s)
+        due = count_updates_due(now_ms - self.detected_at, after_s)
         if due <= self.updates_due or not self.since_message[0]:
             return None
         self.updates_due = due

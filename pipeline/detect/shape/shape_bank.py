@@ -10,7 +10,7 @@ from pipeline.detect.shape.shape_tests import ShapeTest
 from pipeline.detect.signals import Signal, channels
 
 CAP_SHARE = 0.3
-"""Share of a threshold that one window may add. A test therefore fires after four windows at the earliest."""
+"""Share of a threshold that one window may add. A test therefore fires or recovers after four windows at the earliest."""
 
 
 class ShapeBank:
@@ -58,7 +58,8 @@ class ShapeBank:
 
     def build_test(self, index: int, signals: Sequence[Signal]) -> ShapeTest:
         """Return a test. ``signals`` are the values of the layout."""
-        value, number, rising = self.keys[index]
+        value, number = int(self._values[index]), int(self._bins[index])
+        rising = bool(self._rising[index])
         boundary, mean, weight = self._numbers[index].tolist()
         test = OneSidedTest.of_share(
             signals[value], rising=rising, boundary=boundary, mean=mean, weight=weight, threshold=self._threshold

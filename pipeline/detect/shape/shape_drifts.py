@@ -5,7 +5,7 @@ test of a share adds its evidence. A share that leaves its band raises a ticket,
 already fired: the mean or a tail then says more.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -63,18 +63,18 @@ class ShapeDrifts:
         """Whether no drift is open."""
         return not self._open and not self._untested
 
-    def observe(self, view: BlockView, told: Collection[str]) -> list[Finding]:
+    def observe(self, view: BlockView, find_told: Callable[[], Collection[str]]) -> list[Finding]:
         """Add a block. Return the findings of the window that it ends.
 
         Parameters
         ----------
-        told
-            Names of the signals with another open drift.
+        find_told
+            Returns the names of the signals with another open drift. It is called at the end of a window.
         """
         if self._bank is None:
             return []
         block = view.block
-        findings = self.begin_block(int(block.panes[0]), int(block.times_ms[0]), block.request_ids[0], told)
+        findings = self.begin_block(int(block.panes[0]), int(block.times_ms[0]), block.request_ids[0], find_told)
         numbers = view.grid.numbers.reshape(-1, view.grid.numbers.shape[-1])
         self._bank.counts += channels.count_bins(_find_bins(numbers, self._rate_count, self._value_count))[0]
         return findings
@@ -90,11 +90,13 @@ class ShapeDrifts:
         """Add a block of a stream without open drifts from the counts of its bins, as :meth:`observe` does."""
         if self._bank is None:
             return []
-        findings = self.begin_block(pane, time_ms, request_id, ())
+        findings = self.begin_block(pane, time_ms, request_id, tuple)
         self._bank.counts += counts
         return findings
 
-    def begin_block(self, pane: int, time_ms: int, request_id: str | None, told: Collection[str]) -> list[Finding]:
+    def begin_block(
+        self, pane: int, time_ms: int, request_id: str | None, find_told: Callable[[], Collection[str]]
+    ) -> list[Finding]:
         """Begin a block with its first record. If it ends a window, test the window."""
         bank = self._bank
         if bank is None or (self._window_pane is not None and pane - self._window_pane < WINDOW_PANES):
@@ -103,6 +105,7 @@ class ShapeDrifts:
         if started is None:
             return []
         findings = self._advance_open(bank, time_ms)
+        told = find_told()
         excluded = set(self._open) | {index for index, signal in enumerate(self._signals) if signal.name in told}
         bank.end_window(started * PANE_MS, excluded)
         findings += [self._fire(bank, test, time_ms, request_id) for test in bank.find_crossings()]

@@ -40,8 +40,13 @@ class ShapeTest(NamedTuple):
 
     @property
     def side(self) -> Direction:
-        """Direction in which the signal moves: ``up`` if a high bin has more values, or a low bin has fewer."""
-        return "up" if self.test.rising == (self.bin >= _MIDDLE) else "down"
+        """Direction in which the signal moves."""
+        return find_side(self.bin, rising=self.test.rising)
+
+
+def find_side(number: int, *, rising: bool) -> Direction:
+    """Return the direction in which a signal moves: ``up`` if a high bin has more values, or a low bin has fewer."""
+    return "up" if rising == (number >= _MIDDLE) else "down"
 
 
 def derive_shape_tests(
@@ -125,8 +130,7 @@ def _list_boundaries(
         low, high = shares_after_shift(number, share, shift)
         low, high = min(band.low, low), max(band.high, high)
         for rising in (True, False):
-            side = "up" if rising == (number >= _MIDDLE) else "down"
-            if signal.direction not in (side, "both"):
+            if signal.direction not in (find_side(number, rising=rising), "both"):
                 if rising and number in (0, channels.BINS - 1) and high < IMPLAUSIBLE_SHARE:
                     yield number, rising, IMPLAUSIBLE_SHARE
                 continue
