@@ -155,5 +155,5 @@ def _band(trace: TestTrace, baseline: Baseline) -> str:
         longest, limit = (quantity(age, test.signal.unit, test.channel) for age in (ages.longest, overdue_limit(ages)))
         return f"longest {longest}, to {limit}"
     if test.channel in channels.BINARY:
-        return f"{percent(test.mean)}, {'to' if test.rising else 'from'} {percent(test.null_boundary)}"
-    return f"rank {test.mean:.2f}, {'to' if test.rising else 'from'} {test.null_boundary:.2f}"
+        return f"{percent(test.mean)}, {'to' if test.rising else 'from'} {percent(test.smallest_mean)}"
+    return f"rank {test.mean:.2f}, {'to' if test.rising else 'from'} {test.smallest_mean:.2f}"

@@ -137,7 +137,7 @@ class AdwinBank:
         for column, by_direction in by_column.items():
             first = next(iter(by_direction.values()))
             low, high = (
-                TicketBoundary(tests[by_direction[is_rise]].null_boundary, by_direction[is_rise])
+                TicketBoundary(tests[by_direction[is_rise]].smallest_mean, by_direction[is_rise])
                 if is_rise in by_direction
                 else None
                 for is_rise in (False, True)

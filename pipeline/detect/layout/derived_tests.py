@@ -11,7 +11,7 @@ from pipeline.detect.shared_values import SHARED_MAX, share
 from pipeline.detect.signals import ChannelName, Signal
 from schemas.drift import Direction, Tier
 
-_NUMBERS = ("null_boundary", "mean", "variance", "weight", "threshold")
+_NUMBERS = ("null_boundary", "smallest_mean", "mean", "variance", "weight", "threshold")
 
 
 class _TestedChange(NamedTuple):
@@ -53,13 +53,14 @@ class DerivedTests(Sequence[OneSidedTest]):
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
         signal, channel, direction, tier = self._changes[index]
-        null_boundary, mean, variance, weight, threshold = self._numbers[index].tolist()
+        null_boundary, smallest_mean, mean, variance, weight, threshold = self._numbers[index].tolist()
         return OneSidedTest(
             signal=signal,
             channel=channel,
             direction=direction,
             tier=tier,
             null_boundary=null_boundary,
+            smallest_mean=smallest_mean,
             stakes=self._stakes[index],
             mean=mean,
             variance=variance,

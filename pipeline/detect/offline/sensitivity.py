@@ -49,10 +49,10 @@ def smallest_changes(baseline: Baseline, settings: DetectSettings) -> list[Small
     for test in tests:
         name = test.signal.name
         if test.channel == "rate":
-            changes.append(SmallestChange(name, test.channel, test.direction, test.tier, test.null_boundary))
+            changes.append(SmallestChange(name, test.channel, test.direction, test.tier, test.smallest_mean))
         elif test.channel == "location":
             knots = np.asarray(baseline.signals[name].knots, dtype=np.float64)
-            shift = shift_for_mean_rank(knots, test.null_boundary)
+            shift = shift_for_mean_rank(knots, test.smallest_mean)
             changes.append(SmallestChange(name, test.channel, test.direction, test.tier, shift))
         elif test.channel == channels.OVERDUE and (ages := baseline.signals[name].ages) is not None:
             changes.append(SmallestChange(name, test.channel, test.direction, test.tier, overdue_limit(ages)))

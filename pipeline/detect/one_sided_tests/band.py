@@ -1,6 +1,7 @@
-"""The band: the means of a channel that are consistent with its baseline. Its ends are the null boundaries."""
+"""The band: the means of a channel that are consistent with its baseline. Its ends give the null boundaries."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from scipy.special import betaincinv, ndtr, ndtri
 
@@ -18,6 +19,9 @@ BAND_ERROR = 1e-3
 FLOOR_DAYS = 3
 """Number of full days after which the day floor no longer applies, because the baseline then covers differences between
 days. With two full days, it is half as high."""
+
+TICKET_FLOOR_DAYS = 2
+"""Number of full days after which the day floor no longer applies to the ticket of a rate."""
 
 FLOOR_RELATIVE = 0.10
 """Day floor of a rate: the minimum standard deviation between days, relative to the rate of the rarer outcome."""
@@ -40,12 +44,24 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The null boundaries of a mean, and for each direction the reason why it is not testable, or None."""
+    """The means that are consistent with a baseline.
+
+    Attributes
+    ----------
+    low, high
+        The ends of the band.
+    low_not_testable, high_not_testable
+        For each direction the reason why it is not testable, or None.
+    low_null, high_null
+        The null boundaries: the ends of the band, or of the band without the tolerance.
+    """
 
     low: float
     high: float
     low_not_testable: str | None
     high_not_testable: str | None
+    low_null: float
+    high_null: float
 
 
 def confidence_high(events: float, records: float, error: float) -> float:
@@ -84,7 +100,7 @@ def compute_band(
 ) -> Band:
     """Return the band of a channel at a tier.
 
-    Each null boundary is the farthest of three: the confidence limit of the baseline's mean at
+    Each end is the farthest of three: the confidence limit of the baseline's mean at
     ``1 - 1 / (1000 * test_count)``, three robust standard deviations between slices or the day floor, and the tolerance
     of the tier. The formulas are in ``docs/how-detection-works.md``.
 
@@ -109,11 +125,11 @@ def compute_band(
     """
     if channel.count < 1:
         no_records = "the baseline has no records of it"
-        return Band(0.0, 1.0, no_records, no_records)
+        return Band(0.0, 1.0, no_records, no_records, 0.0, 1.0)
     binary = name in channels.BINARY
     independent = channel.count / channel.autocorrelation_time
     error = BAND_ERROR / max(1, test_count)
-    spread = max(DEVIATIONS * channel.slice_deviation, _day_floor(channel, name, settings, span_s))
+    spread = max(DEVIATIONS * channel.slice_deviation, _day_floor(channel, name, tier, settings, span_s))
     mean = min(max(channel.mean, 0.0), 1.0)
     if name in ("high_tail", "low_tail"):
         shifted = shift_tail(mean, min(DEVIATIONS * location_deviation, settings.band_rank_max))
@@ -129,40 +145,48 @@ def compute_band(
             limit = settings.band_rank_max
             too_wide = f"its mean rank can move by {half:.2f} without a failure; the limit is {limit:g}"
         low, high = mean - half, mean + half
-        return Band(low, high, too_wide or _out_of_reach(1.0 - low), too_wide or _out_of_reach(high))
+        return Band(low, high, too_wide or _out_of_reach(1.0 - low), too_wide or _out_of_reach(high), low, high)
     if tier == "ticket":
         tolerance = settings.ticket_rate_odds
     else:
         tolerance = settings.page_rate_odds if name == "rate" else settings.page_tail_odds
     odds_max = settings.band_odds_max
-    high, high_not_testable = _rate_boundary(
-        mean, independent, error, spread=spread, tolerance=tolerance, odds_max=odds_max
+    upper = _rate_end(mean, independent, error, spread=spread, tolerance=tolerance, odds_max=odds_max)
+    lower = _rate_end(1.0 - mean, independent, error, spread=spread, tolerance=tolerance, odds_max=odds_max)
+    is_narrow = excludes_tolerance(name, tier, span_s)
+    return Band(
+        1.0 - lower.end,
+        upper.end,
+        lower.not_testable,
+        upper.not_testable,
+        1.0 - (lower.known if is_narrow else lower.end),
+        upper.known if is_narrow else upper.end,
     )
-    mirrored, low_not_testable = _rate_boundary(
-        1.0 - mean, independent, error, spread=spread, tolerance=tolerance, odds_max=odds_max
-    )
-    return Band(1.0 - mirrored, high, low_not_testable, high_not_testable)
 
 
-def _rate_boundary(
+class _RateEnd(NamedTuple):
+    """The upper end of the band of a rate or tail, with and without the tolerance, and why it is not testable, or None."""
+
+    end: float
+    known: float
+    not_testable: str | None
+
+
+def _rate_end(
     mean: float, independent: float, error: float, *, spread: float, tolerance: float, odds_max: float
-) -> tuple[float, str | None]:
-    """Return the upper null boundary of a rate or tail, and the reason why it is not testable, or None."""
-    high = max(
-        confidence_high(mean * independent, independent, error),
-        mean + spread,
-        channels.scale_odds(mean, tolerance),
-        BOUNDARY_MIN,
-    )
-    if high > BOUNDARY_MAX:
-        return BOUNDARY_MAX, _out_of_reach(high)
+) -> _RateEnd:
+    known = max(confidence_high(mean * independent, independent, error), mean + spread, BOUNDARY_MIN)
+    end = max(known, channels.scale_odds(mean, tolerance))
+    if end > BOUNDARY_MAX:
+        return _RateEnd(BOUNDARY_MAX, min(known, BOUNDARY_MAX), _out_of_reach(end))
     # If there are few or no events, the band of a rate is wide in odds even if it is narrow in absolute terms. Its
     # width is therefore measured from the boundary that a rate without events would have.
     origin = max(mean, confidence_high(0.0, independent, error))
-    ratio = high * (1.0 - origin) / (origin * (1.0 - high)) if origin < 1.0 else 1.0
-    if ratio > odds_max * (1.0 + _ROUNDING) and high > NARROW_BELOW:
-        return high, f"its odds can change {ratio:.1f}-fold without a failure; the limit is {odds_max:g}-fold"
-    return high, None
+    ratio = end * (1.0 - origin) / (origin * (1.0 - end)) if origin < 1.0 else 1.0
+    too_wide = None
+    if ratio > odds_max * (1.0 + _ROUNDING) and end > NARROW_BELOW:
+        too_wide = f"its odds can change {ratio:.1f}-fold without a failure; the limit is {odds_max:g}-fold"
+    return _RateEnd(end, known, too_wide)
 
 
 def shift_tail(mean: float, shift: float) -> float:
@@ -177,11 +201,21 @@ def shift_tail(mean: float, shift: float) -> float:
     return float(ndtr(ndtri(inside) + 2.0**0.5 * ndtri(0.5 + shift)))
 
 
-def _day_floor(channel: Channel, name: str, settings: DetectSettings, span_s: float) -> float:
+def excludes_tolerance(name: str, tier: Tier, span_s: float) -> bool:
+    """Return whether the null boundaries of a channel exclude the tolerance, which its bets then take into account.
+
+    They do for the ticket of a rate whose baseline covers two days.
+    """
+    return name == "rate" and tier == "ticket" and span_s >= TICKET_FLOOR_DAYS * DAY_S
+
+
+def _day_floor(channel: Channel, name: str, tier: Tier, settings: DetectSettings, span_s: float) -> float:
     if span_s >= FLOOR_DAYS * DAY_S or settings.ready_after_s < DAY_S:
         return 0.0
     if name == channels.OVERDUE:
         return 0.0  # The tolerance of its limit covers differences between days.
+    if excludes_tolerance(name, tier, span_s):
+        return 0.0
     # From the second full day, part of the differences between days is measured.
     remaining = min(1.0, (FLOOR_DAYS - span_s // DAY_S) / (FLOOR_DAYS - 1))
     if name == "rate":

@@ -22,6 +22,11 @@ change would not help."""
 _MEAN_MIN = 1e-6
 """Minimum distance of a mean from 0 and 1 when its log-odds are computed."""
 
+_FIRST_DISTANCE = 0.45
+_FIRST_DISTANCE_MIN = 0.1
+"""Distance of the first guess on a rate from the null boundary, in log-odds, and its minimum if it follows the smallest
+mean that matters."""
+
 _RANK_DISTANCES = np.geomspace(0.1, 4.0, BETS)
 """Distances of the guesses on a mean rank from the null boundary, in log-odds."""
 
@@ -54,7 +59,7 @@ def interpolate_odds(mean: float, other: float, share: float) -> float:
     return 1.0 / (1.0 + math.exp(-log_odds))
 
 
-def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
+def departure_bets(null: float, variance: float, *, binary: bool, smallest: float | None = None) -> NDArray[np.float64]:
     """Return the stakes of eight bets on a mean above the null boundary, shape ``(8,)``.
 
     The evidence of a record ``x`` for the stake ``λ`` is ``ln(1 + λ·(x - null))``. If the mean given the past is at
@@ -73,6 +78,9 @@ def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.
         The null boundary, between 0 and 1. For a falling test, 1 minus the boundary.
     variance
         Variance of the channel in its baseline. Ignored if ``binary``.
+    smallest
+        For a binary channel, the smallest mean that matters if it is beyond the null boundary. The first guess is then
+        twice as far from the null boundary, in log-odds, so that a smaller mean gives no evidence.
 
     References
     ----------
@@ -83,7 +91,8 @@ def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.
     [0.6, 0.9, 1.6, 2.9, 5.9, 13.9, 34.0, 58.6]
     """
     start = _log_odds(null)
-    distances = np.geomspace(0.45, max(0.9, GUESS_LOG_ODDS_MAX - start), BETS) if binary else _RANK_DISTANCES
+    first = _FIRST_DISTANCE if smallest is None else max(_FIRST_DISTANCE_MIN, 2.0 * (_log_odds(smallest) - start))
+    distances = np.geomspace(first, max(0.9, GUESS_LOG_ODDS_MAX - start), BETS) if binary else _RANK_DISTANCES
     return _stakes(null, start + distances, variance, binary=binary)
 
 

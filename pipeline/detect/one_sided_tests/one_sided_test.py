@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.one_sided_tests.band import compute_band
+from pipeline.detect.one_sided_tests.band import compute_band, excludes_tolerance
 from pipeline.detect.one_sided_tests.bets import BETS, departure_bets, interpolate_odds, recovery_bets, share_bets
 from pipeline.detect.one_sided_tests.overdue import find_overdue_obstacle
 from pipeline.detect.settings import DAY_S, DetectSettings
@@ -76,7 +76,10 @@ class OneSidedTest:
     Attributes
     ----------
     null_boundary
-        End of the band in this direction.
+        End of the band in this direction. The band of a rate at the tier ticket excludes the tolerance as soon as its
+        baseline covers two days, because the bets then take the tolerance into account.
+    smallest_mean
+        The mean nearest to the baseline's that matters at this tier: the end of the band including the tolerance.
     stakes
         Shape ``(8,)``: stakes of the bets that the mean is beyond the null boundary. They are negative for a falling
         test.
@@ -106,6 +109,7 @@ class OneSidedTest:
     direction: Direction
     tier: Tier
     null_boundary: float
+    smallest_mean: float
     stakes: NDArray[np.float64]
     mean: float
     variance: float
@@ -144,6 +148,7 @@ class OneSidedTest:
             direction="up",
             tier=tier,
             null_boundary=boundary,
+            smallest_mean=boundary,
             stakes=departure_bets(boundary, variance, binary=False),
             mean=boundary / 2.0,
             variance=variance,
@@ -164,6 +169,7 @@ class OneSidedTest:
             direction="up" if rising else "down",
             tier="ticket",
             null_boundary=boundary,
+            smallest_mean=boundary,
             stakes=stakes if rising else -stakes,
             mean=mean,
             variance=mean * (1.0 - mean),
@@ -210,7 +216,7 @@ class OneSidedTest:
 
         >>> import numpy as np
         >>> from pipeline.detect.signals.catalogue import SIGNALS
-        >>> test = OneSidedTest(SIGNALS[2], "rate", "up", "page", 0.015, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
+        >>> test = OneSidedTest(SIGNALS[2], "rate", "up", "page", 0.015, 0.015, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
         >>> round(test.recovery_test(0.2)[0], 4), test.recovery_test(0.012)[0]
         (0.0297, 0.015)
         """
@@ -294,9 +300,14 @@ def derive_tests(
         if reason is not None:
             not_testable.append(NotTestable(signal, channel, direction, tier, reason))
             continue
-        boundary = band.high if rising else band.low
-        null = boundary if rising else 1.0 - boundary
-        stakes = departure_bets(null, learned.variance, binary=channel in channels.BINARY)
+        boundary, smallest = (band.high_null, band.high) if rising else (band.low_null, band.low)
+        null, smallest_guess = (boundary, smallest) if rising else (1.0 - boundary, 1.0 - smallest)
+        stakes = departure_bets(
+            null,
+            learned.variance,
+            binary=channel in channels.BINARY,
+            smallest=smallest_guess if excludes_tolerance(channel, tier, span_s) else None,
+        )
         tests.append(
             OneSidedTest(
                 signal=signal,
@@ -304,6 +315,7 @@ def derive_tests(
                 direction=direction,
                 tier=tier,
                 null_boundary=boundary,
+                smallest_mean=smallest,
                 stakes=stakes if rising else -stakes,
                 mean=learned.mean,
                 variance=learned.variance,

@@ -16,6 +16,7 @@ def simple_test(
         direction="up" if rising else "down",
         tier="page",
         null_boundary=null_boundary,
+        smallest_mean=null_boundary,
         stakes=bets if rising else -bets,
         mean=mean,
         variance=1 / 12,

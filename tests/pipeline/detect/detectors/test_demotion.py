@@ -11,7 +11,7 @@ REPLAY = DetectSettings(ready_after_s=600)
 
 
 def rate_test(signal, tier="page"):
-    return OneSidedTest(BY_NAME[signal], "rate", "up", tier, 0.02, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
+    return OneSidedTest(BY_NAME[signal], "rate", "up", tier, 0.02, 0.02, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
 
 
 def test_the_third_page_within_a_day_is_proposed():

@@ -25,7 +25,7 @@ LATCH = Latch(0, "page_hinkley", START_MS, START_MS + 5000, 0, "r-1", 30.0, 0.1,
 
 
 def one_sided_test(signal, channel):
-    return OneSidedTest(BY_NAME[signal], channel, "up", "page", 0.02, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
+    return OneSidedTest(BY_NAME[signal], channel, "up", "page", 0.02, 0.02, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
 
 
 REFUSED = one_sided_test("refused", "rate")

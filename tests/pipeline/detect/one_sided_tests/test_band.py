@@ -203,3 +203,30 @@ def test_from_the_second_day_a_tail_is_not_testable_if_its_location_varies_too_m
     }
     assert reasons[1.0] is None
     assert "odds can change" in reasons[2.0]
+
+
+def test_the_null_boundaries_of_a_rate_ticket_exclude_the_tolerance_from_two_days_on() -> None:
+    rate = channel(0.3, count=300_000)
+    one, two = (compute_band(rate, "rate", "ticket", LIVE, test_count=90, span_s=days * DAY_S) for days in (1.9, 2.0))
+    assert (one.low_null, one.high_null) == (one.low, one.high)
+    assert (two.low, two.high) == (
+        pytest.approx(scale_odds(0.3, 1 / 1.25)),
+        pytest.approx(scale_odds(0.3, 1.25)),
+    )
+    half = two.high_null - 0.3
+    assert half == pytest.approx(confidence_high(90_000, 300_000, 1e-3 / 90) - 0.3)
+    assert 0.3 - two.low_null == pytest.approx(half, rel=0.05)
+
+
+def test_the_null_boundary_of_a_rate_ticket_contains_the_spread_and_more_than_the_tolerance_if_it_is_wide() -> None:
+    band = compute_band(channel(0.3, deviation=0.03), "rate", "ticket", LIVE, test_count=90, span_s=2 * DAY_S)
+    assert band.high_null == band.high == pytest.approx(0.39)
+
+
+@pytest.mark.parametrize(
+    ("name", "tier", "mean", "variance"),
+    [("rate", "page", 0.3, None), ("high_tail", "ticket", 0.01, None), ("location", "ticket", 0.5, 1 / 12)],
+)
+def test_other_null_boundaries_are_the_ends_of_the_band(name, tier, mean, variance) -> None:
+    band = compute_band(channel(mean, variance=variance), name, tier, LIVE, test_count=90, span_s=5 * DAY_S)
+    assert (band.low_null, band.high_null) == (band.low, band.high)

@@ -21,6 +21,29 @@ def test_wealth_is_not_expected_to_grow_at_the_null_boundary(null):
     np.testing.assert_allclose(expected, 1.0)
 
 
+def growth(stakes, null, mean):
+    """Expected evidence per record of each bet on a rate with this mean."""
+    return mean * np.log1p(stakes * (1 - null)) + (1 - mean) * np.log1p(-stakes * null)
+
+
+@pytest.mark.parametrize(("null", "smallest"), [(0.31, 0.35), (0.0105, 0.0123), (0.72, 0.75)])
+def test_a_mean_that_does_not_matter_gives_no_evidence(null, smallest):
+    stakes = departure_bets(null, 0.0, binary=True, smallest=smallest)
+    distance = smallest - null
+    assert (growth(stakes, null, smallest - 0.1 * distance) < 0).all()
+    assert growth(stakes, null, smallest + 0.1 * distance).max() > 0
+
+
+def test_a_change_beyond_the_smallest_gives_more_evidence_than_against_a_boundary_at_the_smallest():
+    narrow = departure_bets(0.305, 0.0, binary=True, smallest=0.349)
+    assert growth(narrow, 0.305, 0.37).max() > 10 * growth(departure_bets(0.349, 0.0, binary=True), 0.349, 0.37).max()
+
+
+def test_a_smallest_mean_at_the_null_boundary_still_gives_bets_on_a_change():
+    stakes = departure_bets(0.39, 0.0, binary=True, smallest=0.39)
+    assert growth(stakes, 0.39, 0.42).max() > 0
+
+
 def test_a_constant_baseline_gives_finite_bets():
     assert np.isfinite(departure_bets(0.08, 0.0, binary=False)).all()
 

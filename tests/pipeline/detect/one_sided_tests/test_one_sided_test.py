@@ -68,6 +68,33 @@ def test_each_tier_has_its_own_threshold(baseline):
     assert {test.threshold for test in tests} == set(by_tier.values())
 
 
+def test_a_rate_ticket_is_tested_against_what_two_days_show(baseline):
+    signals = {
+        name: learned.model_copy(
+            update={
+                "channels": {
+                    channel: mean.model_copy(update={"count": 1_000_000, "slice_deviation": 0.0})
+                    for channel, mean in learned.channels.items()
+                }
+            }
+        )
+        for name, learned in baseline.signals.items()
+    }
+    days = baseline.model_copy(update={"learned_from": baseline.learned_to - 2 * 86_400_000, "signals": signals})
+    tests = [test for test in derive_tests(days, DetectSettings())[0] if test.channel == "rate"]
+    assert {test.tier for test in tests} == {"page", "ticket"}
+    distances = {
+        (test.signal.name, test.direction, test.tier): (
+            abs(test.null_boundary - test.mean),
+            abs(test.smallest_mean - test.mean),
+        )
+        for test in tests
+    }
+    assert all(null == smallest for (*_, tier), (null, smallest) in distances.items() if tier == "page")
+    null, smallest = distances["refused", "up", "ticket"]
+    assert null < 0.5 * smallest
+
+
 def test_a_larger_false_alarm_budget_lowers_the_threshold(baseline):
     lax = derive_tests(baseline, REPLAY.model_copy(update={"false_pages_per_year": 100.0}))[0]
     strict = derive_tests(baseline, REPLAY)[0]
