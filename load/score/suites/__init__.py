@@ -3,8 +3,8 @@
 This package may import assistant, simulation and world.
 """
 
+from load.score.suite import ScorePlan, ScoreResults, ScoreTask, Suite, SuiteName, TaskKey
 from load.score.suites import causes, failures, false_alarms, field_trials, harmless, recorded, severity
-from load.score.suites.suite import ScorePlan, ScoreResults, ScoreTask, Suite, SuiteName, TaskKey
 
 SUITES: dict[SuiteName, Suite] = {
     "null": false_alarms,

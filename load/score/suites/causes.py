@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 
 from load.score.simulation import BaselineSource, Scenario, Touch, generate_stream
+from load.score.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, mean_share
 from load.score.suites.cases import CaseModel, read_cases
 from load.score.suites.decoys import DECOYS_MIN, CaseDeployments, PlantedCause, draw_lag_s, make_deployments
-from load.score.suites.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, mean_share
 from load.world import SUBJECT
 from pipeline.correlate.causes import clear_suspect
 from pipeline.correlate.settings import CorrelateSettings

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from load.score.comparison import run_detectors
 from load.score.simulation import BaselineSource, Scenario, read_scenarios
+from load.score.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport, format_number
 from load.score.suites.delay_floor import compute_floor
 from load.score.suites.playing import PlayResult, play_scenario
-from load.score.suites.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport, format_number
 from pipeline.detect.one_sided_tests import derive_tests
 from pipeline.detect.settings import DetectSettings
 from schemas.drift import Drift

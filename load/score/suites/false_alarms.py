@@ -13,7 +13,7 @@ from rich.table import Table
 
 from load.score.comparison import DETECTORS, run_detectors
 from load.score.simulation import BaselineSource, generate_quiet_stream
-from load.score.suites.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport
+from load.score.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport
 from load.world import SUBJECT, json_lines
 from pipeline.detect.offline import read_drifts
 from pipeline.detect.one_sided_tests import BETS

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from load.score.assistant import Change, Disturbances, LiveSource, LiveStream, PlayedEvent, Stage, Where
+from load.score.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, format_number
 from load.score.suites.cases import CaseModel, read_cases
-from load.score.suites.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, format_number
 from pipeline.detect.settings import DetectSettings
 from schemas.drift import MINUTE_MS, Drift
 from schemas.topics import DAY_MS, HOUR_MS

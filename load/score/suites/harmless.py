@@ -10,8 +10,8 @@ from rich.table import Table
 
 from load.score.comparison import find_provoked_rules
 from load.score.simulation import BaselineSource, Scenario, Touch, generate_stream, read_scenarios
+from load.score.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, mean_share
 from load.score.suites.playing import play_scenario, play_stream
-from load.score.suites.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, mean_share
 from pipeline.detect.settings import DetectSettings
 
 SEEDS = 3

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from load.score.comparison import DETECTORS, run_detectors
-from load.score.suites.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport
+from load.score.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport
 from pipeline.detect.offline import message_batches, read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels

@@ -10,8 +10,8 @@ from pydantic import Field, field_validator
 from rich.console import Console
 from rich.table import Table
 
+from load.score.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, mean_share
 from load.score.suites.cases import CaseModel, read_cases
-from load.score.suites.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, mean_share
 from load.world import SUBJECT
 from pipeline.correlate.severity import SLA, SeverityTable, decide_severity
 from pipeline.detect.findings import effect_size

@@ -3,8 +3,8 @@
 import pytest
 
 from load.score.runner import run_suites
+from load.score.suite import ScorePlan
 from load.score.suites import failures, harmless
-from load.score.suites.suite import ScorePlan
 from tests.load.score.scenarios import DATA, SEED, SETTINGS, shorten
 
 pytestmark = pytest.mark.slow

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from load.score.report import build_report
+from load.score.suite import ScorePlan, ScoreResults
 from load.score.suites.false_alarms import FalseAlarmCounts, QuietService, count_incidents, figures, play_service
-from load.score.suites.suite import ScorePlan, ScoreResults
 from tests.load.score.scenarios import DATA, SEED, SETTINGS
 
 pytestmark = pytest.mark.slow

@@ -6,9 +6,9 @@ import pytest
 
 from load.errors import LoadError
 from load.score import LONG_SUITES, SUITES, ScorePlan
+from load.score.suite import ScoreResults
 from load.score.suites import field_trials
 from load.score.suites.field_trials import FieldCase, FieldRun, build_row, judge_run, read_field_cases, run_field_case
-from load.score.suites.suite import ScoreResults
 from tests.load.score.scenarios import DATA, SETTINGS
 from tests.pipeline.correlate.builders import drift
 
