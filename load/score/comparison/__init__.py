@@ -3,7 +3,7 @@
 This package may import simulation.
 """
 
-from load.score.comparison.river_detectors import DETECTORS, run_detectors
+from load.score.comparison.river_detectors import DETECTORS, run_detector, run_detectors
 from load.score.comparison.simpler_rules import find_provoked_rules
 
-__all__ = ["DETECTORS", "find_provoked_rules", "run_detectors"]
+__all__ = ["DETECTORS", "find_provoked_rules", "run_detector", "run_detectors"]

@@ -37,9 +37,9 @@ def run_detectors(values: NDArray[np.float64]) -> list[DetectorAlarms]:
     return [DetectorAlarms(name, run_detector(name, values)) for name in DETECTORS]
 
 
-def run_detector(name: str, values: NDArray[np.float64]) -> list[int]:
-    """Return the rows at which one detector fires."""
-    detector = DETECTORS[name]()
+def run_detector(name: str, values: NDArray[np.float64], **parameters: float) -> list[int]:
+    """Return the rows at which one detector fires. Parameters that are not given keep their defaults."""
+    detector = DETECTORS[name](**parameters)
     rows = []
     update = detector.update
     for row, number in enumerate(values.tolist()):

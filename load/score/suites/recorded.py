@@ -2,7 +2,6 @@
 
 import csv
 import gzip
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from load.score.comparison import DETECTORS, run_detectors
+from load.score.nab import list_series, read_series
 from load.score.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport
 from pipeline.detect.offline import message_batches, read_drifts
 from pipeline.detect.settings import DetectSettings
@@ -126,7 +126,7 @@ def run_recorded(stream: RecordedStream, data: Path, settings: DetectSettings) -
         return head | {"skipped": f"{path} does not exist: see --data"}
     ready_settings = settings.model_copy(update=stream.readiness)
     if stream.kind == "nab":
-        return head | _run_nab(path, data / "nab" / "windows.json", ready_settings)
+        return head | _run_nab(path, ready_settings)
     lines = {"records": _read_lines, "azure": _read_azure, "servegen": _read_servegen}[stream.kind](path)
     with _paging_forced(stream.forced):
         played = _play(lines, ready_settings)
@@ -250,36 +250,31 @@ class _WindowCounts:
     windows_hit: int = 0
     false_alarms: int = 0
 
-    def add(self, alarms_ms: list[int], windows: list[tuple[int, ...]]) -> None:
+    def add(self, alarms_ms: list[int], windows: list[tuple[int, int]]) -> None:
         self.windows_hit += sum(any(start <= alarm <= end for alarm in alarms_ms) for start, end in windows)
         self.false_alarms += sum(not any(start <= alarm <= end for start, end in windows) for alarm in alarms_ms)
 
 
-def _run_nab(folder: Path, windows_file: Path, settings: DetectSettings) -> dict[str, Any]:
-    """Run every series of NAB as a custom signal."""
-    windows_by_file = json.loads(windows_file.read_text())
+def _run_nab(folder: Path, settings: DetectSettings) -> dict[str, Any]:
+    """Run every series of a folder of NAB as a custom signal."""
     total = ready = 0
     counts = _WindowCounts()
     rivers = {name: _WindowCounts() for name in DETECTORS}
-    series = sorted(folder.glob("*.csv"))
-    for path in series:
-        windows = [tuple(map(_parse_nab_time, window)) for window in windows_by_file[f"{folder.name}/{path.name}"]]
-        times_ms, values = _read_nab(path)
-        lines = (
-            orjson.dumps({"subject": path.stem, "timestamp": time_ms, "custom": {"value": value}})
-            for time_ms, value in zip(times_ms, values, strict=True)
-        )
-        played = _play(lines, settings)
+    names = [name for name in list_series(folder.parent) if name.startswith(f"{folder.name}/")]
+    for series in (read_series(folder.parent, name) for name in names):
+        times_ms = series.times_ms
+        windows = [(times_ms[window.first], times_ms[window.last]) for window in series.windows]
+        played = _play(series.record_lines(), settings)
         ready += played.ready_ms is not None and played.monitored > 0
         total += len(windows)
         counts.add(
             [drift.detected_at for drift in played.fired if drift.tier != "cause" and drift.detector != "silence"],
             windows,
         )
-        for alarms in run_detectors(np.array(values)):
+        for alarms in run_detectors(series.values):
             rivers[alarms.detector].add([times_ms[row] for row in alarms.rows], windows)
     return {
-        "series": len(series),
+        "series": len(names),
         "series_ready": ready,
         "windows": total,
         "windows_hit": counts.windows_hit,
@@ -290,16 +285,6 @@ def _run_nab(folder: Path, windows_file: Path, settings: DetectSettings) -> dict
         },
         "problems": [] if ready else [NOT_READY],
     }
-
-
-def _read_nab(path: Path) -> tuple[list[int], list[float]]:
-    with path.open() as file:
-        rows = [(_parse_nab_time(row["timestamp"]), float(row["value"])) for row in csv.DictReader(file)]
-    return [time_ms for time_ms, _ in rows], [value for _, value in rows]
-
-
-def _parse_nab_time(text: str) -> int:
-    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def report(results: ScoreResults, /) -> SuiteReport:
