@@ -35,6 +35,13 @@ NARROW_BELOW = 0.02
 """Rate of the rarer outcome. A band that ends below this rate is testable regardless of its width in odds, because a
 failure of a few percent is far outside it."""
 
+TAIL_SHIFT_MAX = 0.35
+"""Largest shift of the mean rank that the band of a tail allows for. It makes a tail of 1 % one of 20 %."""
+
+TAIL_NARROW_BELOW = 0.3
+"""Share of a tail. The band of a tail that ends below this share is testable regardless of its width in odds: in a failure
+that matters, more values than this are as extreme as 1 % normally are."""
+
 BOUNDARY_MIN = 1e-5
 BOUNDARY_MAX = 0.999
 """Smallest and largest null boundary. A boundary closer to 0 or 1 could not be crossed within a reasonable time."""
@@ -132,7 +139,7 @@ def compute_band(
     spread = max(DEVIATIONS * channel.slice_deviation, _day_floor(channel, name, tier, settings, span_s))
     mean = min(max(channel.mean, 0.0), 1.0)
     if name in ("high_tail", "low_tail"):
-        shifted = shift_tail(mean, min(DEVIATIONS * location_deviation, settings.band_rank_max))
+        shifted = shift_tail(mean, min(DEVIATIONS * location_deviation, TAIL_SHIFT_MAX))
         if span_s < 2 * DAY_S:
             # The first day has enough values per slice to show how much the tail varies.
             shifted = min(shifted, channels.scale_odds(mean, settings.band_odds_max))
@@ -151,8 +158,19 @@ def compute_band(
     else:
         tolerance = settings.page_rate_odds if name == "rate" else settings.page_tail_odds
     odds_max = settings.band_odds_max
-    upper = _rate_end(mean, independent, error, spread=spread, tolerance=tolerance, odds_max=odds_max)
-    lower = _rate_end(1.0 - mean, independent, error, spread=spread, tolerance=tolerance, odds_max=odds_max)
+    narrow_below = TAIL_NARROW_BELOW if name in ("high_tail", "low_tail") else NARROW_BELOW
+    upper, lower = (
+        _rate_end(
+            share,
+            independent,
+            error,
+            spread=spread,
+            tolerance=tolerance,
+            odds_max=odds_max,
+            narrow_below=narrow_below,
+        )
+        for share in (mean, 1.0 - mean)
+    )
     is_narrow = excludes_tolerance(name, tier, span_s)
     return Band(
         1.0 - lower.end,
@@ -173,7 +191,14 @@ class _RateEnd(NamedTuple):
 
 
 def _rate_end(
-    mean: float, independent: float, error: float, *, spread: float, tolerance: float, odds_max: float
+    mean: float,
+    independent: float,
+    error: float,
+    *,
+    spread: float,
+    tolerance: float,
+    odds_max: float,
+    narrow_below: float,
 ) -> _RateEnd:
     known = max(confidence_high(mean * independent, independent, error), mean + spread, BOUNDARY_MIN)
     end = max(known, channels.scale_odds(mean, tolerance))
@@ -184,7 +209,7 @@ def _rate_end(
     origin = max(mean, confidence_high(0.0, independent, error))
     ratio = end * (1.0 - origin) / (origin * (1.0 - end)) if origin < 1.0 else 1.0
     too_wide = None
-    if ratio > odds_max * (1.0 + _ROUNDING) and end > NARROW_BELOW:
+    if ratio > odds_max * (1.0 + _ROUNDING) and end > narrow_below:
         too_wide = f"its odds can change {ratio:.1f}-fold without a failure; the limit is {odds_max:g}-fold"
     return _RateEnd(end, known, too_wide)
 

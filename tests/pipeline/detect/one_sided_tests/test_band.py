@@ -73,7 +73,7 @@ def test_three_deviations_between_slices_are_inside_the_band():
 
 
 @pytest.mark.parametrize(
-    ("name", "mean", "deviation"), [("location", 0.5, 0.09), ("rate", 0.02, 0.03), ("high_tail", 0.01, 0.02)]
+    ("name", "mean", "deviation"), [("location", 0.5, 0.09), ("rate", 0.02, 0.03), ("high_tail", 0.01, 0.1)]
 )
 def test_a_band_that_is_too_wide_is_not_testable(name, mean, deviation):
     band = compute_band(channel(mean, deviation=deviation), name, "page", REPLAY, test_count=80, span_s=1800)
@@ -193,16 +193,16 @@ def test_the_day_floor_is_half_as_high_with_two_days_and_gone_with_three() -> No
     assert widths[3.0] == [pytest.approx(0.03), pytest.approx(0.022, abs=0.001)]
 
 
-def test_from_the_second_day_a_tail_is_not_testable_if_its_location_varies_too_much() -> None:
+@pytest.mark.parametrize(("deviation", "high"), [(0.05, 0.037), (0.09, 0.1), (0.2, 0.195)])
+def test_from_the_second_day_the_band_of_a_tail_follows_its_location_and_stays_testable(deviation, high) -> None:
     tail = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
-    reasons = {
-        days: compute_band(
-            tail, "high_tail", "page", DetectSettings(), test_count=90, span_s=days * DAY_S, location_deviation=0.09
-        ).high_not_testable
+    first, second = (
+        compute_band(tail, "high_tail", "page", LIVE, test_count=90, span_s=days * DAY_S, location_deviation=deviation)
         for days in (1.0, 2.0)
-    }
-    assert reasons[1.0] is None
-    assert "odds can change" in reasons[2.0]
+    )
+    assert second.high == pytest.approx(high, rel=0.03)
+    assert first.high <= scale_odds(0.01, LIVE.band_odds_max) * 1.001
+    assert first.high_not_testable is second.high_not_testable is None
 
 
 def test_the_null_boundaries_of_a_rate_ticket_exclude_the_tolerance_from_two_days_on() -> None:
