@@ -6,8 +6,8 @@ For each block of records, the monitor performs these steps:
 2. **Bank**: each one-sided test adds the evidence of each sample to its test statistics (Page-Hinkley).
 3. **Crossing**: a test whose statistic reaches its threshold may fire. A test that has fired may recover.
 4. **Late-burst check**: a test does not fire if it reached its threshold only because of the late records of a burst.
-5. **Tenant check**: a page is suppressed if a single small tenant causes it, or if it has fewer than 20 records of one
-tenant.
+5. **Day and tenant check**: a page is suppressed if a kind of day that the baseline does not contain may explain it, if a
+single small tenant causes it, or if it has fewer than 20 records of one tenant.
 6. **Latch**: a test that fires is latched. From the next block, its statistics test whether it has recovered.
 7. **Finding**: a test that fires, repeats its evidence or recovers gives a finding, which the stream publishes as drifts.
 
@@ -19,7 +19,7 @@ To follow the decision to page, read these files in this order:
 - ``one_sided_tests/one_sided_test.py``, ``one_sided_tests/band.py``, ``one_sided_tests/bets.py``: tests, null
   boundaries and bets
 - ``detectors/page_hinkley.py``, ``detectors/cusum.py``: statistics and crossings
-- ``detectors/late_bursts.py``, ``segments/single_tenant.py``: the two checks
+- ``detectors/late_bursts.py``, ``one_sided_tests/known_days.py``, ``segments/single_tenant.py``: the checks
 - ``findings/latch.py``: the state of a test that fired
 
 The formulas and a worked example are in ``docs/how-detection-works.md``.
@@ -37,12 +37,8 @@ from pipeline.detect.baselines import PackedBaseline
 from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
 from pipeline.detect.layout import BlockView, DerivedTests, Grid, GridLayout
-from pipeline.detect.one_sided_tests import (
-    CrossingKey,
-    NotTestable,
-    OneSidedTest,
-    derive_tests,
-)
+from pipeline.detect.one_sided_tests import KnownDays, NotTestable, OneSidedTest, derive_tests
+from pipeline.detect.recurring_tickets import RecurringTickets
 from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.shape import ShapeDrifts
@@ -100,12 +96,14 @@ class Monitor:
         self.adwin = AdwinBank.for_tests(self._tests, self.layout, settings)
         self.recent_values = RecentValues(self.layout.value_indexes)
         self._demotion = Demotion(self._tests)
-        self.segments = Segments(self._tests, self.layout, settings)
+        self._known_days = KnownDays.of(baseline, settings)
+        self.segments = Segments(self._tests, self.layout, settings, self._known_days)
         self.segment_drifts = SegmentDrifts(self.segments, self.packed_baseline, settings)
         self.minute_series = MinuteSeries(self.layout)
         self.shapes = ShapeDrifts(baseline, self.packed_baseline, self.layout, settings, is_sampled=is_sampled)
         self._latches: dict[int, Latch] = {}
         self._untested: list[tuple[NotTestable, Latch]] = []
+        self._recurring = RecurringTickets()
         self.finite_values = self.monitored_values = 0
 
     @property
@@ -121,9 +119,9 @@ class Monitor:
 
     @property
     def has_open_alert(self) -> bool:
-        """Whether a drift that pages or raises a ticket is open."""
-        alerts = [test for test in self._latches if self._tests[test].tier != "cause"]
-        return bool(alerts or self._untested) or not (self.segment_drifts.is_idle and self.shapes.is_idle)
+        """Whether a drift that pages or raises a ticket is open, except tickets that recur at their time of day."""
+        alerts = sum(self._tests[test].tier != "cause" for test in self._latches) + len(self._untested)
+        return alerts + self.segment_drifts.open_count + self.shapes.open_count > self._recurring.open_count
 
     @property
     def tests(self) -> DerivedTests:
@@ -160,24 +158,21 @@ class Monitor:
         findings += self.segment_drifts.find_drifts(view, observation, latched)
         self.recent_values.observe(view.values)
         self.minute_series.observe(view)
-        return ended + [self.add_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
-
-    def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
-        """Return the tests that are excluded for segment values, as dimension, value and test key."""
-        return self.segments.excluded_tests()
+        return ended + [self.complete(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
 
     def close_drifts(self, now_ms: int) -> list[Finding]:
         """Close every open drift because a new baseline is applied."""
         latches, self._latches = self._latches, {}
         findings = [self._end(self._tests[test], latch, now_ms) for test, latch in latches.items()]
         findings += self.segment_drifts.close_drifts(now_ms) + self.shapes.close_drifts(now_ms)
-        return self.end_untested(now_ms) + findings
+        return self.end_untested(now_ms) + [self._recurring.publish(finding) for finding in findings]
 
     def end_untested(self, now_ms: int) -> list[Finding]:
         """End the drifts whose tests no longer run after a change of settings or sampling."""
         untested, self._untested = self._untested, []
         findings = [self._end(test, latch, now_ms, reason=Latch.untested_reason(test)) for test, latch in untested]
-        return findings + self.segment_drifts.end_untested(now_ms) + self.shapes.end_untested(now_ms)
+        findings += self.segment_drifts.end_untested(now_ms) + self.shapes.end_untested(now_ms)
+        return [self._recurring.publish(finding) for finding in findings]
 
     def reset_evidence(self) -> None:
         """Reset all statistics and windows after a gap in the records, but leave latches unchanged."""
@@ -193,8 +188,7 @@ class Monitor:
         ``monitor`` contains what happened: open drifts, segment values, recent values and series, by names, so it remains
         valid under other settings. ``evidence`` contains the statistics of the tests, and ``adwin`` the ADWIN windows.
         """
-        tests, recent_values = self._tests, self.recent_values.dump()
-        latches = [latch.dump(tests[latch.test_index]) for latch in self._latches.values()]
+        latches = [latch.dump(self._tests[latch.test_index]) for latch in self._latches.values()]
         return {
             "monitor": {
                 "baseline_version": self.packed_baseline.baseline_version,
@@ -203,10 +197,11 @@ class Monitor:
                 "segments": self.segments.dump(),
                 "segment_drifts": self.segment_drifts.dump(),
                 "recent_values": {
-                    self.layout.signals[int(index)].name: values for index, values in recent_values.items()
+                    self.layout.signals[int(index)].name: values for index, values in self.recent_values.dump().items()
                 },
                 "minute_series": self.minute_series.dump(),
                 "shapes": self.shapes.dump_drifts(),
+                "recurring": self._recurring.dump(),
                 "monitored_values": self.monitored_values,
                 "finite_values": self.finite_values,
             },
@@ -264,24 +259,28 @@ class Monitor:
             }
         )
         self.minute_series.load(state["minute_series"])
-        self.shapes.load_drifts(state.get("shapes", ()))  # Checkpoints of formats before 9 do not contain it.
+        # Checkpoints of formats before 9 do not contain shapes and recurring tickets.
+        self.shapes.load_drifts(state.get("shapes", ()))
+        self._recurring.load(state.get("recurring", {"fired": (), "open": ()}))
         self.monitored_values, self.finite_values = int(state["monitored_values"]), int(state["finite_values"])
 
     def _may_fire(
         self, view: BlockView, observation: SegmentObservation | None, withheld: set[int], crossing: Crossing
     ) -> bool:
-        """Return whether a test may fire at a crossing, according to the late-burst check and the tenant check.
+        """Return whether a test may fire at a crossing, according to the late-burst, day and tenant checks.
 
-        A page that is due to a single small tenant is suppressed, and its test is reset after the block. Pages of
-        safety signals are never suppressed, because attacks usually come from a single tenant.
+        A page that an unknown kind of day may explain, or that is due to a single small tenant, is suppressed, and its test
+        is reset after the block. Pages of safety signals are never suppressed for a tenant, which an attack comes from.
         """
         test = self._tests[crossing.test]
         if crossing.test in withheld or self.late_bursts.is_late_burst(crossing, view):
             return False
         if test.tier != "page" or test.signal.name in catalogue.PROBE_SIGNALS:
             return True
-        if test.signal.layer != "safety" and is_single_small_tenant(
-            self.segments, test.crossing_key, view, observation
+        is_explained = self._known_days.may_explain(test, crossing.mean, int(view.block.times_ms[0]), self._settings)
+        if is_explained or (
+            test.signal.layer != "safety"
+            and is_single_small_tenant(self.segments, test.crossing_key, view, observation)
         ):
             withheld.add(crossing.test)
             return False
@@ -392,8 +391,9 @@ class Monitor:
             carried_by=self.segments.describe_affected(test.crossing_key),
         )
 
-    def add_series(self, finding: Finding, view: BlockView) -> Finding:
-        """Add the minute series and the traffic share."""
+    def complete(self, finding: Finding, view: BlockView) -> Finding:
+        """Return a finding as it is published, with the minute series and the traffic share."""
+        finding = self._recurring.publish(finding)
         learned, pane = self.baseline.signals[finding.signal.name], int(view.block.panes[-1])
         share = self.minute_series.traffic_share(finding, view) or self.segments.traffic_share(finding.segment, pane)
         return replace(self.minute_series.attach_series(finding, learned), traffic_share=share)

@@ -350,7 +350,7 @@ def _finish(
     ordered = []
     if findings:
         view = _view(quiet, batch, batch.grid(index), index)
-        ordered = [monitor.add_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
+        ordered = [monitor.complete(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
     ordered += stream.find_request_losses()
     return [(quiet.position, stream.drift_output(finding)) for finding in ordered]
 

@@ -5,6 +5,7 @@ This package reads no records. It may import baselines and signals.
 
 from pipeline.detect.one_sided_tests.band import compute_band
 from pipeline.detect.one_sided_tests.bets import BETS, rate_evidence
+from pipeline.detect.one_sided_tests.known_days import KnownDays
 from pipeline.detect.one_sided_tests.one_sided_test import (
     CrossingKey,
     NotTestable,
@@ -16,6 +17,7 @@ from pipeline.detect.one_sided_tests.overdue import overdue_limit
 __all__ = [
     "BETS",
     "CrossingKey",
+    "KnownDays",
     "NotTestable",
     "OneSidedTest",
     "compute_band",

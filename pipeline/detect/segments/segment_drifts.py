@@ -91,6 +91,12 @@ class SegmentDrifts:
         """Whether no test of a value has fired."""
         return not self._latches and not self._untested
 
+    @property
+    def open_count(self) -> int:
+        """Number of open drifts that are published."""
+        latches = (*self._latches.values(), *(latch for _, latch in self._untested))
+        return sum(not latch.suppressed for latch in latches)
+
     def reach(self, first_pane: int, last_pane: int) -> None:
         """Observe the panes of a block while no test of a value has fired."""
         if first_pane - self._last_pane > GONE_PANES:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.detect.detectors import Crossing
 from pipeline.detect.findings import Finding
 from pipeline.detect.layout import BlockView, DerivedTests, GridLayout
-from pipeline.detect.one_sided_tests import CrossingKey, OneSidedTest
+from pipeline.detect.one_sided_tests import CrossingKey, KnownDays, OneSidedTest
 from pipeline.detect.segments.segment_bank import SegmentBank
 from pipeline.detect.segments.segment_sums import SegmentSums, group_rows, sum_groups
 from pipeline.detect.segments.segment_values import NOT_MONITORED, SegmentValue, SegmentValues, compute_densities
@@ -105,14 +105,20 @@ class Segments:
         The values by dimension.
     """
 
-    def __init__(self, tests: Sequence[OneSidedTest], layout: GridLayout, settings: DetectSettings) -> None:
+    def __init__(
+        self,
+        tests: Sequence[OneSidedTest],
+        layout: GridLayout,
+        settings: DetectSettings,
+        known_days: KnownDays = KnownDays(),  # noqa: B008 - a tuple
+    ) -> None:
         selected = [
             index for index, test in enumerate(tests) if test.tier == "page" and test.channel in SEGMENT_CHANNELS
         ]
         selected.sort(key=lambda index: tests[index].channel not in channels.BINARY)
         self.tests = DerivedTests(tests[index] for index in selected)
         self.signal_indexes = share_array(layout.signal_indexes[selected])
-        self._settings, self._layout = settings, layout
+        self._settings, self._layout, self._known_days = settings, layout, known_days
         presence_columns, channel_columns = layout.presence_columns[selected], layout.channel_columns[selected]
         self.grid_columns = share_array(np.unique(np.concatenate([presence_columns, channel_columns])))
         self.grid_pairs = share_array(np.stack([presence_columns, channel_columns]))
@@ -370,10 +376,11 @@ class Segments:
         return next(slot for slot in range(len(self.bank) + 1) if slot not in taken)
 
     def _may_fire(self, crossing: Crossing) -> bool:
-        return (
-            crossing.tally[0] >= OneSidedTest.PAGE_RECORDS
-            or self.tests[crossing.test].signal.name in catalogue.PROBE_SIGNALS
-        )
+        test = self.tests[crossing.test]
+        if test.signal.name in catalogue.PROBE_SIGNALS:
+            return True
+        is_explained = self._known_days.may_explain(test, crossing.mean, crossing.started_at, self._settings)
+        return crossing.tally[0] >= OneSidedTest.PAGE_RECORDS and not is_explained
 
     def _deviates_throughout(self, value: SegmentValue, test: int) -> bool:
         records = self.bank.records_since_zero(value.slot, test, evidence_min=DEVIATING_EVIDENCE)

@@ -61,7 +61,12 @@ class ShapeDrifts:
     @property
     def is_idle(self) -> bool:
         """Whether no drift is open."""
-        return not self._open and not self._untested
+        return not self.open_count
+
+    @property
+    def open_count(self) -> int:
+        """Number of open drifts."""
+        return len(self._open) + len(self._untested)
 
     def observe(self, view: BlockView, find_told: Callable[[], Collection[str]]) -> list[Finding]:
         """Add a block. Return the findings of the window that it ends.

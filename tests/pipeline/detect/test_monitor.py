@@ -276,3 +276,25 @@ def test_a_cause_signal_fires_at_the_cause_tier_only():
     findings = observe_world(Monitor(baseline, settings), {"input_tokens": random.lognormal(7.5, 1, 4000)})
     assert BY_NAME["input_tokens"].role == "cause"
     assert {finding.tier for finding in fired(findings)} == {"cause"}
+
+
+@pytest.mark.parametrize(
+    ("factor", "days_later", "pages"),
+    [(1.6, 0, True), (1.6, 4, False), (6.0, 4, True)],
+    ids=["Tuesday", "Saturday", "large"],
+)
+def test_on_a_kind_of_day_that_the_baseline_does_not_contain_only_a_large_change_of_a_value_pages(
+    baseline, factor, days_later, pages
+):
+    day_ms = 86_400_000
+    monday = baseline.model_copy(update={"learned_from": START_MS - day_ms, "learned_to": START_MS})
+    monitor = Monitor(monday, DetectSettings())
+    world = world_with(4, times("latency_ms", factor))
+    found = [
+        finding
+        for part in blocks(world, start_ms=START_MS + days_later * day_ms)
+        for finding in monitor.observe(part)
+        if finding.state == "firing" and finding.channel == "location"
+    ]
+    assert ("page" in {finding.tier for finding in found}) is pages
+    assert found

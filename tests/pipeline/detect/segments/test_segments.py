@@ -59,7 +59,7 @@ def test_a_normal_world_is_silent_in_every_segment(baseline, seed):
     prompts = ["v1"] * 20_000 + mix(seed, 20_000, v1=0.9, v2=0.1)
     monitor = Monitor(baseline, REPLAY)
     assert observe_world(monitor, world, prompt=prompts, tenant=tenants_of(seed, 40_000)) == []
-    assert monitor.excluded_tests() == []
+    assert monitor.segments.excluded_tests() == []
 
 
 def test_a_bad_new_version_pages_with_its_name_and_the_old_one_does_not(baseline):
@@ -94,7 +94,7 @@ def test_a_tenant_that_always_deviated_is_excluded_and_publishes_nothing(baselin
     world["latency_ms"][np.array(tenants) == "core"] *= 1.6
     monitor = Monitor(baseline, REPLAY)
     assert [finding for finding in observe_world(monitor, world, tenant=tenants) if finding.segment] == []
-    assert monitor.excluded_tests() == [("tenant", "core", ("latency_ms", "location", "up"))]
+    assert monitor.segments.excluded_tests() == [("tenant", "core", ("latency_ms", "location", "up"))]
 
 
 def test_a_version_that_was_always_different_is_excluded_too(baseline):
@@ -102,7 +102,7 @@ def test_a_version_that_was_always_different_is_excluded_too(baseline):
     world["latency_ms"][np.array(models) == "large"] *= 2
     monitor = Monitor(baseline, REPLAY)
     assert [finding for finding in observe_world(monitor, world, model=models) if finding.segment] == []
-    assert ("model", "large", ("latency_ms", "location", "up")) in monitor.excluded_tests()
+    assert ("model", "large", ("latency_ms", "location", "up")) in monitor.segments.excluded_tests()
 
 
 def test_a_tenant_that_breaks_makes_a_ticket_and_never_a_page(baseline):
@@ -117,7 +117,7 @@ def test_a_tenant_that_breaks_makes_a_ticket_and_never_a_page(baseline):
         for finding in fired(findings)
         if finding.segment
     } == {("tenant=core", "ticket", "confidence", "location")}
-    assert monitor.excluded_tests() == []
+    assert monitor.segments.excluded_tests() == []
 
 
 def test_a_young_tenant_that_was_normal_at_first_is_not_excluded(baseline):
@@ -126,7 +126,7 @@ def test_a_young_tenant_that_was_normal_at_first_is_not_excluded(baseline):
     monitor = Monitor(baseline, REPLAY)
     findings = fired(observe_world(monitor, world, tenant=tenants))
     assert "refused" in {finding.signal.name for finding in findings}
-    assert monitor.excluded_tests() == []
+    assert monitor.segments.excluded_tests() == []
 
 
 def test_a_drift_of_the_subject_is_repeated_for_versions_but_not_for_tenants(baseline):
@@ -263,7 +263,7 @@ def test_exclusions_survive_a_night_with_one_tenant(baseline):
     monitor = Monitor(baseline, REPLAY)
     findings = observe_world(monitor, world, per_s=5.0, tenant=tenants.tolist())
     assert [finding for finding in findings if finding.segment] == []
-    assert monitor.excluded_tests() == [("tenant", "core", ("latency_ms", "location", "up"))]
+    assert monitor.segments.excluded_tests() == [("tenant", "core", ("latency_ms", "location", "up"))]
 
 
 @pytest.mark.slow

@@ -1,0 +1,60 @@
+"""The kinds of days that a baseline contains. On another kind of day, a value may be different without a failure."""
+
+from typing import NamedTuple, Self
+
+from pipeline.detect.one_sided_tests.band import TAIL_NARROW_BELOW
+from pipeline.detect.one_sided_tests.one_sided_test import OneSidedTest
+from pipeline.detect.settings import DAY_S, HOUR_S, DetectSettings
+from schemas.baseline import Baseline
+
+HOURS_MIN = 24
+"""Number of hours of a kind of day from which a baseline contains it."""
+
+HOUR_MS, DAY_MS = HOUR_S * 1000, DAY_S * 1000
+
+
+class KnownDays(NamedTuple):
+    """Whether a baseline contains weekdays, and whether it contains weekends (Saturday and Sunday, UTC)."""
+
+    weekdays: bool = True
+    weekends: bool = True
+
+    @classmethod
+    def of(cls, baseline: Baseline, settings: DetectSettings) -> Self:
+        """Return the known days of a baseline. If baselines need less than a day, all days are known.
+
+        >>> from schemas.baseline import Baseline
+        >>> days = {"learned_from": "2026-11-23T00:00:00Z", "learned_to": "2026-11-26T00:00:00Z"}
+        >>> monday = Baseline(subject="s", baseline_version="v", source="live", records=1, signals={}, **days)
+        >>> KnownDays.of(monday, DetectSettings())
+        KnownDays(weekdays=True, weekends=False)
+        """
+        if settings.ready_after_s < DAY_S or baseline.learned_to - baseline.learned_from >= 7 * DAY_MS:
+            return cls()
+        hours = range(baseline.learned_from, baseline.learned_to, HOUR_MS)
+        weekend_hours = sum(map(_is_weekend, hours))
+        return cls(len(hours) - weekend_hours >= HOURS_MIN, weekend_hours >= HOURS_MIN)
+
+    def may_explain(self, test: OneSidedTest, mean: float, time_ms: int, settings: DetectSettings) -> bool:
+        """Return whether an unknown kind of day may explain what a page would tell.
+
+        It may for a value whose mean rank has moved by no more than the widest band, or whose tail has no more values
+        than the widest band of a tail. Rates hardly depend on the day, so it never explains them.
+
+        Parameters
+        ----------
+        mean
+            Mean of the channel since the drift began.
+        time_ms
+            Start of the drift in Unix milliseconds.
+        """
+        if test.tier != "page" or (self.weekends if _is_weekend(time_ms) else self.weekdays):
+            return False
+        if test.channel in ("location", "dispersion"):
+            return abs(mean - test.mean) <= settings.band_rank_max
+        return test.channel in ("high_tail", "low_tail") and mean <= TAIL_NARROW_BELOW
+
+
+def _is_weekend(time_ms: int) -> bool:
+    # 1 January 1970 was a Thursday.
+    return (time_ms // DAY_MS + 3) % 7 >= 5

@@ -1,0 +1,56 @@
+from dataclasses import replace
+
+import pytest
+
+from pipeline.detect.one_sided_tests.known_days import DAY_MS, KnownDays
+from pipeline.detect.settings import DetectSettings
+from tests.pipeline.detect.simple_tests import simple_test
+from tests.pipeline.detect.worlds import learned, normal_world
+
+LIVE = DetectSettings()
+MONDAY_MS = 1_795_392_000_000
+"""2026-11-23T00:00:00Z."""
+
+SATURDAY_MS = MONDAY_MS + 5 * DAY_MS
+LOCATION = simple_test(0.58, 0.5, binary=False)
+TAIL = replace(simple_test(0.03, 0.01), channel="high_tail")
+RATE = simple_test(0.015, 0.01)
+
+
+@pytest.fixture(scope="module")
+def baseline():
+    return learned(normal_world(1, 8000), DetectSettings(ready_after_s=100))
+
+
+def known_days(baseline, from_ms, days, settings=LIVE) -> KnownDays:
+    period = {"learned_from": from_ms, "learned_to": from_ms + round(days * DAY_MS)}
+    return KnownDays.of(baseline.model_copy(update=period), settings)
+
+
+@pytest.mark.parametrize(
+    ("first_day", "days", "weekdays", "weekends"),
+    [(0, 1, True, False), (0, 4.9, True, False), (0, 6, True, True), (5, 1, False, True), (4, 1.5, True, False)],
+)
+def test_a_baseline_knows_the_kinds_of_days_of_which_it_has_24_hours(baseline, first_day, days, weekdays, weekends):
+    assert known_days(baseline, MONDAY_MS + first_day * DAY_MS, days) == (weekdays, weekends)
+
+
+def test_a_week_and_a_short_readiness_know_all_days(baseline):
+    assert known_days(baseline, MONDAY_MS, 7) == (True, True)
+    assert known_days(baseline, MONDAY_MS, 0.1, DetectSettings(ready_after_s=600)) == (True, True)
+
+
+@pytest.mark.parametrize(("test", "moderate", "large"), [(LOCATION, 0.7, 0.8), (TAIL, 0.2, 0.4)])
+def test_an_unknown_day_explains_a_moderate_change_of_a_value_and_no_large_one(test, moderate, large):
+    monday_only = KnownDays(weekdays=True, weekends=False)
+    assert monday_only.may_explain(test, moderate, SATURDAY_MS, LIVE)
+    assert not monday_only.may_explain(test, large, SATURDAY_MS, LIVE)
+    assert not monday_only.may_explain(test, moderate, MONDAY_MS, LIVE)
+    assert KnownDays(weekdays=False, weekends=True).may_explain(test, moderate, MONDAY_MS, LIVE)
+    assert not KnownDays().may_explain(test, moderate, SATURDAY_MS, LIVE)
+
+
+def test_rates_and_tickets_do_not_depend_on_the_day():
+    monday_only = KnownDays(weekdays=True, weekends=False)
+    assert not monday_only.may_explain(RATE, 0.02, SATURDAY_MS, LIVE)
+    assert not monday_only.may_explain(replace(LOCATION, tier="ticket"), 0.6, SATURDAY_MS, LIVE)
