@@ -12,6 +12,9 @@ from schemas.unit import Unit
 TRAFFIC_HOURS_MAX = 28 * 24
 """Maximum number of hours whose requests are stored."""
 
+PARTITION_SOURCES = ("renewed", "provisional")
+"""Sources of a baseline that only the partition uses that has built it."""
+
 SignalKind = Literal["rate", "amount", "ratio", "age", "category"]
 
 
@@ -167,9 +170,9 @@ class Baseline(Message):
     version: Version = 1
     subject: Subject = Field(description="Subject whose normal values these are.")
     baseline_version: Label = Field(description="Hash of the content.")
-    source: Literal["file", "live", "accepted", "renewed"] = Field(
+    source: Literal["file", "live", "accepted", "renewed", "provisional"] = Field(
         description="Whether it was learned from a file, live, again after a person accepted the new normal, or renewed "
-        "from the days since then."
+        "from the days since then. A provisional baseline has the accepted levels until they are learned."
     )
     learned_from: Timestamp = Field(description="Start of the records that it was learned from.")
     learned_to: Timestamp = Field(description="End of the records that it was learned from.")

@@ -25,6 +25,7 @@ To follow the decision to page, read these files in this order:
 The formulas and a worked example are in ``docs/how-detection-works.md``.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -118,10 +119,12 @@ class Monitor:
         return bool(self._tests) and not self._latches and not self._untested and is_idle
 
     @property
-    def has_open_alert(self) -> bool:
-        """Whether a drift that pages or raises a ticket is open, except tickets that recur at their time of day."""
-        alerts = sum(self._tests[test].tier != "cause" for test in self._latches) + len(self._untested)
-        return alerts + self.segment_drifts.open_count + self.shapes.open_count > self._recurring.open_count
+    def open_alerts(self) -> set[str]:
+        """Names of the signals with an open drift that pages or raises a ticket, except recurring tickets."""
+        fired = [test for test in map(self._tests.__getitem__, self._latches) if test.tier != "cause"]
+        alerts = Counter(test.signal.name for test in (*fired, *(test for test, _ in self._untested)))
+        alerts += self.segment_drifts.open_signals + self.shapes.open_signals
+        return set(alerts - self._recurring.open_signals)
 
     @property
     def tests(self) -> DerivedTests:
@@ -160,11 +163,13 @@ class Monitor:
         self.minute_series.observe(view)
         return ended + [self.complete(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
 
-    def close_drifts(self, now_ms: int) -> list[Finding]:
-        """Close every open drift because a new baseline is applied."""
-        latches, self._latches = self._latches, {}
-        findings = [self._end(self._tests[test], latch, now_ms) for test, latch in latches.items()]
-        findings += self.segment_drifts.close_drifts(now_ms) + self.shapes.close_drifts(now_ms)
+    def close_drifts(self, now_ms: int, closes: Callable[[str, str], bool] | None = None) -> list[Finding]:
+        """Close drifts because of a new baseline: all, or those of the signals and segments that ``closes`` selects."""
+        closed = [test for test in self._latches if closes is None or closes(self._tests[test].signal.name, "")]
+        findings = [self._end(self._tests[test], self._latches.pop(test), now_ms) for test in closed]
+        for test in closed:
+            self.bank.rearm(test)
+        findings += self.segment_drifts.close_drifts(now_ms, closes) + self.shapes.close_drifts(now_ms, closes)
         return self.end_untested(now_ms) + [self._recurring.publish(finding) for finding in findings]
 
     def end_untested(self, now_ms: int) -> list[Finding]:

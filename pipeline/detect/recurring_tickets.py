@@ -1,5 +1,6 @@
 """Tickets that recur at the same time of day, such as those of a nightly batch. From the third on, they are causes only."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -39,9 +40,9 @@ class RecurringTickets:
         self._open: set[_TicketKey] = set()
 
     @property
-    def open_count(self) -> int:
-        """Number of open drifts that are recurring."""
-        return len(self._open)
+    def open_signals(self) -> Counter[str]:
+        """Names of the signals with an open drift that is recurring, with the number of drifts."""
+        return Counter(key.signal for key in self._open)
 
     def publish(self, finding: Finding) -> Finding:
         """Return a finding as it is published: one of a recurring ticket gets the tier ``cause`` until it recovers."""

@@ -22,6 +22,7 @@ from pipeline.detect.stream_limits import StreamLimits
 from pipeline.limit_use import LimitUse, measure_limits
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, Measurement, OutputMessage
+from schemas.baseline import PARTITION_SOURCES
 from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
 
@@ -134,7 +135,7 @@ class DetectStep:
         content = read_control(message, message.value, self._settings, replay=self._replay)
         if isinstance(content, OutputMessage):
             return [content]
-        if isinstance(content, PackedBaseline) and content.source == "renewed":
+        if isinstance(content, PackedBaseline) and content.source in PARTITION_SOURCES:
             self._baselines.add(content)
             return []
         stream = self._streams.find(content.subject)

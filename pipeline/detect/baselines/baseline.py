@@ -17,7 +17,7 @@ from pipeline.detect.settings import DAY_S, HOUR_S, DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel, Profile, SignalBaseline, Traffic
 
-BaselineSource = Literal["file", "live", "accepted", "renewed"]
+BaselineSource = Literal["file", "live", "accepted", "renewed", "provisional"]
 
 STORED_VALUES_MIN = 100
 """Minimum number of stored values per signal, regardless of the settings."""

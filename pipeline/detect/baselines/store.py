@@ -1,6 +1,7 @@
 """The store of published baselines for streams that do not exist yet. A stream keeps the baselines that it needs."""
 
 from pipeline.detect.baselines.packed_baseline import PackedBaseline
+from schemas.baseline import PARTITION_SOURCES
 from schemas.relearn import Relearn
 
 VERSIONS_MAX = 64
@@ -33,8 +34,8 @@ class BaselineStore:
         self.dropped_count = 0
 
     def add(self, baseline: PackedBaseline) -> None:
-        """Store a baseline of a subject without a stream. Only a restored stream can use a renewed baseline."""
-        if self._restored and baseline.source == "renewed":
+        """Store a baseline of a subject without a stream. Only a restored stream can use one of its partition."""
+        if self._restored and baseline.source in PARTITION_SOURCES:
             return
         if baseline.subject not in self._baselines and len(self._baselines) >= self._subjects_max:
             del self._baselines[next(iter(self._baselines))]
@@ -81,7 +82,7 @@ class BaselineStore:
 
 def _add_needed(stored: list[PackedBaseline], published: PackedBaseline) -> list[PackedBaseline]:
     """Return the baselines that new streams need once another baseline has been published."""
-    if published.source == "renewed" or (published.source == "live" and stored):
+    if published.source in PARTITION_SOURCES or (published.source == "live" and stored):
         return stored
     if not published.effective_at:
         return [published]

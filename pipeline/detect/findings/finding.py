@@ -16,6 +16,7 @@ __all__ = ["Detector", "EffectKind", "Finding"]
 
 EffectKind = Literal["odds_ratio", "rank_shift", "ratio"]
 
+
 NUMBER_MAX = 1e12
 """Largest number in a message, in any unit. Odds can be infinite, but JSON cannot contain infinity."""
 
@@ -31,6 +32,7 @@ class Finding:
     the records since the previous message, which shows whether the drift persists. ``evidence`` and ``threshold``
     belong to the firing, or to the recovery in the state ``recovered``. ``segment`` is ``dimension=value``, or empty
     for the full subject. ``demote`` means that the test has paged so often that it should no longer page.
+    ``baseline_version`` is empty if it is the baseline in use, and otherwise the baseline in use when the test fired.
     """
 
     signal: Signal
@@ -59,6 +61,7 @@ class Finding:
     fault: str = ""
     values_from: float | None = None
     values_to: float | None = None
+    baseline_version: str = ""
 
     @staticmethod
     def segment_name(dimension: str, label: str) -> str:
@@ -82,6 +85,7 @@ class Finding:
 
         Its id is a hash of the finding and the record that fired, independent of Kafka offsets.
         """
+        baseline_version = self.baseline_version or baseline_version
         drift_id = _hash(
             subject,
             self.segment,

@@ -49,6 +49,8 @@ class Latch:
         Whether the test has paged so often that it should no longer page.
     published_tier
         Tier of the published findings; None for the tier of the test.
+    baseline_version
+        Version of the baseline when the test fired, if another is in use since then. Otherwise empty.
     """
 
     UNTESTED: ClassVar = "its test no longer runs with the current settings"
@@ -71,6 +73,7 @@ class Latch:
     suppressed: bool = False
     demote: bool = False
     published_tier: Tier | None = None
+    baseline_version: str = ""
 
     def add(self, tally: NDArray[np.float64]) -> None:
         """Add records. ``tally`` has shape ``(2,)``: number of records, and sum of the channel."""
@@ -162,6 +165,7 @@ class Latch:
             sentence="",
             segment=Finding.segment_name(self.dimension, self.label),
             demote=self.demote,
+            baseline_version=self.baseline_version,
         )
         self.sequence += 1
         self.since_message = [0.0, 0.0]

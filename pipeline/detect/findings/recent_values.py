@@ -53,6 +53,11 @@ class RecentValues:
         window = known[-min(max(1, int(count)), RECENT_VALUES) :]
         return float(np.median(window)) if window.size else None
 
+    def newest(self, column: int, count: int) -> NDArray[np.float64]:
+        """Return the last ``count`` values of a column, at most 256."""
+        self._store_waiting()
+        return self._values[column][-min(max(1, count), RECENT_VALUES) :]
+
     def dump(self) -> dict[str, Any]:
         """Return the state, keyed by column."""
         self._store_waiting()

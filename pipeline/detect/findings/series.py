@@ -169,6 +169,11 @@ class MinuteSeries:
                     series.append(self._build_series(Finding.segment_name(name, label), sums, minutes, index, learned))
         return replace(finding, series=tuple(series))
 
+    def sum_since(self, index: int, first_minute: int) -> tuple[float, float]:
+        """Return the number of records with a signal since a minute, and the sum of its channel over them."""
+        rows = [row for minute, row in self._all_records.items() if minute >= first_minute]
+        return float(sum(row[index] for row in rows)), float(sum(row[self._count + index] for row in rows))
+
     def traffic_share(self, finding: Finding, view: BlockView) -> float | None:
         """Return the share of recent records that carry a finding's version, or None if its segment is not a version.
 

@@ -1,6 +1,6 @@
 """The one-sided tests of a stream in little memory. A test is built when it is needed, for example for a finding."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, overload
 
@@ -76,10 +76,10 @@ class DerivedTests(Sequence[OneSidedTest]):
         """The signal, channel, direction and tier of each test."""
         return [(change.signal.name, change.channel, change.direction, change.tier) for change in self._changes]
 
-    def pairs(self, others: "DerivedTests") -> list[tuple[int, int]]:
-        """Return the index of each test that both have, here and in the other tests."""
-        other_indexes = others.indexes_by_key
-        return [(index, other_indexes[key]) for index, key in enumerate(self.keys) if key in other_indexes]
+    def pairs(self, others: "DerivedTests", without: Container[str] = ()) -> list[tuple[int, int]]:
+        """Return the index of each test that both have, here and in the other tests, ``without`` some signals."""
+        theirs = others.indexes_by_key
+        return [(index, theirs[key]) for index, key in enumerate(self.keys) if key in theirs and key[0] not in without]
 
     @property
     def indexes_by_crossing_key(self) -> Mapping[CrossingKey, int]:

@@ -1,6 +1,7 @@
 """Segment drifts: the latched tests of segment values, and their findings until they recover."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -91,12 +92,6 @@ class SegmentDrifts:
         """Whether no test of a value has fired."""
         return not self._latches and not self._untested
 
-    @property
-    def open_count(self) -> int:
-        """Number of open drifts that are published."""
-        latches = (*self._latches.values(), *(latch for _, latch in self._untested))
-        return sum(not latch.suppressed for latch in latches)
-
     def reach(self, first_pane: int, last_pane: int) -> None:
         """Observe the panes of a block while no test of a value has fired."""
         if first_pane - self._last_pane > GONE_PANES:
@@ -110,9 +105,22 @@ class SegmentDrifts:
             if latch.suppressed and self._segments.tests[segment_key.test].crossing_key == key:
                 self._release(segment_key)
 
-    def close_drifts(self, now_ms: int) -> list[Finding]:
-        """Close every open drift because a new baseline is applied."""
-        latches, self._latches = self._latches, {}
+    @property
+    def open_signals(self) -> Counter[str]:
+        """Names of the signals of which a test of a value has fired, with the number of published drifts."""
+        tests = [self._segments.tests[key.test] for key, latch in self._latches.items() if not latch.suppressed]
+        return Counter(test.signal.name for test in (*tests, *(test for test, _ in self._untested)))
+
+    def close_drifts(self, now_ms: int, closes: Callable[[str, str], bool] | None = None) -> list[Finding]:
+        """Close drifts because of a new baseline: all, or those of the signals and segments that ``closes`` selects."""
+        latches = {
+            key: latch
+            for key, latch in self._latches.items()
+            if closes is None
+            or closes(self._segments.tests[key.test].signal.name, Finding.segment_name(key.dimension, key.label))
+        }
+        for key in latches:
+            self._release(key)
         return [
             latch.build_end(
                 self._segments.tests[key.test],

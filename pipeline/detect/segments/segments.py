@@ -297,13 +297,13 @@ class Segments:
         self.bank.load(state["bank"])
         self._set_slots(state["slots"])
 
-    def continue_tests(self, source: "Segments", pane: int) -> None:
-        """Continue the tests of another monitor of the stream. Call :meth:`load` first.
+    def continue_tests(self, source: "Segments", pane: int, restarted: Container[str] = ()) -> None:
+        """Continue the tests of another monitor, except for those of ``restarted`` signals. Call :meth:`load` first.
 
         If a test is new or its band is much narrower, the settling period of all values starts again for this test at a
         pane, because a value may have been outside the narrower band all the time.
         """
-        pairs = self.tests.pairs(source.tests)
+        pairs = self.tests.pairs(source.tests, restarted)
         slots = source.dump_evidence()["slots"]
         self.bank.continue_tests(source.bank, pairs)
         self._set_slots(slots)

@@ -43,6 +43,8 @@ class OpenShape:
     statistics, tallies
         Test statistics of the recovery, and its numbers of records, of those in the bin and of those in the reported
         bins, by bet.
+    baseline_version
+        Version of the baseline when the test fired, if another is in use since then. Otherwise empty.
     """
 
     CHANNEL: ClassVar = "shape"
@@ -64,6 +66,7 @@ class OpenShape:
     updates_due: int = 0
     statistics: list[float] = field(default_factory=lambda: [0.0] * BETS)
     tallies: list[list[float]] = field(default_factory=_no_tallies)
+    baseline_version: str = ""
 
     def add_window(
         self, counts: NDArray[np.int64], test: OneSidedTest, recovery: float, *, now_ms: int, after_s: Sequence[float]
@@ -144,6 +147,7 @@ class OpenShape:
             or self._describe(signal, state, (normal, now), effect, updated_at, (values_from, values_to)),
             values_from=values_from,
             values_to=values_to,
+            baseline_version=self.baseline_version,
         )
         self.sequence += 1
         self.since_message = [0, 0]

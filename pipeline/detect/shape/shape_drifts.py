@@ -5,6 +5,7 @@ test of a share adds its evidence. A share that leaves its band raises a ticket,
 already fired: the mean or a tail then says more.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -61,12 +62,7 @@ class ShapeDrifts:
     @property
     def is_idle(self) -> bool:
         """Whether no drift is open."""
-        return not self.open_count
-
-    @property
-    def open_count(self) -> int:
-        """Number of open drifts."""
-        return len(self._open) + len(self._untested)
+        return not self._open and not self._untested
 
     def observe(self, view: BlockView, find_told: Callable[[], Collection[str]]) -> list[Finding]:
         """Add a block. Return the findings of the window that it ends.
@@ -116,12 +112,17 @@ class ShapeDrifts:
         findings += [self._fire(bank, test, time_ms, request_id) for test in bank.find_crossings()]
         return findings
 
-    def close_drifts(self, now_ms: int) -> list[Finding]:
-        """Close all open drifts because a new baseline is applied."""
-        drifts, self._open = self._open, {}
+    @property
+    def open_signals(self) -> Counter[str]:
+        """Names of the signals with an open drift, with the number of drifts."""
+        return Counter([*(self._signals[value].name for value in self._open), *(name for name, _ in self._untested)])
+
+    def close_drifts(self, now_ms: int, closes: Callable[[str, str], bool] | None = None) -> list[Finding]:
+        """Close drifts because of a new baseline: all, or those of the signals and segments that ``closes`` selects."""
+        closed = [value for value in self._open if closes is None or closes(self._signals[value].name, "")]
         return self.end_untested(now_ms) + [
-            self._end(self._signals[value].name, drift, now_ms, "a new baseline is in use")
-            for value, drift in drifts.items()
+            self._end(self._signals[value].name, self._open.pop(value), now_ms, "a new baseline is in use")
+            for value in closed
         ]
 
     def end_untested(self, now_ms: int) -> list[Finding]:

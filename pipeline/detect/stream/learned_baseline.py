@@ -1,6 +1,6 @@
 """Baselines that a stream has learned: the messages that publish them, and their daily renewal."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING
 
 from pipeline.detect.baselines import HourlyHistory, baseline_version
@@ -42,10 +42,10 @@ def learn_baseline(stream: "Stream", block: Block) -> list[OutputMessage]:
     return [baseline_output(baseline)]
 
 
-def renewed_baseline_output(baseline: Baseline, partition: int) -> OutputMessage:
-    """Return the message that publishes a renewed baseline. It replaces the renewed baseline of the day before.
+def partition_baseline_output(baseline: Baseline, partition: int) -> OutputMessage:
+    """Return the message that publishes a renewed or provisional baseline. It replaces the one before.
 
-    Each partition has its own, because a stream uses only the renewed baseline that it has built.
+    Each partition has its own, because a stream uses only those that it has built.
     """
     key = f"{baseline.subject}/renewed/{partition}"
     return OutputMessage(BASELINES, key.encode(), baseline.to_json())
@@ -63,7 +63,7 @@ def end_hour(stream: "Stream", pane: int, settings: DetectSettings) -> Baseline 
     An hour with an open alert is not stored, and an open alert prevents the renewal.
     """
     monitor, moments = stream.monitor, stream.statistics.moments
-    has_open_alert = stream.request_loss.is_open or (monitor is not None and monitor.has_open_alert)
+    has_open_alert = stream.request_loss.is_open or (monitor is not None and bool(monitor.open_alerts))
     is_excluded = stream.sampling.is_active or has_open_alert
     if is_excluded:
         stream.history.exclude_since(pane * PANE_MS)
@@ -118,22 +118,43 @@ def renew_baseline(
     return renewed_baseline.model_copy(update={"baseline_version": baseline_version(renewed_baseline)})
 
 
-def continue_monitor(before: Monitor, baseline: Baseline, settings: DetectSettings, *, pane: int) -> Monitor:
-    """Return a monitor with a renewed baseline that continues the tests of another monitor without open drifts.
+def continue_monitor(
+    before: Monitor,
+    baseline: Baseline,
+    settings: DetectSettings,
+    *,
+    pane: int,
+    is_sampled: bool = False,
+    restarted: Container[str] = (),
+) -> Monitor:
+    """Return a monitor with another baseline that continues the tests of a monitor.
 
-    Evidence, ADWIN windows, segment values and series stay. Evidence that was collected against the old band stays as it
-    is, because each bet was made against the band that was valid at its time.
+    Evidence, open drifts, ADWIN windows, segment values and series stay. Evidence that was collected against the old band
+    stays as it is, because each bet was made against the band that was valid at its time.
+
+    Parameters
+    ----------
+    restarted
+        Names of signals with another normal, whose tests start again. None of their drifts may be open.
     """
-    monitor = Monitor(baseline, settings)
+    monitor = Monitor(baseline, settings, is_sampled=is_sampled)
     state = before.dump()
-    monitor.load(
-        {
-            "monitor": state["monitor"] | {"baseline_version": monitor.packed_baseline.baseline_version, "latches": []},
-            "adwin": state["adwin"],
-        }
-    )
-    monitor.bank.continue_tests(before.bank, monitor.tests.pairs(before.tests))
-    monitor.segments.continue_tests(before.segments, pane)
+    history = state["monitor"] | {"baseline_version": monitor.packed_baseline.baseline_version}
+    drifts = [*history["latches"], *history["segment_drifts"]["latches"], *(drift for _, drift in history["shapes"])]
+    for drift in drifts:
+        # The id of a drift contains this version.
+        drift["baseline_version"] = drift["baseline_version"] or before.packed_baseline.baseline_version
+    series = history["minute_series"]
+    # The ranks of values in the old baseline cannot be compared with those in the new one.
+    values = {name for name, learned in baseline.signals.items() if learned.kind != "rate" and name in restarted}
+    history["minute_series"] = series | {"signals": ["" if name in values else name for name in series["signals"]]}
+    monitor.load({"monitor": history, "adwin": state["adwin"]})
+    pairs = monitor.tests.pairs(before.tests, restarted)
+    for index, (signal, *_) in enumerate(monitor.tests.keys):
+        if signal in restarted:
+            monitor.adwin.forget(int(monitor.layout.channel_columns[index]))
+    monitor.bank.continue_tests(before.bank, pairs)
+    monitor.segments.continue_tests(before.segments, pane, restarted)
     monitor.shapes.continue_tests(before.shapes)
     if monitor.tests.keys == before.tests.keys:
         monitor.late_bursts.load(state["evidence"]["late_bursts"])

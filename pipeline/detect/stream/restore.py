@@ -17,7 +17,7 @@ from pipeline.detect.stream.stream import Stream
 from pipeline.detect.stream.stream_state import load_main_part
 from pipeline.state import DOES_NOT_FIT, Part, PartStore, State
 from pipeline.wording import one_line
-from schemas.baseline import Baseline
+from schemas.baseline import PARTITION_SOURCES, Baseline
 from schemas.relearn import Relearn
 
 
@@ -153,7 +153,7 @@ class StreamRestorer:
         start = versions.index(last_offered) + 1 if last_offered in versions else 0
         for index, baseline in enumerate(self._baselines):
             is_scheduled = baseline.baseline_version in self._state["pending_versions"]
-            if baseline is not active and baseline.source != "renewed" and (index >= start or is_scheduled):
+            if baseline is not active and baseline.source not in PARTITION_SOURCES and (index >= start or is_scheduled):
                 yield baseline
 
     def _restore_learner(self) -> None:
@@ -168,8 +168,10 @@ class StreamRestorer:
             if not self._load_learner(relearning.learner, "relearner", "relearning of its signals restarts"):
                 relearning = Relearning.load(stream.subject, state, self._settings)
             stream.relearning = relearning
+        # Checkpoints of earlier versions do not contain the requests that were applied.
+        is_known = "applied_relearns" in self._state
         for relearn in self._relearns:
-            if state is None or relearn.at > state["at_ms"]:
+            if is_known or state is None or relearn.at > state["at_ms"]:
                 stream.relearn(relearn)
 
     def _load_learner(self, learner: Learner, kind: str, consequence: str) -> bool:

@@ -1,7 +1,7 @@
 """The stream of one subject in one partition. It turns records into drifts and baselines."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +16,20 @@ from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
 from pipeline.detect.statistics import Statistics
 from pipeline.detect.stream.learned_baseline import (
-    baseline_output,
     continue_monitor,
     end_hour,
     learn_baseline,
-    learned_to,
-    renewed_baseline_output,
+    partition_baseline_output,
 )
 from pipeline.detect.stream.monitored_count import MonitoredCount
 from pipeline.detect.stream.outcome_sampling import OutcomeSampling
-from pipeline.detect.stream.relearning import Relearning
+from pipeline.detect.stream.relearning import Relearning, begin_relearning, continue_relearning
 from pipeline.detect.stream.silences import add_request_hours, find_block_silences, report_live_silence
 from pipeline.detect.stream.stream_state import dump_changed_parts
 from pipeline.detect.traffic import RequestHours
 from pipeline.state import Part, State
 from pipeline.step import OutputMessage
-from schemas.baseline import Baseline
+from schemas.baseline import PARTITION_SOURCES, Baseline
 from schemas.relearn import Relearn
 
 PENDING_MAX = 4
@@ -72,8 +70,8 @@ class Stream:
         Whether the records are sampled by outcome.
     history, request_hours
         The hours from which the baseline is renewed: values, and requests with gaps.
-    relearning
-        The signals that are being relearned, if any. Their drifts are muted.
+    relearning, applied_relearns
+        The signals that are being relearned, if any, and the digests of the last requests.
     monitored_before
         Counts from before the current monitor started.
     changed, evidence_changed
@@ -107,6 +105,7 @@ class Stream:
         self.history, self.request_hours = HourlyHistory(subject), RequestHours()
         self.monitor: Monitor | None = None
         self.relearning: Relearning | None = None
+        self.applied_relearns: list[str] = []
         self.changed = self.evidence_changed = False
         self.discarded_kinds: set[str] = set()
         self.block_observer: Callable[[str, Block], None] | None = None
@@ -187,7 +186,7 @@ class Stream:
     def offer_baseline(self, baseline: Baseline) -> list[OutputMessage]:
         """Offer a baseline: apply it now, schedule it for its ``effective_at``, or ignore it."""
         self.changed = True
-        if baseline.source == "renewed":
+        if baseline.source in PARTITION_SOURCES:
             return []  # it is the baseline of the partition that has built it
         self.last_offered_version = baseline.baseline_version
         if baseline.baseline_version == self.baseline_version:
@@ -205,7 +204,7 @@ class Stream:
 
     def apply_baseline(self, baseline: Baseline) -> list[OutputMessage]:
         """Switch to another baseline. Buffered records are still tested against the current baseline."""
-        outputs = self.flush() + self._close_drifts(self.watermark, accept=False)
+        outputs = self.flush() + self.close_drifts(self.watermark, accept=False)
         self.history.clear()
         self.request_hours.clear()
         self.replace_monitor(baseline)
@@ -213,19 +212,30 @@ class Stream:
         return outputs
 
     def relearn(self, relearn: Relearn) -> list[OutputMessage]:
-        """Relearn signals from a given time, unless there is no baseline yet or they were learned after that time."""
-        if self.monitor is None or relearn.at <= learned_to(self.monitor.baseline, relearn.signals):
-            return []
-        outputs = self.flush()
-        before, at_ms = self.relearning, relearn.at
-        self.relearning = Relearning(
-            self.subject, relearn.signals, self._settings, at_ms=at_ms, since_ms=self.watermark, before=before
+        """Relearn signals from a given time. See :func:`pipeline.detect.stream.relearning.begin_relearning`."""
+        return begin_relearning(self, relearn, self._settings)
+
+    def adopt_baseline(self, baseline: Baseline, pane: int, restarted: Container[str] = ()) -> OutputMessage:
+        """Continue with a baseline that this stream has built. Return the message that publishes it.
+
+        The tests of ``restarted`` signals start again, and no drift of them may be open.
+        """
+        if self.monitor is None:
+            raise RuntimeError(f"{self.subject} has no baseline that could be replaced")
+        self.monitor = continue_monitor(
+            self.monitor,
+            baseline,
+            self._settings,
+            pane=pane,
+            is_sampled=self.sampling.is_active,
+            restarted=restarted,
         )
-        self.discarded_kinds.add("relearner")
-        if not relearn.signals or "embedding_similarity" in relearn.signals:
-            self.derived.embeddings.reset_centroid()
+        self.baseline_version = baseline.baseline_version
+        self.history.is_paused = False
+        self.request_loss.apply_baseline(baseline)
+        self.silence_after_s = self.silence.follow(baseline, self._settings)
         self.changed = self.evidence_changed = True
-        return outputs
+        return partition_baseline_output(baseline, self._partition)
 
     def replace_monitor(self, baseline: Baseline) -> Monitor:
         """Start a monitor with a baseline, and stop learning. Return the monitor."""
@@ -330,7 +340,7 @@ class Stream:
             ]
             found = (*silences, *self.first_seen.observe(block), *findings)
             drifts = [self.drift_output(finding) for finding in found]
-            return renewed + ended + drifts + self._relearn_from(block, self.monitor)
+            return renewed + ended + drifts + continue_relearning(self, block)
         self.first_seen.observe(block)
         seen = int(np.count_nonzero(np.isfinite(block.values)))
         self.monitored_before += MonitoredCount(seen)
@@ -341,12 +351,8 @@ class Stream:
         monitor, renewed = self.monitor, end_hour(self, pane, self._settings)
         if renewed is None or monitor is None:
             return []
-        closed = self._end_drifts(monitor.close_drifts(pane * PANE_MS))
-        self.monitor = continue_monitor(monitor, renewed, self._settings, pane=pane)
-        self.baseline_version = renewed.baseline_version
-        self.request_loss.apply_baseline(renewed)
-        self.silence_after_s = self.silence.follow(renewed, self._settings)
-        return [*closed, renewed_baseline_output(renewed, self._partition)]
+        closed = self.end_drifts(monitor.close_drifts(pane * PANE_MS))
+        return [*closed, self.adopt_baseline(renewed, pane)]
 
     def find_request_losses(self) -> list[Finding]:
         """Test the requests of the minutes that ended before the last observed pane. Return the findings."""
@@ -375,26 +381,15 @@ class Stream:
         history = self.monitor.dump()["monitor"]
         self.monitor = Monitor(self.monitor.baseline, self._settings, is_sampled=self.sampling.is_active)
         self.monitor.load({"monitor": history})
-        return self._end_drifts(self.monitor.end_untested(int(block.times_ms[0])))
+        return self.end_drifts(self.monitor.end_untested(int(block.times_ms[0])))
 
-    def _close_drifts(self, now_ms: int, *, accept: bool) -> list[OutputMessage]:
+    def close_drifts(self, now_ms: int, *, accept: bool) -> list[OutputMessage]:
         """End all published drifts because another baseline is applied. ``accept`` the request rate of today."""
         monitored = [] if self.monitor is None else self.monitor.close_drifts(now_ms)
-        closed = self._end_drifts(monitored + self.request_loss.close(now_ms, accept=accept))
+        closed = self.end_drifts(monitored + self.request_loss.close(now_ms, accept=accept))
         return closed + self.losses.end_absences(self.columns.environment)
 
-    def _end_drifts(self, ended: list[Finding]) -> list[OutputMessage]:
+    def end_drifts(self, ended: Iterable[Finding]) -> list[OutputMessage]:
+        """Return the messages of drifts that have ended, if they were published."""
         was_published = self.relearning.was_published if self.relearning is not None else None
         return [self.drift_output(finding) for finding in ended if was_published is None or was_published(finding)]
-
-    def _relearn_from(self, block: Block, monitor: Monitor) -> list[OutputMessage]:
-        if self.relearning is None:
-            return []
-        merged = self.relearning.learn(block, monitor.baseline, centroid=self.derived.embeddings.centroid)
-        if merged is None:
-            return []
-        accept = self.relearning.includes(RequestLoss.SIGNAL_NAME)
-        closed = self._close_drifts(int(block.panes[-1]) * PANE_MS, accept=accept)
-        self.history.clear()
-        self.replace_monitor(merged)
-        return [*closed, baseline_output(merged)]

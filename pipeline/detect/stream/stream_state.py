@@ -91,6 +91,7 @@ def dump_main_part(stream: "Stream") -> State:
         "baseline_version": stream.baseline_version,
         "pending_versions": [baseline.baseline_version for baseline in stream.pending_baselines],
         "relearning": None if stream.relearning is None else stream.relearning.dump(),
+        "applied_relearns": list(stream.applied_relearns),
     }
 
 
@@ -111,3 +112,4 @@ def load_main_part(stream: "Stream", state: State) -> None:
     stream.request_hours.load(state.get("request_hours"))
     stream.sampling.load(state.get("sampled"))
     stream.last_offered_version = state["last_offered_version"]
+    stream.applied_relearns = list(state.get("applied_relearns", ()))

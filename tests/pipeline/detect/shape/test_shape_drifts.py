@@ -233,7 +233,7 @@ def test_another_baseline_ends_it(baseline):
     monitor = Monitor(baseline, SETTINGS)
     fired = [finding for part in cut_blocks(times_s, values) for finding in monitor.observe(part)]
     assert not monitor.is_idle
-    assert monitor.has_open_alert
+    assert monitor.open_alerts
     [ended] = monitor.close_drifts(START_MS + (DAY_S + 1800) * 1000)
     assert ended.sentence == "latency_ms has ended: a new baseline is in use"
     assert (ended.state, ended.sequence, ended.detected_at) == ("recovered", len(fired), fired[0].detected_at)
