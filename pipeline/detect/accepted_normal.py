@@ -5,15 +5,17 @@ rate, or the distribution of the last 256 values. It must agree with the level t
 the signal has moved on meanwhile, and the level that the person saw is normal.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import RankTables, baseline_version, hourly_profile
+from pipeline.detect.findings import Finding
 from pipeline.detect.monitor import Monitor
-from pipeline.detect.one_sided_tests import OneSidedTest, compute_band
+from pipeline.detect.one_sided_tests import CrossingKey, OneSidedTest, compute_band
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel, SignalBaseline
@@ -89,18 +91,115 @@ def accept_levels(
     return AcceptedBaseline(provisional, frozenset(signals))
 
 
-def accept_segment_level(
-    test: OneSidedTest, learned: SignalBaseline, level: AcceptedLevel, settings: DetectSettings
-) -> float | None:
-    """Return the null boundary of a rate's test for a segment whose level was accepted, or None if it cannot be tested."""
-    channel = learned.channels.get(test.channel)
-    if test.channel != "rate" or channel is None:
-        return None
-    moved = _build_channel(channel, level.now, level.now * (1.0 - level.now), level.records)
-    moved = _limit_width(moved, "rate", settings, test_count=1, span_s=0.0, rising=test.rising)
-    band = compute_band(moved, "rate", "page", settings, test_count=1, span_s=0.0)
-    obstacle = band.high_not_testable if test.rising else band.low_not_testable
-    return None if obstacle else band.high if test.rising else band.low
+def accept_segment_levels(
+    monitor: Monitor,
+    levels: Iterable[AcceptedLevel],
+    settings: DetectSettings,
+    open_drifts: Mapping[tuple[CrossingKey, str], tuple[float, float, float]],
+) -> None:
+    """Take the accepted levels of segments as normal for their values. If one cannot be tested, its test is excluded.
+
+    Parameters
+    ----------
+    monitor
+        The monitor, which is changed in place.
+    open_drifts
+        The mean at which each test of a value fired, and the records and their sum since its last message, by the key of
+        the test and the segment.
+    """
+    segments, bands = monitor.segments, _Bands.from_monitor(monitor, settings)
+    for level in levels:
+        index = None if not level.segment else segments.find_test((level.signal, level.channel, level.side))
+        if index is None:
+            continue
+        test = segments.tests[index]
+        # The level in the unit of a value does not give its mean rank.
+        fired, records, total = open_drifts.get((test.crossing_key, level.segment), (test.mean, 0.0, 0.0))
+        learned = monitor.baseline.signals[level.signal].channels[test.channel]
+        channel = bands.build_channel(
+            test.channel, learned, level.now if test.channel == "rate" else fired, level.records
+        )
+        boundary = None
+        if test.channel != channels.OVERDUE:
+            channel = bands.choose_recent(test.channel, channel, records, total)
+            channel = bands.widen(test.channel, channel, rising=test.rising)
+            boundary = bands.find_boundary(test.channel, channel, rising=test.rising)
+        for dimension, values in segments.dimensions.items():
+            for value in values.values.values():
+                if Finding.segment_name(dimension, value.label) == level.segment:
+                    slot = segments.monitor_value(value)
+                    if boundary is None:
+                        segments.bank.exclude(slot, index)
+                    else:
+                        segments.bank.hold(slot, index, channel.mean, boundary)
+
+
+@dataclass(frozen=True)
+class _Bands:
+    """Channels with an accepted level, and their bands.
+
+    Attributes
+    ----------
+    span_s, test_count
+        Seconds of the baseline, and number of its tests, on which the width of a band depends.
+    """
+
+    settings: DetectSettings
+    span_s: float
+    test_count: int
+
+    @classmethod
+    def from_monitor(cls, monitor: Monitor, settings: DetectSettings) -> "_Bands":
+        baseline = monitor.baseline
+        span_s = (baseline.learned_to - baseline.learned_from) / 1000
+        return cls(settings, span_s, len(monitor.tests) + len(monitor.not_testable))
+
+    def build_channel(
+        self, name: ChannelName, before: Channel, mean: float, records: float, variance: float | None = None
+    ) -> Channel:
+        """Return a channel with another level. Its deviation between slices grows with that between records."""
+        if name in channels.BINARY:
+            mean = min(max(mean, 0.0), 1.0)
+            variance = mean * (1.0 - mean)
+        elif variance is None:
+            variance = before.variance
+        scale = (variance / before.variance) ** 0.5 if before.variance > 0.0 and variance > 0.0 else 1.0
+        update = {
+            "mean": mean,
+            "variance": variance,
+            "slice_deviation": before.slice_deviation * max(1.0, scale),
+            "half_difference": 0.0,
+            "count": max(1, int(records)),
+            "moving": False,
+        }
+        return before.model_copy(update=update)
+
+    def choose_recent(self, name: ChannelName, accepted: Channel, records: float, total: float) -> Channel:
+        """Return the level of recent records if it agrees with the accepted one, and otherwise the accepted one."""
+        if records < OneSidedTest.PAGE_RECORDS:
+            return accepted
+        band = compute_band(accepted, name, "page", self.settings, test_count=self.test_count, span_s=self.span_s)
+        is_same = band.low <= total / records <= band.high
+        return self.build_channel(name, accepted, total / records, records) if is_same else accepted
+
+    def widen(self, name: ChannelName, channel: Channel, *, rising: bool) -> Channel:
+        """Return a channel with as many records as a band needs that can be tested.
+
+        A level from few records has a wide band. It is tested against the widest possible one: the alternative is no
+        test.
+        """
+        for doubling in range(COUNT_DOUBLINGS_MAX):
+            counted = channel.model_copy(update={"count": channel.count * 2**doubling})
+            if self.find_boundary(name, counted, rising=rising) is not None:
+                return counted
+        return channel
+
+    def find_boundary(self, name: ChannelName, channel: Channel, *, rising: bool) -> float | None:
+        """Return the null boundary of pages in a direction, or None if it cannot be tested."""
+        band = compute_band(channel, name, "page", self.settings, test_count=self.test_count, span_s=self.span_s)
+        if rising:
+            return band.high if band.high_not_testable is None else None
+        return band.low if band.low_not_testable is None else None
 
 
 class _LevelBuilder:
@@ -117,9 +216,7 @@ class _LevelBuilder:
     ) -> None:
         self._monitor, self._signal, self._before, self._level = monitor, signal, before, level
         self._settings, self._now_ms = settings, now_ms
-        baseline = monitor.baseline
-        self._span_s = (baseline.learned_to - baseline.learned_from) / 1000
-        self._test_count = len(monitor.tests) + len(monitor.not_testable)
+        self._bands = _Bands.from_monitor(monitor, settings)
 
     def build(self) -> SignalBaseline | None:
         """Return the provisional baseline, or None if too little is known of the accepted level."""
@@ -133,20 +230,11 @@ class _LevelBuilder:
         return self._build_moved(self._before.knots) if self._level.channel == "location" else None
 
     def _build_rate(self, channel: Channel) -> SignalBaseline:
-        mean = min(max(self._level.now, 0.0), 1.0)
-        accepted = _build_channel(channel, mean, mean * (1.0 - mean), self._level.records)
-        records, total = self._monitor.minute_series.sum_since(
-            self._monitor.layout.indexes[self._signal.name], self._first_minute()
-        )
-        if records >= OneSidedTest.PAGE_RECORDS:
-            band = compute_band(
-                accepted, "rate", "page", self._settings, test_count=self._test_count, span_s=self._span_s
-            )
-            if band.low <= total / records <= band.high:
-                mean = total / records
-                accepted = _build_channel(channel, mean, mean * (1.0 - mean), int(records))
-        accepted = self._limit_width("rate", accepted)
-        return self._before.model_copy(update={"mean": mean, "channels": {"rate": accepted}})
+        index = self._monitor.layout.indexes[self._signal.name]
+        records, total = self._monitor.minute_series.sum_since(index, self._first_minute())
+        accepted = self._bands.build_channel("rate", channel, self._level.now, self._level.records)
+        accepted = self._widen("rate", self._bands.choose_recent("rate", accepted, records, total))
+        return self._before.model_copy(update={"mean": accepted.mean, "channels": {"rate": accepted}})
 
     def _first_minute(self) -> int:
         """Return the first full minute after the start of the drift, but at most ten minutes ago."""
@@ -178,9 +266,10 @@ class _LevelBuilder:
         built = dict(self._before.channels)
         for name in channels.VALUE_CHANNELS:
             numbers = channels.from_rank(name, ranks)
-            built[name] = self._limit_width(
-                name, _build_channel(built[name], float(numbers.mean()), float(numbers.var()), values.size)
+            channel = self._bands.build_channel(
+                name, built[name], float(numbers.mean()), values.size, float(numbers.var())
             )
+            built[name] = self._widen(name, channel)
         return self._before.model_copy(
             update={"mean": float(values.mean()), "knots": knots, "channels": built, "shape": None}
         )
@@ -194,48 +283,19 @@ class _LevelBuilder:
         # The error of a median in ranks is that of a mean of a third of the records.
         count = max(1, self._level.records // 3)
         built = {
-            name: self._limit_width(name, _build_channel(channel, channel.mean, channel.variance, count))
-            if name in channels.VALUE_CHANNELS
-            else channel
-            for name, channel in self._before.channels.items()
+            name: self._widen(
+                name,
+                self._bands.build_channel(name, self._before.channels[name], self._before.channels[name].mean, count),
+            )
+            for name in channels.VALUE_CHANNELS
         }
         knots = [knot * factor + shift for knot in before]
-        return self._before.model_copy(update={"mean": mean, "knots": knots, "channels": built, "shape": None})
+        return self._before.model_copy(
+            update={"mean": mean, "knots": knots, "channels": self._before.channels | built, "shape": None}
+        )
 
-    def _limit_width(self, name: ChannelName, channel: Channel) -> Channel:
+    def _widen(self, name: ChannelName, channel: Channel) -> Channel:
         for bad, direction in channels.bad_directions(self._signal):
             if bad == name:
-                rising = channels.mean_rises(name, direction)
-                channel = _limit_width(
-                    channel, name, self._settings, test_count=self._test_count, span_s=self._span_s, rising=rising
-                )
+                channel = self._bands.widen(name, channel, rising=channels.mean_rises(name, direction))
         return channel
-
-
-def _build_channel(before: Channel, mean: float, variance: float, records: int) -> Channel:
-    """Return a channel with another level. Its deviation between slices grows with that between records."""
-    scale = (variance / before.variance) ** 0.5 if before.variance > 0.0 and variance > 0.0 else 1.0
-    update = {
-        "mean": mean,
-        "variance": variance,
-        "slice_deviation": before.slice_deviation * max(1.0, scale),
-        "half_difference": 0.0,
-        "count": max(1, records),
-        "moving": False,
-    }
-    return before.model_copy(update=update)
-
-
-def _limit_width(
-    channel: Channel, name: ChannelName, settings: DetectSettings, *, test_count: int, span_s: float, rising: bool
-) -> Channel:
-    """Return a channel with as many records as a band needs that can be tested.
-
-    A level from few records has a wide band. It is tested against the widest possible one: the alternative is no test.
-    """
-    for doubling in range(COUNT_DOUBLINGS_MAX):
-        counted = channel.model_copy(update={"count": channel.count * 2**doubling})
-        band = compute_band(counted, name, "page", settings, test_count=test_count, span_s=span_s)
-        if (band.high_not_testable if rising else band.low_not_testable) is None:
-            return counted
-    return channel

@@ -16,8 +16,7 @@ ADWIN and changes of shape (``shape/``) also raise tickets. The same tests run f
 To follow the decision to page, read these files in this order:
 
 - ``monitor.py``, ``layout/grid_layout.py``, ``layout/grid.py``: signals and samples
-- ``one_sided_tests/one_sided_test.py``, ``one_sided_tests/band.py``, ``one_sided_tests/bets.py``: tests, null
-  boundaries and bets
+- ``one_sided_tests``, files ``one_sided_test.py``, ``band.py`` and ``bets.py``: tests, null boundaries and bets
 - ``detectors/page_hinkley.py``, ``detectors/cusum.py``: statistics and crossings
 - ``detectors/late_bursts.py``, ``one_sided_tests/known_days.py``, ``segments/single_tenant.py``: the checks
 - ``findings/latch.py``: the state of a test that fired
@@ -40,7 +39,13 @@ from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
 from pipeline.detect.layout import BlockView, DerivedTests, Grid, GridLayout
 from pipeline.detect.one_sided_tests import KnownDays, NotTestable, OneSidedTest, derive_tests
 from pipeline.detect.recurring_tickets import RecurringTickets
-from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
+from pipeline.detect.segments import (
+    SegmentDrifts,
+    SegmentObservation,
+    Segments,
+    describe_affected,
+    is_single_small_tenant,
+)
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.shape import ShapeDrifts
 from pipeline.detect.signals import Block, catalogue, channels
@@ -393,7 +398,7 @@ class Monitor:
             tally=tally,
             now=now,
             evidence_and_threshold=recovered if state == "recovered" else (latch.evidence, test.threshold),
-            carried_by=self.segments.describe_affected(test.crossing_key),
+            carried_by=describe_affected(self.segments, test.crossing_key),
         )
 
     def complete(self, finding: Finding, view: BlockView) -> Finding:

@@ -1,7 +1,7 @@
 """The one-sided tests of a baseline, with their null boundaries, bets and thresholds."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -207,6 +207,14 @@ class OneSidedTest:
     def is_demotable(self) -> bool:
         """Whether the test pages and may be demoted to a ticket."""
         return self.tier == "page" and self.signal.failure_mode not in NEVER_DEMOTED
+
+    def with_level(self, mean: float, boundary: float) -> "OneSidedTest":
+        """Return the test with another normal mean, and the null boundary that belongs to it."""
+        null, binary = boundary if self.rising else 1.0 - boundary, self.channel in channels.BINARY
+        variance = mean * (1.0 - mean) if binary else self.variance
+        stakes = departure_bets(null, variance, binary=binary)
+        stakes = stakes if self.rising else -stakes
+        return replace(self, null_boundary=boundary, stakes=stakes, mean=mean, variance=variance)
 
     def recovery_test(self, firing_mean: float) -> tuple[float, NDArray[np.float64]]:
         """Return the null boundary of the recovery and the bets against it, shape ``(8,)``.

@@ -3,6 +3,7 @@
 This package may import findings, detectors, layout, one-sided tests and signals.
 """
 
+from pipeline.detect.segments.affected_values import describe_affected
 from pipeline.detect.segments.block_values import BlockValues, find_block_values
 from pipeline.detect.segments.segment_batch import SegmentBatch
 from pipeline.detect.segments.segment_drifts import SegmentDrifts
@@ -15,6 +16,7 @@ __all__ = [
     "SegmentDrifts",
     "SegmentObservation",
     "Segments",
+    "describe_affected",
     "find_block_values",
     "is_single_small_tenant",
 ]

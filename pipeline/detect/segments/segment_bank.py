@@ -54,6 +54,8 @@ class SegmentBank:
         The statistics.
     firing_thresholds
         Shape ``(S,)``: the threshold of each test.
+    held
+        The tests with a level of their own, by slot and test: what a person accepted for a value.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class SegmentBank:
         self.firing_thresholds = share_array(np.array([test.threshold for test in tests]))
         self.segment_evidence = SegmentEvidence(tests, self._columns)
         self.state = SegmentState.of_size(0, SEGMENT_BETS, len(tests))
+        self.held: dict[tuple[int, int], OneSidedTest] = {}
         self._bets_changed = True
 
     def __len__(self) -> int:
@@ -94,6 +97,7 @@ class SegmentBank:
         if slot == len(self):
             state.append_slot()
         state.latched[slot] = state.excluded[slot] = False
+        self.held = {key: test for key, test in self.held.items() if key[0] != slot}
         state.clear_panes(slot)
         self.reset_slot(slot)
 
@@ -117,6 +121,12 @@ class SegmentBank:
         self.state.excluded[slot, test] = True
         self.state.reset(slot, test)
         self._bets_changed = True
+
+    def hold(self, slot: int, test: int, mean: float, boundary: float) -> None:
+        """Run a test in a slot with another normal mean and its null boundary, and set its statistics to 0."""
+        self.held[slot, test] = self._tests[test].with_level(mean, boundary)
+        self.state.excluded[slot, test] = False
+        self.rearm(slot, test)
 
     def evidence(self, slot: int, test: int) -> float:
         """Return the largest statistic of a test."""
@@ -165,7 +175,7 @@ class SegmentBank:
             At most one crossing per value and test, in the order of the values, then of the tests.
         """
         if self._bets_changed:
-            self.segment_evidence.update_bets(self.latched, self.excluded, self.state.worst)
+            self.segment_evidence.update_bets(self.latched, self.excluded, self.state.worst, self.held)
             self._bets_changed = False
         groups, state = sums.groups, self.state.take(slots)
         evidence = self.segment_evidence.pane_evidence(
@@ -187,7 +197,7 @@ class SegmentBank:
         np.cumsum(sums.sums, axis=0, out=prefix_sums[1:])
         step_sums = StepSums(prefix_sums, groups.next_times(times_ms), self._columns)
         state.set_starts(step_sums)
-        crossings = self._crossings(state, path[1:], thresholds, step_sums, may_fire)
+        crossings = self._crossings(state, slots, path[1:], thresholds, step_sums, may_fire)
         state.statistics, state.bases = path[-1], path[-2] if groups.shape[0] > 1 else bases
         state.panes[:] = groups.last_pane
         state.advance(path[1:], step_sums)
@@ -217,6 +227,7 @@ class SegmentBank:
     def _crossings(
         self,
         state: SegmentState,
+        slots: NDArray[np.intp],
         path: NDArray[np.float64],
         thresholds: NDArray[np.float64],
         sums: StepSums,
@@ -228,8 +239,9 @@ class SegmentBank:
             crossings_of_test = state.find_crossings(
                 path[:, value, :, test], float(thresholds[value, test]), sums, slot=value, test=test
             )
+            used = self.held.get((int(slots[value]), test)) or self._tests[test]
             for crossing in crossings_of_test:
-                if crossing.is_within_band(self._tests[test]) if crossing.is_recovery else may_fire(crossing):
+                if crossing.is_within_band(used) if crossing.is_recovery else may_fire(crossing):
                     crossings.append(crossing)
                     break
         return crossings

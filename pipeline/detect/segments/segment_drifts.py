@@ -16,6 +16,7 @@ from pipeline.detect.segments.segment_values import LIVE_S, SegmentValue
 from pipeline.detect.segments.segments import SegmentObservation, Segments
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels
+from schemas.baseline import SignalBaseline
 from schemas.drift import DriftState, Tier
 
 GONE_PANES = 600
@@ -87,6 +88,21 @@ class SegmentDrifts:
         findings += self._evidence_due(view, observation)
         return findings
 
+    def find_open(self) -> dict[tuple[CrossingKey, str], tuple[float, float, float]]:
+        """Return the mean at which each test of a value fired, and the records and their sum since its last message.
+
+        They are found by the key of the test and the segment.
+        """
+        tests = self._segments.tests
+        return {
+            (tests[key.test].crossing_key, Finding.segment_name(key.dimension, key.label)): (
+                latch.worst,
+                latch.since_message[0],
+                latch.since_message[1],
+            )
+            for key, latch in self._latches.items()
+        }
+
     @property
     def is_idle(self) -> bool:
         """Whether no test of a value has fired."""
@@ -124,7 +140,7 @@ class SegmentDrifts:
         return [
             latch.build_end(
                 self._segments.tests[key.test],
-                self._baseline.read().signals[self._segments.tests[key.test].signal.name],
+                self._read_learned(key),
                 now_ms=now_ms,
                 recovery=self._settings.recovery_evidence,
                 tier=self._tier(key),
@@ -192,6 +208,17 @@ class SegmentDrifts:
     def _tier(self, key: SegmentKey) -> Tier | None:
         """Return the tier of a finding, or None for the tier of the test."""
         return None if self._is_version(key) else "ticket"
+
+    def _read_learned(self, key: SegmentKey) -> SignalBaseline:
+        """Return the baseline of a test's signal, with the level that was accepted for the value, if any."""
+        test = self._segments.tests[key.test]
+        learned = self._baseline.read().signals[test.signal.name]
+        value = self._value(key)
+        held = None if value is None else self._segments.bank.held.get((value.slot, key.test))
+        if held is None:
+            return learned
+        channel = learned.channels[test.channel].model_copy(update={"mean": held.mean})
+        return learned.model_copy(update={"channels": learned.channels | {test.channel: channel}})
 
     def _release(self, key: SegmentKey) -> Latch:
         value = self._value(key)
@@ -321,7 +348,7 @@ class SegmentDrifts:
         weighed: tuple[float, float] | None = None,
     ) -> Finding:
         test = self._segments.tests[key.test]
-        learned = self._baseline.read().signals[test.signal.name]
+        learned = self._read_learned(key)
         now = None
         if test.channel == channels.OVERDUE:
             now = self._segments.longest_age(view, key.test, rows)

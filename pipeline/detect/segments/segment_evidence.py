@@ -1,6 +1,6 @@
 """The evidence from the records of a block, for each segment value, pane, bet and test."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ SEGMENT_BETS = 4
 
 
 class SegmentEvidence:
-    """Evidence per segment value. All slots share the bets of a test, unless the test is latched or excluded in a slot.
+    """Evidence per segment value. All slots share the bets of a test, unless the test is latched, excluded or held in a slot.
 
     Parameters
     ----------
@@ -52,20 +52,33 @@ class SegmentEvidence:
             stakes[:, binary], self.nulls[binary], self.weights[binary]
         )
         nothing = np.zeros((0, len(tests)))
-        self.update_bets(nothing.astype(bool), nothing.astype(bool), nothing)
+        self.update_bets(nothing.astype(bool), nothing.astype(bool), nothing, {})
 
-    def update_bets(self, latched: NDArray[np.bool_], excluded: NDArray[np.bool_], worst: NDArray[np.float64]) -> None:
-        """Override the shared bets of latched and excluded tests. The arguments have shape ``(n, S)``.
+    def update_bets(
+        self,
+        latched: NDArray[np.bool_],
+        excluded: NDArray[np.bool_],
+        worst: NDArray[np.float64],
+        held: Mapping[tuple[int, int], OneSidedTest],
+    ) -> None:
+        """Override the shared bets of latched, excluded and held tests. The arrays have shape ``(n, S)``.
 
-        A latched test bets on the return from ``worst``. An excluded test receives no evidence.
+        A latched test bets on the return from ``worst``. An excluded test receives no evidence. ``held`` has the tests
+        with another level by slot and test.
         """
-        self._override_slots, self._override_tests = np.nonzero(latched | excluded)
+        overridden = latched | excluded
+        for key in held:
+            overridden[key] = True
+        self._override_slots, self._override_tests = np.nonzero(overridden)
         nulls, stakes = np.zeros(self._override_slots.size), np.zeros((SEGMENT_BETS, self._override_slots.size))
         for index, (slot, test) in enumerate(
             zip(self._override_slots.tolist(), self._override_tests.tolist(), strict=True)
         ):
             if not excluded[slot, test]:
-                nulls[index], bets = self._tests[test].recovery_test(float(worst[slot, test]))
+                used = held.get((slot, test)) or self._tests[test]
+                nulls[index], bets = used.null_boundary, used.stakes
+                if latched[slot, test]:
+                    nulls[index], bets = used.recovery_test(float(worst[slot, test]))
                 stakes[:, index] = bets[EVERY_SECOND_BET]
         self._override_nulls, self._override_stakes = nulls, stakes
         self._override_excluded = excluded[self._override_slots, self._override_tests]

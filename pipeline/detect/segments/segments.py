@@ -27,9 +27,6 @@ DEVIATING_SHARE = 0.5
 DEVIATING_EVIDENCE = 4.0
 """Minimum evidence of such a deviation. Chance alone rarely produces this much evidence."""
 
-AFFECTED_EVIDENCE = 4.0
-"""Minimum evidence at which a value is reported as affected by a drift of the full subject."""
-
 AFFECTED_SHARE = 0.5
 """Share of a threshold that the total evidence of the affected values must reach for them to be reported."""
 
@@ -181,7 +178,8 @@ class Segments:
         is_settling = (np.array([value.signal_records for value in values]) < records_max) & is_young[:, None]
         for index, test in np.argwhere((observation.signal_records_before < records_max) & ~is_settling).tolist():
             value = values[index]
-            if value.is_settling and not self.bank.latched[value.slot, test] and self._deviates_throughout(value, test):
+            is_fixed = self.bank.latched[value.slot, test] or (value.slot, test) in self.bank.held
+            if value.is_settling and not is_fixed and self._deviates_throughout(value, test):
                 self.bank.exclude(value.slot, test)
         for value, is_still_settling in zip(values, is_settling.any(axis=1).tolist(), strict=True):
             value.is_settling = value.is_settling and is_still_settling
@@ -192,21 +190,9 @@ class Segments:
         records = observation.signal_records_before[crossing.value, crossing.test]
         if not value.is_settling or records >= self._settings.segment_settle_records:
             return False
+        if (value.slot, crossing.test) in self.bank.held:
+            return False
         return self._deviates_throughout(value, crossing.test)
-
-    def describe_affected(self, key: CrossingKey) -> str:
-        """Describe the segments that a drift of the full subject affects, such as ``all in prompt=v42``, if any."""
-        test, descriptions = self._indexes.get(key), []
-        if test is not None:
-            for dimension in self.dimensions:
-                evidences = [(value.label, self.evidence(value, test)) for value in self.monitored_values(dimension)]
-                affected = [label for label, evidence in evidences if evidence >= AFFECTED_EVIDENCE]
-                total = sum(evidence for _, evidence in evidences if evidence >= AFFECTED_EVIDENCE)
-                remainder = sum(evidence for _, evidence in evidences) - total
-                # If many values deviate slightly, the few values that stand out by chance are not the cause.
-                if len(evidences) > 1 and total > max(remainder, AFFECTED_SHARE * self.tests[test].threshold):
-                    descriptions.append(_describe_values(dimension, affected, len(evidences)))
-        return " and ".join(descriptions[:2])
 
     def affected_tenants(self, key: CrossingKey) -> int:
         """Return the number of tenants that are affected by a drift of the full subject."""
@@ -262,6 +248,10 @@ class Segments:
                 [dimension, label, list(self.tests[self._indexes[key]].key)]
                 for dimension, label, key in self.excluded_tests()
             ],
+            "held": [
+                [dimension, label, list(test.key), test.mean, test.null_boundary]
+                for dimension, label, _, test in self._held_tests()
+            ],
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -276,6 +266,10 @@ class Segments:
             test = self.find_by_key(tuple(key))
             if test is not None and dimension in self.dimensions:
                 self.bank.exclude(self.monitor_value(self.dimensions[dimension].values[label]), test)
+        for dimension, label, key, mean, boundary in state.get("held", ()):  # Formats before 9 do not contain it.
+            test = self.find_by_key(tuple(key))
+            if test is not None and dimension in self.dimensions:
+                self.bank.hold(self.monitor_value(self.dimensions[dimension].values[label]), test, mean, boundary)
 
     def dump_evidence(self) -> dict[str, Any]:
         """Return the statistics of the tests, and the slots of the values."""
@@ -357,16 +351,28 @@ class Segments:
             self.monitor_value(value)
         return present
 
+    def _held_tests(self) -> list[tuple[str, str, int, OneSidedTest]]:
+        """Return the tests with a level of their own, as dimension, value, test and the test with that level."""
+        return [
+            (dimension, value.label, index, test)
+            for dimension in self.dimensions
+            for value in self.monitored_values(dimension)
+            for (slot, index), test in self.bank.held.items()
+            if slot == value.slot
+        ]
+
     def _set_slots(self, slots: Iterable[tuple[str, str, int]]) -> None:
+        held = self._held_tests()
         for values in self.dimensions.values():
             for value in values.values.values():
                 value.slot = NOT_MONITORED
         for dimension, label, slot in slots:
             self.dimensions[dimension].values[label].slot = slot
+        self.bank.held = {(self.dimensions[name].values[label].slot, index): test for name, label, index, test in held}
 
     def _release_slot(self, value: SegmentValue) -> None:
         """Release the slot of a value that is not monitored, unless it has excluded tests."""
-        if not self.bank.excluded[value.slot].any():
+        if not self.bank.excluded[value.slot].any() and all(slot != value.slot for slot, _ in self.bank.held):
             value.slot = NOT_MONITORED
         elif self.bank.test_statistics[value.slot].any():
             self.bank.reset_slot(value.slot)
@@ -389,9 +395,3 @@ class Segments:
 
 def _half_width(test: OneSidedTest) -> float:
     return abs(test.null_boundary - test.mean)
-
-
-def _describe_values(dimension: str, affected: Sequence[str], count: int) -> str:
-    if len(affected) == 1:
-        return f"all in {dimension}={affected[0]}"
-    return f"in every {dimension}" if len(affected) == count else f"in {len(affected)} of {count} {dimension}s"

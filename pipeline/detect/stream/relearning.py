@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from pipeline.detect.accepted_normal import accept_levels
+from pipeline.detect.accepted_normal import accept_levels, accept_segment_levels
 from pipeline.detect.baselines import Learner, baseline_version
 from pipeline.detect.findings import Finding
 from pipeline.detect.losses import RequestLoss
@@ -212,6 +212,7 @@ def _hold_levels(
     def closes(signal: str, segment: str) -> bool:
         return signal in accepted.names or (signal, segment) in segments
 
+    open_drifts = monitor.segment_drifts.find_open()
     findings = monitor.close_drifts(now_ms, closes)
     held = set(accepted.names) | {signal for signal, _ in segments}
     if any(level.signal == RequestLoss.SIGNAL_NAME for level in levels):
@@ -220,6 +221,7 @@ def _hold_levels(
     outputs = stream.end_drifts(findings)
     if accepted.baseline is not None:
         outputs.append(stream.adopt_baseline(accepted.baseline, now_ms // PANE_MS, accepted.names))
+    accept_segment_levels(stream.monitor or monitor, levels, settings, open_drifts)
     return outputs, held
 
 

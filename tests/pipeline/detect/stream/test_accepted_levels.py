@@ -51,6 +51,15 @@ class SlowWorld(World):
         return content
 
 
+class TenantWorld(World):
+    """The level is the share of refused requests of the tenant acme, which sends every tenth request."""
+
+    def build(self, rng: random.Random, number: int, level: Any) -> dict[str, Any]:
+        is_acme = number % 10 == 0
+        content = record(rng, number, self.time(number), refused=level if is_acme else 0.15)
+        return content | {"segment": {"tenant": "acme" if is_acme else f"other-{rng.randrange(3)}"}}
+
+
 def is_about(drift: Drift) -> bool:
     # A third of the error types in the stream are unusable, which does not depend on baselines.
     return drift.signal != "unusable_field"
@@ -99,7 +108,7 @@ class Run:
 
 
 def test_an_accepted_rate_is_normal_at_once_and_its_drifts_end():
-    run = Run(World(1, [(0, 0.01), (LEARNED, 0.35)]))
+    run = Run(World(1, [(0, 0.01), (LEARNED, 0.35)], end=9500))
     opened = drifts(run.before)
     assert {drift.signal for drift in opened} == {"refused"}
     assert {drift.drift_id for drift in drifts(run.at_request, "recovered")} == {drift.drift_id for drift in opened}
@@ -109,7 +118,7 @@ def test_an_accepted_rate_is_normal_at_once_and_its_drifts_end():
     learned = baselines(run.before)[-1]
     others = set(learned.signals) - {"refused"}
     assert all(provisional.signals[name] == learned.signals[name] for name in others)
-    after = run.push(ACCEPTED, END)
+    after = run.push(ACCEPTED, 9500)
     assert drifts(after) == []
     [accepted] = baselines(after)
     assert accepted.source == "accepted"
@@ -215,3 +224,29 @@ def test_open_drifts_of_other_signals_stay_open_with_their_ids():
     after = step.step(world.messages[ACCEPTED : FURTHER + 1000])
     assert drifts(after) == []
     assert {drift.drift_id for drift in drifts(after, "recovered")} == slow
+
+
+def test_an_accepted_level_of_a_tenant_is_held_for_that_tenant():
+    accepted, further = 7000, 9000
+    world = TenantWorld(10, [(0, 0.15), (LEARNED, 0.5), (further, 1.0)], end=further + 3000)
+    settings = SETTINGS.model_copy(update={"relearn_after_s": 600})
+    step, checkpoint = DetectStep(0, settings, replay=True), Checkpoint()
+    outputs = step.step(world.messages[:accepted])
+    before = [drift for drift in drifts(outputs) if drift.segment]
+    assert {drift.segment for drift in before} == {"tenant=acme"}
+    request = accept(drifts(outputs), accepted)
+    outputs += step.control(request)
+    between = step.step(world.messages[accepted:further])
+    assert drifts(between) == []
+    checkpoint.take(step)
+    fired = step.step(world.messages[further:])
+    [told] = [drift for drift in drifts(fired) if drift.segment]
+    assert (told.segment, told.normal) == ("tenant=acme", pytest.approx(0.5, abs=0.1))
+    assert told.detected_at <= World.time(further) + 120_000
+    restored = DetectStep(0, settings, replay=True)
+    for offset, output in enumerate(output for output in outputs if output.topic == BASELINES):
+        restored.control(RawMessage(BASELINES, 0, offset, START_MS, output.key, output.value))
+    restored.control(request)
+    checkpoint.restored(restored, random.Random(0))
+    assert restored.step(world.messages[further:]) == fired
+    assert full_state(restored) == full_state(step)
