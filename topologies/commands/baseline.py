@@ -340,8 +340,9 @@ def show_command(source: str, bootstrap: str | None, config: Path | None) -> Non
 
 def _relearning_line(relearn: Relearn) -> str:
     signals = ", ".join(relearn.signals) or "every signal"
+    meanwhile = "held against the accepted level" if relearn.accepted else "not monitored"
     return (
-        f"relearning from {format_timestamp(relearn.at)}, not monitored until done: {signals} "
+        f"relearning from {format_timestamp(relearn.at)}, {meanwhile} until done: {signals} "
         f"({relearn.reason}, {relearn.requested_by or 'no author'})"
     )
 

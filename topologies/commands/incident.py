@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.correlate.incidents import IncidentStanding, refusal_reason
 from pipeline.correlate.revision import add_drafts
+from pipeline.wording import normal_phrase, quantity, signal_name
 from schemas.command import Command
 from schemas.incident import CLOSED, Audience, Incident, Role, Severity
 from schemas.timestamp import format_timestamp
@@ -27,6 +28,9 @@ from topologies.terminal import echo, echo_json
 
 NOTE = click.option("--note", metavar="TEXT", help="Reason to record in the running log.")
 YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+NOT_ACCEPTED = ("first_seen", "silence")
+"""Detectors whose drifts have no level that could be normal."""
+
 INCIDENT = click.argument("incident_id", metavar="ID")
 AT = click.option("--at", type=PastTime(), help="Time of the action: RFC 3339 or Unix ms.  [default: now]")
 
@@ -198,7 +202,8 @@ def unmerge(incident_id: str, note: str | None, **options: Unpack[CommandOptions
 def accept(incident_id: str, note: str | None, yes: bool, **options: Unpack[CommandOptions]) -> None:
     """Resolve the incident and accept the changed signals as the new normal.
 
-    Asks for confirmation, because the signals are then relearned. Without a terminal, the command needs --yes.
+    Shows the accepted levels and asks for confirmation. Without a terminal, the command needs --yes. The levels are
+    normal at once, and the signals are then relearned. If a signal moves further, it is reported again.
     """
     _send(incident_id, action="accept", note=note, is_confirmed=yes, **options)
 
@@ -230,6 +235,8 @@ def _send(
     notice = acknowledgement_notice(sent, incident)
     if notice is not None:
         echo(notice, err=True)
+    for line in accepted_lines(sent, incident):
+        echo(line, err=True)
     warning = ending_warning(sent, incident)
     if warning is not None and not is_confirmed:
         _confirm(sent.action, warning)
@@ -247,6 +254,20 @@ def acknowledgement_notice(request: Command, incident: Incident) -> str | None:
     if any(entry.event == "acknowledge" and entry.at > request.at for entry in incident.log):
         return f"{incident.incident_id} was acknowledged later by {holder}; this acknowledgement is only logged"
     return f"{incident.incident_id} was already acknowledged by {holder}; this acknowledgement replaces theirs"
+
+
+def accepted_lines(request: Command, incident: Incident) -> list[str]:
+    """Return what a command accepts as normal, one line per signal: from what was normal to what is."""
+    if request.action != "accept":
+        return []
+    moved = [line for line in incident.evidence if line.state == "firing" and line.detector not in NOT_ACCEPTED]
+    if not moved:
+        return ["no signal is abnormal: nothing is accepted as normal"]
+    return [
+        f"accepted as normal: {signal_name(line)} {quantity(line.now, line.unit, line.channel)}, "
+        f"{normal_phrase(line.normal, line.unit, line.channel)}"
+        for line in moved
+    ]
 
 
 def ending_warning(request: Command, incident: Incident) -> str | None:

@@ -3,6 +3,7 @@
 from pipeline.correlate.decode import Content
 from pipeline.correlate.deployments import ServedTraffic, relearn_output
 from pipeline.correlate.incidents import IncidentStanding, IncidentState, refusal_reason
+from pipeline.correlate.phases.acceptance import accept_outputs
 from pipeline.correlate.phases.commands import apply_command, store_early_reopening
 from pipeline.correlate.phases.drift_reports import join_incident, open_incident, update_incident
 from pipeline.correlate.phases.incident_table import ClockReading, IncidentTable, Touched
@@ -139,10 +140,11 @@ def _apply_command(table: IncidentTable, command: Command, message: InputMessage
             refused.add([incident])
         return refused
     former_targets = list(table.merges.targets(incident))
-    detected_at = table.merges.merged_view(incident).detected_at
-    apply_command(command, incident, detected_at, entries_max=table.settings.log_entries_max)
+    merged = table.merges.merged_view(incident)
+    has_effect = apply_command(command, incident, merged.detected_at, entries_max=table.settings.log_entries_max)
     table.merges.merge(incident, incident.membership.merged_into)
-    touched = Touched(to_group=[*former_targets, incident])
+    requests = accept_outputs(command, merged) if command.action == "accept" and has_effect else []
+    touched = Touched(outputs=requests, to_group=[*former_targets, incident])
     touched.add([*former_targets, incident, *table.merges.members(incident)])
     return touched
 

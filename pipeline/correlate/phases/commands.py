@@ -27,8 +27,8 @@ _CONTRADICTED_BY: dict[Action, tuple[Action, ...]] = {
 _INFORMED = {"internal": "people inside were informed", "external": "users and customers were informed"}
 
 
-def apply_command(command: Command, incident: IncidentState, detected_at: int, *, entries_max: int) -> None:
-    """Apply a valid command to an incident.
+def apply_command(command: Command, incident: IncidentState, detected_at: int, *, entries_max: int) -> bool:
+    """Apply a valid command to an incident. Return whether it has an effect.
 
     Parameters
     ----------
@@ -42,7 +42,8 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
         Maximum number of lines in the running log.
     """
     incident.command_ids = [*incident.command_ids, command.command_id][-COMMANDS_SEEN_MAX:]
-    if _is_contradicted(command, incident):
+    is_contradicted = _is_contradicted(command, incident)
+    if is_contradicted:
         text = f"{command.action} has no effect, because a later command contradicts it,"
     else:
         text = _apply(command, incident, detected_at)
@@ -52,6 +53,7 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
         incident.communicated[command.communicated] = max(known_at, command.at)
     note = f": {command.note}" if command.note else ""
     incident.add_log_entry(command.at, command.action, f"{text} by {command.author}{note}", entries_max=entries_max)
+    return not is_contradicted
 
 
 def store_early_reopening(command: Command, incident: IncidentState) -> bool:

@@ -14,7 +14,7 @@ from schemas.message import AHEAD_MAX_MS
 from schemas.timestamp import format_timestamp
 from schemas.topics import ALERTS, COMMANDS
 from tests.pipeline.route.samples import STARTED, evidence, incident
-from topologies.commands.incident import acknowledgement_notice, command, ending_warning
+from topologies.commands.incident import accepted_lines, acknowledgement_notice, command, ending_warning
 from topologies.kafka import Cluster
 from topologies.kafka.client import BrokerUnreachable, read_topic, write_message
 
@@ -145,6 +145,7 @@ def test_the_end_of_an_incident_with_abnormal_signals_needs_yes_without_a_termin
     assert f"signals of {incident_id} are still abnormal and would no longer be followed: refused" in resolved.stderr
     assert "Without a terminal, add --yes to resolve it" in resolved.stderr
     assert "its changed signals are relearned as the new normal. Without a terminal, add --yes" in accepted.stderr
+    assert "accepted as normal: refused 9.1 %, normally 1.0 %" in accepted.stderr
 
 
 @pytest.mark.kafka
@@ -187,6 +188,19 @@ def test_the_end_of_an_incident_is_confirmed_on_a_terminal(broker, incident_id):
 def test_only_the_end_of_what_is_still_abnormal_or_relearned_needs_confirmation(action, lines, status, warns):
     request = Command(command_id="cmd-1", at=STARTED, author="ana", action=action, incident_id="inc-1")
     assert (ending_warning(request, incident(evidence=lines, status=status)) is not None) is warns
+
+
+def test_what_is_accepted_is_shown_with_its_segments_and_without_what_recovered():
+    request = Command(command_id="cmd-1", at=STARTED, author="ana", action="accept", incident_id="inc-1")
+    lines = [
+        evidence("refused", segments=["tenant=acme"]),
+        evidence("error", state="recovered"),
+        evidence("version_first_seen", detector="first_seen"),
+    ]
+    shown = accepted_lines(request, incident(evidence=lines))
+    assert shown == ["accepted as normal: refused [tenant=acme] 9.1 %, normally 1.0 %"]
+    assert accepted_lines(request, incident(evidence=[])) == ["no signal is abnormal: nothing is accepted as normal"]
+    assert accepted_lines(request.model_copy(update={"action": "resolve"}), incident(evidence=lines)) == []
 
 
 @pytest.mark.kafka
