@@ -36,7 +36,8 @@ class DetectSettings(BaseModel):
         ge=10,
         le=60 * DAY_S,
         description="Seconds of event time over which signals are relearned after their new normal was accepted or "
-        "declared. Meanwhile, they are not monitored. Higher values cover more of the daily cycle.",
+        "declared. Meanwhile, only a further move of an accepted incident is found. Higher values cover more of the "
+        "daily cycle.",
     )
     ready_records: int = Field(
         default=5000,

@@ -87,10 +87,14 @@ def describe_state(subject: SubjectStatus, now_ms: int) -> str:
     monitored = f"monitored{published}, baseline {subject.baseline_version}{scheduled}"
     if subject.relearned_signals is None:
         return monitored
-    signals = ", ".join(subject.relearned_signals) or "every signal"
+    held = ", ".join(subject.held_signals)
+    others = [name for name in subject.relearned_signals if name not in subject.held_signals]
+    texts = [f"held at the accepted level until relearned: {held}"] if held else []
+    if others or not held:
+        texts.append(f"not monitored until relearned: {', '.join(others) or 'every signal'}")
     progress = subject.relearning
     done = "" if progress is None else f" ({_describe_progress(progress, now_ms)})"
-    return f"{monitored}; not monitored until relearned: {signals}{done}"
+    return f"{'; '.join([monitored, *texts])}{done}"
 
 
 def _table(subjects: list[SubjectStatus], now_ms: int) -> Table:
@@ -212,6 +216,7 @@ def _subject_json(subject: SubjectStatus) -> dict[str, Any]:
         "scheduled_versions": list(subject.scheduled_versions),
         "learning": _progress_json(subject.learning),
         "relearned_signals": None if subject.relearned_signals is None else list(subject.relearned_signals),
+        "held_signals": list(subject.held_signals),
         "relearning": _progress_json(subject.relearning),
     }
 

@@ -40,6 +40,8 @@ class SubjectStatus:
         Progress of the stream that is ready first: its first baseline, or its new normal.
     relearned_signals
         Names of the signals that are relearned (empty for all), or None.
+    held_signals
+        Names of those that are tested meanwhile, against a level that a person accepted.
     look_alikes
         Unknown fields of any stream that look like a known one.
     is_sampled
@@ -58,6 +60,7 @@ class SubjectStatus:
     scheduled_versions: tuple[str, ...] = ()
     learning: LearningProgress | None = None
     relearned_signals: tuple[str, ...] | None = None
+    held_signals: tuple[str, ...] = ()
     relearning: LearningProgress | None = None
     look_alikes: frozenset[str] = frozenset()
     unversioned_outcomes: int = 0
@@ -170,6 +173,7 @@ def _merge(subject: str, streams: list[StreamSummary]) -> SubjectStatus:
         scheduled_versions=tuple(sorted({version for stream in streams for version in stream.scheduled_versions})),
         learning=None if monitored else _furthest(stream.learning for stream in streams),
         relearned_signals=None if relearned is None else relearned.relearned_signals,
+        held_signals=() if relearned is None else relearned.held_signals,
         relearning=_furthest(stream.relearning for stream in monitored),
         look_alikes=frozenset().union(*(stream.look_alikes for stream in streams)),
         unversioned_outcomes=sum(stream.unversioned_outcomes for stream in streams),

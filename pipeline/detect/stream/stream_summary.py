@@ -41,6 +41,8 @@ class StreamSummary:
         Versions of baselines that wait for their ``effective_at``.
     relearned_signals
         Names of the signals that are relearned (empty for all), or None.
+    held_signals
+        Names of those that are tested meanwhile, against a level that a person accepted.
     is_sampled
         Whether the records are sampled by outcome.
     learning, relearning
@@ -57,6 +59,7 @@ class StreamSummary:
     baseline_version: str | None
     scheduled_versions: tuple[str, ...]
     relearned_signals: tuple[str, ...] | None
+    held_signals: tuple[str, ...] = ()
     unversioned_outcomes: int = 0
     is_sampled: bool = False
     look_alikes: frozenset[str] = frozenset()
@@ -108,6 +111,7 @@ def _read_stream(subject: str, state: State, settings: DetectSettings) -> tuple[
         baseline_version=state["baseline_version"],
         scheduled_versions=tuple(state["pending_versions"]),
         relearned_signals=None if relearning is None else tuple(sorted(relearning.signals)),
+        held_signals=() if relearning is None else tuple(sorted(relearning.held)),
         unversioned_outcomes=counts["unversioned_outcomes"],
         # Checkpoints of earlier versions do not contain it.
         is_sampled=state.get("sampled") is not None,

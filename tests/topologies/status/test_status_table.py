@@ -65,6 +65,11 @@ def test_a_monitored_subject_names_its_baseline_and_what_is_relearned():
     assert describe_state(relearning, NOW_MS) == (
         "monitored since 02:12Z, baseline abc; 1 baseline scheduled; not monitored until relearned: refused"
     )
+    held = replace(monitored, relearned_signals=("error", "refused"), held_signals=("refused",))
+    assert describe_state(held, NOW_MS) == (
+        "monitored since 02:12Z, baseline abc; held at the accepted level until relearned: refused; "
+        "not monitored until relearned: error"
+    )
     assert [subject.state for subject in (SUBJECT, monitored, relearning)] == ["learning", "monitored", "relearning"]
 
 

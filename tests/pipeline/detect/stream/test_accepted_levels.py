@@ -97,8 +97,8 @@ def accept(found: Sequence[Drift], number: int, *, offset: int = 50) -> RawMessa
 class Run:
     """A run that accepts what fired before record ``ACCEPTED``, as it was shown when it fired."""
 
-    def __init__(self, world: World, settings: DetectSettings = SETTINGS) -> None:
-        self.step, self.messages = DetectStep(0, settings, replay=True), world.messages
+    def __init__(self, world: World, *, replay: bool = True) -> None:
+        self.step, self.messages = DetectStep(0, SETTINGS, replay=replay), world.messages
         self.before = self.step.step(self.messages[:ACCEPTED])
         self.request = accept(drifts(self.before), ACCEPTED)
         self.at_request = self.step.control(self.request)
@@ -250,3 +250,26 @@ def test_an_accepted_level_of_a_tenant_is_held_for_that_tenant():
     checkpoint.restored(restored, random.Random(0))
     assert restored.step(world.messages[further:]) == fired
     assert full_state(restored) == full_state(step)
+
+
+def test_other_streams_of_the_partition_change_nothing():
+    """A stream with an accepted level leaves the blocks of many streams, and returns to them."""
+    other = [
+        message(number, as_json(record(random.Random(number), number, at, subject="other")), at)
+        for number in range(11_000)
+        for at in (World.time(number),)
+    ]
+    world = World(11, [(0, 0.01), (LEARNED, 0.35), (10_000, 0.95)], end=11_000)
+    alone = Run(world, replay=False)
+    expected = alone.before + alone.at_request + alone.push(ACCEPTED, 11_000)
+    mixed = DetectStep(0, SETTINGS, replay=False)
+    both = [one for pair in zip(world.messages, other, strict=True) for one in pair]
+    outputs = mixed.step(both[: 2 * ACCEPTED]) + mixed.control(alone.request) + mixed.step(both[2 * ACCEPTED :])
+
+    def about_bot(found: list[OutputMessage]) -> list[OutputMessage]:
+        return [output for output in found if b'"subject":"bot"' in (output.value or b"")]
+
+    assert about_bot(outputs) == about_bot(expected)
+    assert {drift.signal for drift in drifts(about_bot(outputs)) if drift.detected_at >= World.time(10_000)} == {
+        "refused"
+    }
