@@ -77,7 +77,7 @@ def scaled_sigmoid(position: float) -> float:
     >>> round(scaled_sigmoid(-1.0), 4), scaled_sigmoid(0.0), round(scaled_sigmoid(1.0), 4)
     (0.9866, 0.0, -0.9866)
     """
-    return -math.tanh(STEEPNESS * position / 2.0)
+    return 0.0 - math.tanh(STEEPNESS * position / 2.0)
 
 
 def count_probation_rows(rows: int) -> int:
