@@ -203,7 +203,10 @@ class HourlyHistory:
             signal = channels.signal_by_name(name, kind)
             if signal is None:
                 continue
-            rows = np.repeat(np.array(slices[index], dtype=np.intp), [column.size for column in values[index]])
+            sizes = [column.size for column in values[index]]
+            rows = np.repeat(np.array(slices[index], dtype=np.intp), sizes)
+            # Hours of the history are not hours of the day, so the start of its hour would put a value into a wrong one.
+            shares = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
             columns.append(
                 LearnedColumn(
                     signal=signal,
@@ -212,7 +215,7 @@ class HourlyHistory:
                     bursts=rows,
                     counts=counts[:, index],
                     sums=sums[:, index],
-                    times_ms=((first + rows) * HOUR_S + self._offset_s) * 1000,
+                    times_ms=self._start_ms(first) + ((rows + shares) * (HOUR_S * 1000)).astype(np.int64),
                     is_spaced=True,
                 )
             )

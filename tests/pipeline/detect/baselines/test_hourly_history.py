@@ -220,3 +220,18 @@ def test_removed_days_are_removed_from_the_checkpoint():
 def test_a_history_without_hours_teaches_nothing():
     with pytest.raises(ValueError, match="no hours"):
         HourlyHistory("bot").learn(BEFORE, SETTINGS)
+
+
+@pytest.mark.parametrize("subject", ["bot", "search", "bot-7", "bot-8"])
+def test_stored_values_have_the_time_at_which_they_arrived(subject: str):
+    history = HourlyHistory(subject)
+    first = START_HOUR * 3600 + history._offset_s
+    for hour in range(4):
+        panes = first + hour * 3600 + np.arange(0, 3600, 60)
+        moments = np.array([[60.0 * hour], [float(panes.mean())], [0.0]])
+        history.advance(int(panes[0]), (LATENCY,), moments)
+        history.add_values(panes[:, None].astype(np.float64), panes)
+    history.advance(first + 4 * 3600, (LATENCY,), np.array([[240.0], [float(first)], [0.0]]))
+    (latency,) = history._learned_data(BEFORE).columns
+    assert latency.values.size == 4 * HOUR_VALUES_MAX
+    np.testing.assert_allclose(latency.times_ms / 1000, latency.values, atol=3600 / HOUR_VALUES_MAX)
