@@ -342,11 +342,12 @@ class PartStore:
         if self._settings[kind] and not envelope.settings:
             return Misfit("the version that wrote it did not record its settings")
         for name, now in self._settings[kind].items():
-            before = envelope.settings.get(name, _NOT_RECORDED)
+            # A list that is newer than the part was empty.
+            before = envelope.settings.get(name, [] if now == [] else _NOT_RECORDED)
             if before is _NOT_RECORDED:
                 changes[name] = f"{name} was not recorded"
             elif before != now:
-                changes[name] = f"{name} was {_as_text(before)} and is now {_as_text(now)}"
+                changes[name] = _describe_change(name, _as_text(before), _as_text(now))
         return Misfit(", ".join(changes.values()), tuple(changes)) if changes else None
 
     def _list_outcomes(self) -> list[RestoreOutcome]:
@@ -376,6 +377,12 @@ class PartStore:
             self._chunk_counts.pop(part.name, None)
 
 
+def _describe_change(name: str, before: str, now: str) -> str:
+    return f"{name} has other entries" if before == now else f"{name} was {before} and is now {now}"
+
+
 def _as_text(value: Any) -> str:
-    """Return a setting as text: a number as in the configuration, anything else as JSON."""
+    """Return a setting as text: a number as in the configuration, the number of tables, and anything else as JSON."""
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return f"a list of {len(value)}"
     return f"{value:g}" if isinstance(value, float) else orjson.dumps(value).decode()

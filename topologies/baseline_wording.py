@@ -32,10 +32,8 @@ def describe_normal(signal: SignalBaseline) -> str:
     return f"{middle} ({low} to {high})"
 
 
-def describe_changes(name: str, signal: SignalBaseline, changes: Iterable[SmallestChange]) -> str:
+def describe_changes(signal: SignalBaseline, changes: Iterable[SmallestChange]) -> str:
     """Describe the smallest changes of one signal: the new mean of a rate, the shift of all values, or a limit."""
-    known = channels.signal_by_name(name, signal.kind)
-    unit = f" {known.unit}" if known is not None and known.unit else ""
     rounding = ROUNDING * (max(map(abs, signal.knots or ()), default=0.0) or 1.0)
     parts = []
     for change in sorted(changes, key=lambda change: change.direction, reverse=True):
@@ -43,12 +41,13 @@ def describe_changes(name: str, signal: SignalBaseline, changes: Iterable[Smalle
             name = "longest age" if change.channel == channels.OVERDUE else change.direction
             parts.append(f"{name}: not testable, {change.reason}")
         elif change.channel == channels.OVERDUE:
-            parts.append(f"above {quantity(change.size, known.unit if known is not None else '', change.channel)}")
+            parts.append(f"above {quantity(change.size, change.unit, change.channel)}")
         elif signal.kind == "rate":
             parts.append(f"{'above' if change.direction == 'up' else 'below'} {_percent(change.size)}")
         elif abs(change.size) <= rounding:
             parts.append(f"any {'rise' if change.direction == 'up' else 'fall'}")
         else:
+            unit = f" {change.unit}" if change.unit else ""
             parts.append(f"{'+' if change.size >= 0 else ''}{format_number(change.size)}{unit}")
     return ", ".join(parts) or NONE
 

@@ -215,7 +215,7 @@ class Playback:
         learned_records = self._learned.get(subject, (0, MonitoredCount()))[0]
         baseline = None if stream.monitor is None else stream.monitor.baseline
         signals = build_signal_results(
-            self._series.subjects[subject], baseline, self._settings.detect, now_from_ms=now_from_ms
+            subject, self._series.subjects[subject], baseline, self._settings.detect, now_from_ms=now_from_ms
         )
         return SubjectResult(
             subject=subject,

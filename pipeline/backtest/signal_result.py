@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.backtest.signal_series import SubjectSeries
 from pipeline.detect.offline import SmallestChange, smallest_changes
+from pipeline.detect.one_sided_tests import NotTestable
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Signal, channels
 from schemas.baseline import Baseline, SignalBaseline
@@ -20,7 +21,7 @@ class SignalResult:
     Attributes
     ----------
     signal
-        The signal of the catalogue.
+        The signal, as the configuration describes it.
     baseline
         What was learned of it, or None.
     records
@@ -57,14 +58,14 @@ class SignalResult:
 
 
 def build_signal_results(
-    series: SubjectSeries, baseline: Baseline | None, settings: DetectSettings, *, now_from_ms: int
+    subject: str, series: SubjectSeries, baseline: Baseline | None, settings: DetectSettings, *, now_from_ms: int
 ) -> list[SignalResult]:
     """Return a row for each signal that the records or the baseline contain.
 
     Parameters
     ----------
-    series
-        The levels of the subject.
+    subject, series
+        The subject, and its levels.
     baseline
         The baseline that the records were compared with, or None.
     settings
@@ -74,7 +75,8 @@ def build_signal_results(
     """
     changes = [] if baseline is None else smallest_changes(baseline, settings)
     results = []
-    for column, signal in enumerate(series.signals):
+    signals = [channels.configure_signal(signal, subject, settings) for signal in series.signals]
+    for column, signal in enumerate(signals):
         times_ms, levels = series.points(column)
         if not times_ms:
             continue
@@ -94,7 +96,7 @@ def build_signal_results(
         )
     seen = {result.signal.name for result in results}
     for name, learned in ({} if baseline is None else baseline.signals).items():
-        known = channels.signal_by_name(name, learned.kind)
+        known = channels.find_signal(name, learned.kind, subject, settings)
         if known is not None and known.kind != "category" and name not in seen:
             reason = "no record after the learning period contains it"
             results.append(SignalResult(known, learned, 0, None, (), reason, (), ()))
@@ -104,6 +106,8 @@ def build_signal_results(
 def _explain_not_judged(
     signal: Signal, baseline: Baseline | None, changes: Iterable[SmallestChange], settings: DetectSettings
 ) -> str:
+    if signal.role == "off":
+        return NotTestable.EXCLUDED_BY_RULE
     if baseline is None:
         return "the subject has no baseline"
     if signal.name not in baseline.signals:

@@ -251,17 +251,16 @@ class Monitor:
                 f"{self.baseline.subject}: evidence is reset"
             )
         indexes = self._tests.indexes_by_key
-        not_testable: dict[tuple[str, ...], NotTestable] = {test.key: test for test in self.not_testable}
         for content in state["latches"]:
             key = tuple(content["test"])
-            if key in not_testable:
-                self._untested.append((not_testable[key], Latch.load(content, -1)))
+            if key not in indexes:
+                self._untested.append((self._find_untested(key), Latch.load(content, -1)))
                 continue
             latch = self._latches[indexes[key]] = Latch.load(content, indexes[key])
             self.bank.latch(latch.test_index, latch.worst)
         self._demotion.load(state["demotion"])
         self.segments.load(state["segments"])
-        self.segment_drifts.load(state["segment_drifts"], (*self._tests, *self.not_testable))
+        self.segment_drifts.load(state["segment_drifts"], self._tests, self._find_untested)
         self.recent_values.load(
             {
                 str(index): state["recent_values"].get(self.layout.signals[index].name, ())
@@ -273,6 +272,9 @@ class Monitor:
         self.shapes.load_drifts(state.get("shapes", ()))
         self._recurring.load(state.get("recurring", {"fired": (), "open": ()}))
         self.monitored_values, self.finite_values = int(state["monitored_values"]), int(state["finite_values"])
+
+    def _find_untested(self, key: tuple[str, ...]) -> NotTestable:
+        return NotTestable.find(key, self.not_testable, self.baseline, self._settings)
 
     def _may_fire(
         self, view: BlockView, observation: SegmentObservation | None, withheld: set[int], crossing: Crossing

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from pipeline.detect.signal_rule import SignalRule
 from pipeline.time_zone import check_time_zone
 
 HOUR_S = 3600
@@ -144,6 +145,11 @@ class DetectSettings(BaseModel):
         description="Times after a drift fires at which its evidence is published again, in seconds of event time.",
     )
 
+    signals: tuple[SignalRule, ...] = Field(
+        default=(),
+        max_length=200,
+        description="Rules for signals: bad direction, highest tier, failure mode, unit, and smallest change that matters.",
+    )
     segments: tuple[str, ...] = Field(
         default=("model", "prompt", "index", "region", "tenant"),
         max_length=8,

@@ -149,6 +149,16 @@ def test_a_preview_says_the_same_and_changes_nothing():
     assert len(store.parts("learner")) == 2
 
 
+def test_a_list_that_is_newer_than_a_part_was_empty():
+    before = PartStore((PartKind("learner", ("slices",)),), SETTINGS)
+    entries = write(before, {Part("learner", "bot"): {"sum": 1}})
+    for now, is_kept in (([], True), ([{"name": "rule"}], False)):
+        store = PartStore((PartKind("learner", ("slices", "rules")),), SETTINGS | {"rules": now})
+        store.read(entries)
+        assert store.load(Part("learner", "bot"), lambda state: state["sum"]) is is_kept
+        assert is_kept or "rules was not recorded" in next(store.finish_restore())
+
+
 @pytest.mark.parametrize("value", [48, 48.0])
 def test_a_setting_written_as_another_type_of_number_is_the_same_setting(value):
     assert restore(write(new_store(), LEARNER), slices=value)[:2] == (LEARNER, [])

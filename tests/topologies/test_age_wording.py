@@ -30,7 +30,7 @@ def age_baseline(cycles: AgeCycles) -> Baseline:
 def described(cycles: AgeCycles, tier: str) -> str:
     baseline = age_baseline(cycles)
     changes = [change for change in offline.smallest_changes(baseline, DetectSettings()) if change.tier == tier]
-    return describe_changes("index_age_s", baseline.signals["index_age_s"], changes)
+    return describe_changes(baseline.signals["index_age_s"], changes)
 
 
 def test_a_baseline_shows_the_limit_of_an_age_or_the_reason_why_there_is_none():

@@ -58,7 +58,7 @@ def _write_row(row: SignalResult, subject: SubjectResult, result: BacktestResult
 
 
 def _describe_changes(row: SignalResult, changes: list[SmallestChange]) -> str:
-    return NONE if row.baseline is None else describe_changes(row.signal.name, row.baseline, changes)
+    return NONE if row.baseline is None else describe_changes(row.baseline, changes)
 
 
 def _draw_row(row: SignalResult, subject: SubjectResult, result: BacktestResult) -> str:

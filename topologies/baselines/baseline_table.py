@@ -39,7 +39,7 @@ def render_baseline(baseline: Baseline, settings: DetectSettings, width: int) ->
         pages = [change for change in signal_changes if change.tier == "page"]
         tickets = [change for change in signal_changes if change.tier != "page"]
         histogram = [plain_line(_histogram(signal))] if width >= HISTOGRAM_TERMINAL_WIDTH else []
-        smallest = [plain_line(describe_changes(name, signal, tier)) for tier in (pages, tickets)]
+        smallest = [plain_line(describe_changes(signal, tier)) for tier in (pages, tickets)]
         table.add_row(plain_line(name), plain_line(describe_normal(signal)), *histogram, *smallest)
     parts: list[RenderableType] = [head, table, *_profiles(baseline)]
     if baseline.held_back:

@@ -51,6 +51,10 @@ def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> Rend
             plain_line(outcome(trace)),
         )
     parts.append(table)
+    for name, applied in explained.rules.items():
+        if applied and (not signals or name in signals):
+            keys = ", ".join(f"{key} = {_value(value)} (detect.signals[{rule}])" for rule, key, value in applied)
+            parts.append(plain_line(f"{name} by rule: {keys}"))
     quiet = len(explained.traces) - len(traces)
     if quiet:
         parts.append(
@@ -93,6 +97,11 @@ def explanation_json(explained: Explanation) -> dict[str, Any]:
             }
             for trace in explained.traces
         ],
+        "rules": {
+            name: {key: {"value": value, "rule": rule} for rule, key, value in applied}
+            for name, applied in explained.rules.items()
+            if applied
+        },
         "not_judged": [
             {
                 "signal": untestable.signal.name,
@@ -142,6 +151,10 @@ def outcome(trace: TestTrace) -> str:
     return f"came close to firing at {clock_time(at)}, but the change did not last: no {trace.test.tier}"
 
 
+def _value(value: str | float) -> str:
+    return f'"{value}"' if isinstance(value, str) else f"{value:g}"
+
+
 def _is_shown(trace: TestTrace, signals: tuple[str, ...]) -> bool:
     if signals:
         return trace.test.signal.name in signals
@@ -152,7 +165,10 @@ def _band(trace: TestTrace, baseline: Baseline) -> str:
     test = trace.test
     ages = baseline.signals[test.signal.name].ages
     if test.channel == channels.OVERDUE and ages is not None:
-        longest, limit = (quantity(age, test.signal.unit, test.channel) for age in (ages.longest, overdue_limit(ages)))
+        longest, limit = (
+            quantity(age, test.signal.unit, test.channel)
+            for age in (ages.longest, overdue_limit(ages, test.signal.smallest))
+        )
         return f"longest {longest}, to {limit}"
     if test.channel in channels.BINARY:
         return f"{percent(test.mean)}, {'to' if test.rising else 'from'} {percent(test.smallest_mean)}"

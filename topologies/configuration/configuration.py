@@ -17,6 +17,7 @@ from pipeline.intake import IntakeSettings
 from pipeline.route import RouteSettings
 from schemas.topics import COMMANDS, DEPLOYMENTS
 from topologies.configuration.problems import format_problem
+from topologies.configuration.signal_rule_check import find_rule_problems
 from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import DriftwireError
 from topologies.http_settings import HttpSettings
@@ -203,7 +204,8 @@ def load_configuration(path: Path | None) -> Configuration:
         raise ConfigurationError([f"{path}: {format_problem(Configuration, detail)}" for detail in details]) from error
     security = configuration.kafka.security
     listeners = [settings for settings in (configuration.http, configuration.metrics) if settings is not None]
-    problems = [*unknown_signals(configuration.correlate.sla), *security.problems()]
+    problems = [*find_rule_problems(configuration.detect.signals), *unknown_signals(configuration.correlate.sla)]
+    problems += security.problems()
     if problems := [*problems, *(line for listener in listeners for line in listener.problems())]:
         raise ConfigurationError([f"{path}: {line}" for line in problems])
     for line in [*security.warnings(path), *(line for listener in listeners for line in listener.warnings())]:

@@ -149,7 +149,8 @@ def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, s
     for column in learned.columns:
         if column.counts.sum() < required_records(column.signal, settings):
             continue
-        signal_baseline = _build_signal(column.without_slices(dropped), learned, settings)
+        signal = channels.configure_signal(column.signal, subject, settings)
+        signal_baseline = _build_signal(replace(column.without_slices(dropped), signal=signal), learned, settings)
         if signal_baseline is not None:
             signals[column.signal.name] = signal_baseline
     for name, counts in learned.categories.items():

@@ -9,6 +9,10 @@ KNOTS = 513
 """Quantiles in a table: 0, 1/512, ..., 1."""
 
 
+BISECTIONS = 60
+"""Number of times that a range of shifts is bisected, which is enough for double precision."""
+
+
 def compute_knots(values: NDArray[np.float64]) -> list[float]:
     """Return the 513 quantiles of a baseline's values.
 
@@ -125,6 +129,31 @@ class RankTables:
         self._tables = list(table)
         self._starts = np.arange(len(knots)) * self._width
         self.last = np.array([len(quantiles) - 1 for quantiles in knots], dtype=np.float64)
+
+    @classmethod
+    def shift_for_mean_rank(cls, knots: NDArray[np.float64], mean_rank: float) -> float:
+        """Return the shift of all values that changes their mean rank from 0.5 to ``mean_rank``.
+
+        Parameters
+        ----------
+        knots
+            Ascending quantiles, evenly spaced.
+
+        >>> round(RankTables.shift_for_mean_rank(np.linspace(0.0, 100.0, 513), 0.58), 1)
+        8.3
+        """
+        table = cls([knots.tolist()])
+        middles = (knots[1:] + knots[:-1]) / 2
+        sign = 1.0 if mean_rank >= 0.5 else -1.0
+        low, high = 0.0, float(knots[-1] - knots[0]) or 1.0
+        for _ in range(BISECTIONS):
+            middle = (low + high) / 2
+            rank = float(table.ranks((middles + sign * middle)[:, None]).mean())
+            if sign * (rank - mean_rank) < 0:
+                low = middle
+            else:
+                high = middle
+        return sign * high
 
     def knots(self, index: int) -> NDArray[np.float64]:
         """Return the knots of a column. They must not be changed."""

@@ -49,9 +49,9 @@ class GridLayout:
         )
         self.rank_tables = RankTables([quantiles for _, quantiles in values])
         aged = sorted({self._indexes[test.signal.name] for test in tests if test.channel == channels.OVERDUE})
-        cycles = [baseline.signals[self.signals[index].name].ages for index in aged]
+        cycles = [(baseline.signals[self.signals[index].name].ages, self.signals[index].smallest) for index in aged]
         self.age_indexes = share_array(np.array(aged, dtype=np.intp))
-        self.age_limits = np.array([overdue_limit(ages) for ages in cycles if ages is not None])
+        self.age_limits = np.array([overdue_limit(ages, smallest) for ages, smallest in cycles if ages is not None])
         self.signal_indexes = share_array(np.array([self._indexes[test.signal.name] for test in tests], dtype=np.intp))
         self.presence_columns = self.signal_indexes
         self.channel_columns = share_array(

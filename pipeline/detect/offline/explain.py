@@ -11,6 +11,7 @@ from pipeline.detect.offline.drifts import read_drifts
 from pipeline.detect.offline.history import message_batches
 from pipeline.detect.one_sided_tests import NotTestable, OneSidedTest
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signal_rule import AppliedKey, find_applied_keys
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
 from schemas.baseline import Baseline
@@ -49,13 +50,15 @@ class TestTrace:
 class Explanation:
     """The evidence that a subject's records added to its tests.
 
-    ``other_drifts`` do not come from these tests. They are drifts of segments, silences, and first uses of versions.
+    ``rules`` are the keys of ``detect.signals`` that apply to each signal of the baseline, by name. ``other_drifts`` do not
+    come from these tests. They are drifts of segments, silences, and first uses of versions.
     """
 
     subject: str
     baseline: Baseline | None = None
     traces: list[TestTrace] = field(default_factory=list)
     not_testable: list[NotTestable] = field(default_factory=list)
+    rules: dict[str, list[AppliedKey]] = field(default_factory=dict)
     other_drifts: list[Drift] = field(default_factory=list)
     records: int = 0
 
@@ -100,6 +103,9 @@ def explain(
             monitor = stream.monitor
             explanation.baseline, explanation.not_testable = monitor.baseline, list(monitor.not_testable)
             explanation.traces = [TestTrace(test) for test in monitor.tests]
+            explanation.rules = {
+                name: find_applied_keys(settings.signals, subject, name) for name in explanation.baseline.signals
+            }
         _add_drifts(explanation, [drift for drift in read_drifts(outputs) if drift.subject == subject])
         if monitor is not None:
             _add_point(explanation, monitor, stream.watermark)

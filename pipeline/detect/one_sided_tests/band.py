@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from scipy.special import betaincinv, ndtr, ndtri
 
+from pipeline.detect.one_sided_tests.smallest_effect import find_indifferent_means, find_indifferent_share
 from pipeline.detect.settings import DAY_S, DetectSettings
-from pipeline.detect.signals import channels
-from schemas.baseline import Channel
+from pipeline.detect.signals import Signal, channels
+from schemas.baseline import Channel, SignalBaseline
 from schemas.drift import Tier
 
 DEVIATIONS = 3.0
@@ -46,6 +47,9 @@ BOUNDARY_MIN = 1e-5
 BOUNDARY_MAX = 0.999
 """Smallest and largest null boundary. A boundary closer to 0 or 1 could not be crossed within a reasonable time."""
 
+ALL_INDIFFERENT = "no change in this direction is as large as the smallest change that matters"
+"""Reason why a channel is not testable if the smallest change that matters is beyond the end of its range."""
+
 _ROUNDING = 1e-9
 
 
@@ -69,6 +73,27 @@ class Band:
     high_not_testable: str | None
     low_null: float
     high_null: float
+
+    def include_means(self, signal: Signal, learned: SignalBaseline, channel: str, mean: float) -> "Band":
+        """Return the band that also contains the means of a channel that do not matter, if a smallest change is configured."""
+        return self._widen(find_indifferent_means(signal, learned, channel, mean))
+
+    def include_share(self, signal: Signal, learned: SignalBaseline, number: int, share: float) -> "Band":
+        """Return the band that also contains the shares of a rank bin that do not matter, if a smallest change is configured."""
+        return self._widen(find_indifferent_share(signal, learned, number, share))
+
+    def _widen(self, means: tuple[float, float] | None) -> "Band":
+        if means is None:
+            return self
+        low, high = min(self.low, means[0]), max(self.high, means[1])
+        return Band(
+            low=max(low, 1.0 - BOUNDARY_MAX),
+            high=min(high, BOUNDARY_MAX),
+            low_not_testable=self.low_not_testable or (ALL_INDIFFERENT if low < 1.0 - BOUNDARY_MAX else None),
+            high_not_testable=self.high_not_testable or (ALL_INDIFFERENT if high > BOUNDARY_MAX else None),
+            low_null=max(min(self.low_null, means[0]), 1.0 - BOUNDARY_MAX),
+            high_null=min(max(self.high_null, means[1]), BOUNDARY_MAX),
+        )
 
 
 def confidence_high(events: float, records: float, error: float) -> float:

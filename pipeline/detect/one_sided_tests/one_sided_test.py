@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.one_sided_tests.band import compute_band, excludes_tolerance
 from pipeline.detect.one_sided_tests.bets import BETS, departure_bets, interpolate_odds, recovery_bets, share_bets
+from pipeline.detect.one_sided_tests.not_testable import NotTestable
 from pipeline.detect.one_sided_tests.overdue import find_overdue_obstacle
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
@@ -130,6 +131,7 @@ class OneSidedTest:
         "band_odds_max",
         "band_rank_max",
         "segments",
+        "signals",
     )
 
     @classmethod
@@ -236,25 +238,6 @@ class OneSidedTest:
         return null, recovery_bets(null, self.mean, self.variance, binary=binary)
 
 
-@dataclass(frozen=True, slots=True)
-class NotTestable:
-    """A test that does not run, with the reason."""
-
-    SAMPLED_BY_OUTCOME: ClassVar = "its records are sampled by outcome"
-    """Reason if the outcome of a request decides whether its record is kept, and the signal depends on the outcome."""
-
-    signal: Signal
-    channel: ChannelName
-    direction: Direction
-    tier: Tier
-    reason: str
-
-    @property
-    def key(self) -> tuple[str, str, str, str]:
-        """Signal, channel, direction and tier."""
-        return self.signal.name, self.channel, self.direction, self.tier
-
-
 class _Candidate(NamedTuple):
     signal: Signal
     channel: ChannelName
@@ -278,7 +261,7 @@ def derive_tests(
         depend on the outcome are not testable.
     """
     is_sampled = is_sampled or baseline.sampled is not None
-    candidates = _list_candidates(baseline)
+    candidates = _list_candidates(baseline, settings)
     # The records of one moment have the same age, so no budget per record describes how often an age is overdue.
     counted = [candidate for candidate in candidates if candidate.channel != channels.OVERDUE]
     thresholds = _tier_thresholds(baseline, settings, counted)
@@ -295,13 +278,17 @@ def derive_tests(
             test_count=len(counted),
             span_s=span_s,
             location_deviation=0.0 if location is None else location.slice_deviation,
-        )
+        ).include_means(signal, baseline.signals[signal.name], channel, learned.mean)
         rising, ages = channels.mean_rises(channel, direction), baseline.signals[signal.name].ages
         if is_sampled and channels.depends_on_outcome(signal):
             reason: str | None = NotTestable.SAMPLED_BY_OUTCOME
         elif learned.moving:
             reason = NONSTATIONARY
-        elif channel == channels.OVERDUE and ages is not None and (obstacle := find_overdue_obstacle(ages, tier)):
+        elif (
+            channel == channels.OVERDUE
+            and ages is not None
+            and (obstacle := find_overdue_obstacle(ages, tier, signal.smallest))
+        ):
             reason = obstacle
         else:
             reason = band.high_not_testable if rising else band.low_not_testable
@@ -334,10 +321,10 @@ def derive_tests(
     return tests, not_testable
 
 
-def _list_candidates(baseline: Baseline) -> list[_Candidate]:
+def _list_candidates(baseline: Baseline, settings: DetectSettings) -> list[_Candidate]:
     candidates: list[_Candidate] = []
     for name, learned in baseline.signals.items():
-        signal = channels.signal_by_name(name, learned.kind)
+        signal = channels.find_signal(name, learned.kind, baseline.subject, settings)
         if signal is None or (learned.kind != "rate" and learned.knots is None):
             continue
         for channel, direction in channels.bad_directions(signal):

@@ -2,6 +2,7 @@
 
 from scipy.special import stdtrit
 
+from pipeline.detect.signals.catalogue import SmallestEffect
 from pipeline.wording import duration
 from schemas.baseline import AgeCycles
 from schemas.drift import Tier
@@ -24,17 +25,22 @@ PAGE_ERROR = 1e-4
 every night have 7,300 resets per year."""
 
 
-def overdue_limit(cycles: AgeCycles) -> float:
+def overdue_limit(cycles: AgeCycles, smallest: SmallestEffect | None = None) -> float:
     """Return the age above which an age is overdue: the longest known age plus the tolerance, in seconds.
+
+    The tolerance is at least the smallest change that matters, unless that is an odds ratio.
 
     >>> overdue_limit(AgeCycles(longest=86_400, resets=1)), overdue_limit(AgeCycles(longest=600, resets=9))
     (87600.0, 800.0)
     """
     tolerance = min(max(TOLERANCE_SHARE * cycles.longest, TOLERANCE_MIN_S), TOLERANCE_MAX_S)
+    if smallest is not None and smallest.kind != "smallest_odds_ratio":
+        is_relative = smallest.kind == "smallest_relative_change"
+        tolerance = max(tolerance, smallest.size * cycles.longest if is_relative else smallest.size)
     return cycles.longest + tolerance
 
 
-def find_overdue_obstacle(cycles: AgeCycles, tier: Tier) -> str | None:
+def find_overdue_obstacle(cycles: AgeCycles, tier: Tier, smallest: SmallestEffect | None = None) -> str | None:
     """Return the reason why an age cannot be overdue at a tier, or None if it can.
 
     The records of one moment have the same age, so the evidence of a cycle is that of one event, however many records
@@ -58,6 +64,6 @@ def find_overdue_obstacle(cycles: AgeCycles, tier: Tier) -> str | None:
         return f"a page needs at least {PAGE_RESETS} resets, and its baseline has {cycles.resets}"
     quantile = float(stdtrit(cycles.resets - 1, 1.0 - PAGE_ERROR))
     next_longest = cycles.mean + quantile * cycles.deviation * (1.0 + 1.0 / cycles.resets) ** 0.5
-    if next_longest > overdue_limit(cycles):
+    if next_longest > overdue_limit(cycles, smallest):
         return f"its resets vary too much for a page, by {duration(cycles.deviation)} (standard deviation)"
     return None

@@ -171,15 +171,22 @@ class SegmentDrifts:
         latches += [latch.dump(test) for test, latch in self._untested]
         return {"latches": latches, "last_pane": self._last_pane, "resumed_pane": self._resumed_pane}
 
-    def load(self, state: dict[str, Any], tests: Sequence[OneSidedTest | NotTestable]) -> None:
+    def load(
+        self,
+        state: dict[str, Any],
+        tests: Sequence[OneSidedTest],
+        find_untested: Callable[[tuple[str, ...]], NotTestable],
+    ) -> None:
         """Restore the state that :meth:`dump` returned. The segment values must be restored first.
 
         Parameters
         ----------
         tests
-            All tests of the baseline, including those that cannot be run.
+            All tests that run.
+        find_untested
+            Returns a test that does not run, from its key.
         """
-        tests_by_key: dict[tuple[str, ...], OneSidedTest | NotTestable] = {test.key: test for test in tests}
+        tests_by_key: dict[tuple[str, ...], OneSidedTest] = {test.key: test for test in tests}
         self._last_pane, self._resumed_pane = state["last_pane"], state["resumed_pane"]
         self._latches, self._untested = {}, []
         for content in state["latches"]:
@@ -187,7 +194,7 @@ class SegmentDrifts:
             index = self._segments.find_by_key(key)
             dimension = self._segments.dimensions.get(content["dimension"])
             if index is None or dimension is None:
-                self._untested.append((tests_by_key[key], Latch.load(content, -1)))
+                self._untested.append((tests_by_key.get(key) or find_untested(key), Latch.load(content, -1)))
                 continue
             latch = Latch.load(content, index)
             self._latches[SegmentKey(latch.dimension, latch.label, index)] = latch

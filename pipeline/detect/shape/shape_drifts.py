@@ -49,7 +49,7 @@ class ShapeDrifts:
         *,
         is_sampled: bool,
     ) -> None:
-        self._baseline, self._settings = packed_baseline, settings
+        self._subject, self._baseline, self._settings = baseline.subject, packed_baseline, settings
         self._rate_count, self._value_count = layout.rate_count, layout.value_count
         values = [layout.signals[index] for index in layout.value_indexes]
         self._signals = values
@@ -245,7 +245,7 @@ class ShapeDrifts:
 
     def _end(self, name: str, drift: OpenShape, now_ms: int, reason: str) -> Finding:
         learned = self._baseline.read().signals[name]
-        signal = channels.signal_by_name(name, learned.kind)
+        signal = channels.find_signal(name, learned.kind, self._subject, self._settings)
         if signal is None:
             raise ValueError(f"signal {name} is no longer in the catalogue: its change of shape cannot be ended")
         finding = drift.build_finding(signal, learned, "recovered", now_ms, f"{name} has ended: {reason}")

@@ -89,7 +89,7 @@ def derive_shape_tests(
         )
         for index, signal, learned, shape, shift in tested
         for number, rising, boundary in _list_boundaries(
-            signal, shape, learned.channels["location"].count, shift, settings, span_s, test_count=16 * len(tested)
+            signal, learned, shape, shift, settings, span_s, test_count=16 * len(tested)
         )
     ]
 
@@ -109,8 +109,8 @@ def _normal_shift(learned: SignalBaseline, settings: DetectSettings, span_s: flo
 
 def _list_boundaries(
     signal: Signal,
+    learned: SignalBaseline,
     shape: ValueShape,
-    count: int,
     shift: float,
     settings: DetectSettings,
     span_s: float,
@@ -124,9 +124,10 @@ def _list_boundaries(
             variance=share * (1.0 - share),
             autocorrelation_time=shape.autocorrelation_times[number],
             slice_deviation=shape.slice_deviations[number],
-            count=count,
+            count=learned.channels["location"].count,
         )
         band = compute_band(channel, "rate", "page", settings, test_count=test_count, span_s=span_s)
+        band = band.include_share(signal, learned, number, share)
         low, high = shares_after_shift(number, share, shift)
         low, high = min(band.low, low), max(band.high, high)
         for rising in (True, False):

@@ -1,4 +1,4 @@
-"""Signals: the catalogue, the channels of a signal, and the block of records.
+"""Signals: the catalogue, the rules of the configuration, the channels of a signal, and the block of records.
 
 This package may only import the settings.
 """

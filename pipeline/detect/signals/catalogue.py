@@ -5,7 +5,7 @@ To add a signal, add one row here, one field to ``schemas/record.py`` and one li
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from schemas.baseline import SignalKind
 from schemas.drift import Layer
@@ -14,16 +14,31 @@ from schemas.record import AMOUNT_MAX
 Direction = Literal["up", "down", "both"]
 """The bad direction. A change in the other direction is an improvement."""
 
-Role = Literal["pages", "tickets", "cause"]
-"""Highest tier of a signal's drifts. A cause (workload) never alerts. It only supports a diagnosis."""
+Role = Literal["pages", "tickets", "cause", "off"]
+"""Highest tier of a signal's drifts. A cause (workload) never alerts. It only supports a diagnosis. A signal that is off is
+not monitored, which only the configuration decides."""
 
 DERIVED = "derived"
 """The section of signals that are computed rather than sent."""
 
 
+class SmallestEffect(NamedTuple):
+    """The smallest change of a signal that matters.
+
+    ``kind`` is the key in the configuration: ``smallest_change`` (in the unit of the signal), ``smallest_relative_change`` or
+    ``smallest_odds_ratio``.
+    """
+
+    kind: str
+    size: float
+
+
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One signal. A record contains it in ``section`` and ``field``. Valid values are between ``low`` and ``high``."""
+    """One signal. A record contains it in ``section`` and ``field``. Valid values are between ``low`` and ``high``.
+
+    ``smallest`` is the smallest change that matters, or None if nobody has configured one.
+    """
 
     name: str
     section: str
@@ -36,6 +51,7 @@ class Signal:
     role: Role
     low: float = 0.0
     high: float = AMOUNT_MAX
+    smallest: SmallestEffect | None = None
 
 
 def _row(

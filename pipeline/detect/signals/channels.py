@@ -1,11 +1,14 @@
 """The channels of a signal: numbers between 0 and 1, one per record, that a detector can monitor."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS, Signal, custom_signal
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signal_rule import SignalRule, find_applied_keys
+from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS, Role, Signal, SmallestEffect, custom_signal
 from schemas.baseline import SignalKind
 from schemas.drift import Direction, Tier
 
@@ -35,6 +38,9 @@ _STEPS = 50
 _BIN_OF_STEP = np.searchsorted(np.array(RANK_EDGES[1:-1]) * _STEPS - 0.5, np.arange(_STEPS + 1)).astype(np.intp)
 """Bin of each fiftieth of the ranks. All edges are multiples of a fiftieth."""
 
+_ROLES: dict[str, Role] = {"page": "pages", "ticket": "tickets", "cause": "cause", "off": "off"}
+_FIELDS = {"bad_direction": "direction", "failure_mode": "failure_mode", "unit": "unit"}
+
 _BY_NAME = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES)}
 
 
@@ -50,6 +56,33 @@ def signal_by_name(name: str, kind: SignalKind) -> Signal | None:
         return custom_signal(name.removeprefix("custom."), kind)
     signal = _BY_NAME.get(name)
     return signal if signal is not None and signal.kind == kind else None
+
+
+def configure_signal(signal: Signal, subject: str, settings: DetectSettings) -> Signal:
+    """Return a signal of a subject as the rules in ``detect.signals`` describe it.
+
+    >>> settings = DetectSettings(signals=[SignalRule(signal="custom.*", bad_direction="up", at_most="page")])
+    >>> toxicity = configure_signal(custom_signal("toxicity", "amount"), "bot", settings)
+    >>> toxicity.direction, toxicity.role
+    ('up', 'pages')
+    """
+    if not settings.signals:
+        return signal
+    changes: dict[str, Any] = {}
+    for _, key, value in find_applied_keys(settings.signals, subject, signal.name):
+        if key in SignalRule.SMALLEST:
+            changes["smallest"] = SmallestEffect(key, value)
+        elif key == "at_most":
+            changes["role"] = _ROLES[value]
+        else:
+            changes[_FIELDS[key]] = value
+    return replace(signal, **changes) if changes else signal
+
+
+def find_signal(name: str, kind: SignalKind, subject: str, settings: DetectSettings) -> Signal | None:
+    """Return the signal of a subject with a name and kind, with the rules applied, or None if it does not exist."""
+    signal = signal_by_name(name, kind)
+    return None if signal is None else configure_signal(signal, subject, settings)
 
 
 def channel_names(kind: SignalKind) -> tuple[ChannelName, ...]:
@@ -110,6 +143,8 @@ def tiers(signal: Signal, channel: ChannelName) -> tuple[Tier, ...]:
     >>> tiers(length, "location"), tiers(length, "low_tail")
     (('page', 'ticket'), ('ticket',))
     """
+    if signal.role == "off":
+        return ()
     if signal.role == "cause":
         return ("cause",)
     tail_of_both = signal.direction == "both" and channel in ("high_tail", "low_tail")

@@ -7,7 +7,7 @@ from pipeline.detect.baselines import HourlyHistory, baseline_version
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.one_sided_tests import compute_band
 from pipeline.detect.settings import DAY_S, DetectSettings
-from pipeline.detect.signals import PANE_MS, Block, ChannelName, channels
+from pipeline.detect.signals import PANE_MS, Block, ChannelName, Signal, channels
 from pipeline.detect.traffic import RequestHours
 from pipeline.step import OutputMessage
 from schemas.baseline import Baseline, Channel, SignalBaseline, Traffic
@@ -93,7 +93,12 @@ def renew_baseline(
     held_back = []
     for name, renewed in built.signals.items():
         adopted = _adopt(
-            name, renewed, levels.get(name, ()), settings, signal_count=len(built.signals), span_s=history.span_s
+            channels.find_signal(name, renewed.kind, baseline.subject, settings),
+            renewed,
+            levels.get(name, ()),
+            settings,
+            signal_count=len(built.signals),
+            span_s=history.span_s,
         )
         if adopted is None:
             held_back.append(name)
@@ -189,7 +194,7 @@ def _keep_ages(renewed: SignalBaseline, before: SignalBaseline | None) -> Signal
 
 
 def _adopt(
-    name: str,
+    signal: Signal | None,
     renewed: SignalBaseline,
     levels: Iterable[tuple[ChannelName, float, Channel]],
     settings: DetectSettings,
@@ -198,8 +203,7 @@ def _adopt(
     span_s: float,
 ) -> SignalBaseline | None:
     """Return the renewed baseline of a signal, or None if it is held back."""
-    signal = channels.signal_by_name(name, renewed.kind)
-    if signal is None or signal.role == "cause":
+    if signal is None or signal.role in ("cause", "off"):
         return renewed
     bad = {(channel, channels.mean_rises(channel, side)) for channel, side in channels.bad_directions(signal)}
     moving = {channel: learned for channel, learned in renewed.channels.items() if learned.moving}
@@ -207,6 +211,7 @@ def _adopt(
         return None
     for channel, now, accepted in levels:
         band = compute_band(accepted, channel, "ticket", settings, test_count=signal_count, span_s=span_s)
+        band = band.include_means(signal, renewed, channel, accepted.mean)
         if (now > band.high and (channel, True) in bad) or (now < band.low and (channel, False) in bad):
             return None
     # What still moves in the good direction can be tested against its mean so far.

@@ -13,6 +13,7 @@ from pipeline.detect.baselines.learner import Learner
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.offline.drifts import read_drifts
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signal_rule import SignalRule
 from pipeline.detect.statistics.statistics import Statistics
 from pipeline.detect.step import PART_KINDS, DetectStep
 from pipeline.detect.stream.stream_state import dump_main_part
@@ -46,6 +47,7 @@ CHANGED = {
     "silence_min_s": 900,
     "recovery_evidence": 5.0,
     "evidence_after_s": (5.0, 30.0),
+    "signals": (SignalRule(signal="latency_ms", at_most="ticket"),),
     "segments": ("model", "tenant"),
     "segment_values_max": 2,
     "segment_settle_records": 50,
@@ -180,8 +182,8 @@ def contents(step):
     return {key: encode({"content": content}, kind="x") for key, content in state.items()}
 
 
-ADAPTED = {("stream", "categories_max"), ("monitor", "segments")}
-"""Kinds that adapt to a setting: the limit on labels, and the monitored dimensions."""
+ADAPTED = {("stream", "categories_max"), ("monitor", "segments"), ("monitor", "signals")}
+"""Kinds that adapt to a setting: the limit on labels, the monitored dimensions, and the drifts of excluded tests."""
 
 
 @FIELDS

@@ -73,3 +73,21 @@ def test_records_without_a_baseline_are_reported_as_not_monitored(tmp_path):
 def test_an_unknown_subject_is_an_error(tmp_path):
     with pytest.raises(DriftwireError, match="contain no usable records of stranger"):
         explain(write(tmp_path / "r.ndjson"), *READY, "--subject", "stranger")
+
+
+def test_the_rules_that_apply_to_a_signal_are_named(tmp_path):
+    configuration, report = tmp_path / "driftwire.toml", tmp_path / "report.json"
+    configuration.write_text(
+        '[[detect.signals]]\nsubject = "other"\nsignal = "refused"\nat_most = "off"\n'
+        '[[detect.signals]]\nsignal = "refused"\nat_most = "cause"\nsmallest_change = 0.9\n'
+        '[[detect.signals]]\nsignal = "latency_ms"\nat_most = "off"\n'
+    )
+    file = write(tmp_path / "r.ndjson", refused=0.5)
+    output = explain(file, *READY, "--config", configuration, "--json", report)
+    lines = " ".join(output.split())
+    assert 'refused by rule: at_most = "cause" (detect.signals[1]), smallest_change = 0.9 (detect.signals[1])' in lines
+    assert 'latency_ms by rule: at_most = "off" (detect.signals[2])' in lines
+    content = json.loads(report.read_text())
+    assert content["rules"]["refused"]["at_most"] == {"value": "cause", "rule": 1}
+    assert {channel["tier"] for channel in content["channels"] if channel["signal"] == "refused"} == {"cause"}
+    assert "latency_ms" not in {channel["signal"] for channel in content["channels"]}

@@ -31,6 +31,7 @@ COMMENTED_KEYS = (
     "correlate.severity_rules.",
     "correlate.severity_adjustments.",
     "correlate.sla.",
+    "detect.signals.",
     "correlate.response.",
     "route.receivers.webhook",
     "route.receivers.alertmanager",
@@ -140,6 +141,24 @@ def test_the_security_settings_stay_with_another_address_and_change_with_another
     secure = Configuration().with_cluster(Cluster("kafka:9093", security))
     assert secure.with_bootstrap("elsewhere:9093").kafka.cluster == Cluster("elsewhere:9093", security)
     assert secure.with_cluster(Cluster("127.0.0.1:9092")) == Configuration()
+
+
+def test_rules_for_signals_of_one_name_and_of_a_pattern_may_both_apply(tmp_path):
+    path = tmp_path / "rules.toml"
+    path.write_text(
+        '[[detect.signals]]\nsubject = "support-*"\nsignal = "custom.toxicity"\nbad_direction = "up"\nat_most = "page"\n'
+        '[[detect.signals]]\nsignal = "custom.*"\nat_most = "cause"\nsmallest_relative_change = 0.1\n'
+        '[[detect.signals]]\nsignal = "*_ms"\nsmallest_change = 20\n'
+    )
+    configuration = load_configuration(path)
+    assert [rule.keys for rule in configuration.detect.signals] == [
+        ["bad_direction", "at_most"],
+        ["at_most", "smallest_relative_change"],
+        ["smallest_change"],
+    ]
+    written = tmp_path / "configuration.json"
+    write_configuration(configuration, written)
+    assert load_configuration(written) == configuration
 
 
 def test_an_sla_may_name_a_custom_signal(tmp_path):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.baselines.ranks import RankTable, compute_knots
-from pipeline.detect.offline.sensitivity import shift_for_mean_rank, smallest_changes
+from pipeline.detect.baselines.ranks import RankTable, RankTables, compute_knots
+from pipeline.detect.offline.sensitivity import smallest_changes
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import AgeCycles, Baseline, Channel, SignalBaseline
 
@@ -31,12 +31,12 @@ def channel(mean, variance):
 def test_values_changed_by_the_shift_have_the_mean_rank(mean_rank):
     values = np.random.default_rng(1).lognormal(6, 0.5, 20_000)
     knots = np.asarray(compute_knots(values))
-    shifted = values + shift_for_mean_rank(knots, mean_rank)
+    shifted = values + RankTables.shift_for_mean_rank(knots, mean_rank)
     assert RankTable(knots.tolist()).ranks(shifted).mean() == pytest.approx(mean_rank, abs=0.003)
 
 
 def test_no_change_of_rank_is_no_shift():
-    assert shift_for_mean_rank(np.linspace(0, 1, 513), 0.5) == pytest.approx(0, abs=1e-3)
+    assert RankTables.shift_for_mean_rank(np.linspace(0, 1, 513), 0.5) == pytest.approx(0, abs=1e-3)
 
 
 def test_the_size_of_a_rate_is_its_null_boundary_and_smaller_for_a_ticket():

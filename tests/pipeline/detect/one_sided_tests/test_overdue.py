@@ -5,6 +5,7 @@ import pytest
 from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.one_sided_tests.overdue import find_overdue_obstacle, overdue_limit
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signals.catalogue import SmallestEffect
 from schemas.baseline import AgeCycles, Baseline, Channel, SignalBaseline
 from tests.pipeline.detect.worlds import START_MS
 
@@ -112,3 +113,13 @@ def test_the_tests_of_other_signals_do_not_depend_on_ages():
 def test_a_baseline_of_an_earlier_version_has_no_such_test():
     tests, not_testable = derive_tests(age_baseline(None), DetectSettings())
     assert (tests, not_testable) == ([], [])
+
+
+def test_the_tolerance_is_at_least_the_smallest_change_that_matters():
+    cycles = AgeCycles(longest=86_400, resets=1)
+    limits = [
+        overdue_limit(cycles, SmallestEffect(kind, size))
+        for kind, size in [("smallest_change", 7200), ("smallest_change", 60), ("smallest_relative_change", 0.5)]
+    ]
+    assert limits == [93_600, 87_600, 129_600]
+    assert overdue_limit(cycles, SmallestEffect("smallest_odds_ratio", 9)) == 87_600
