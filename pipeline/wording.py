@@ -126,7 +126,7 @@ def quantity(value: float, unit: str, channel: str) -> str:
     >>> quantity(90_360.0, "s", "overdue")
     '25.1 h'
     """
-    if channel in ("rate", "shape"):
+    if channel in ("rate", "shape", "limit_rate"):
         return percent(value)
     if channel == "overdue" and unit == "s":
         return age(value)
@@ -151,12 +151,13 @@ def value_range(values_from: float | None, values_to: float | None, unit: str) -
 
 
 def normal_phrase(normal: float, unit: str, channel: str) -> str:
-    """Describe the normal value of a signal in words: the longest known age, or what is usual.
+    """Describe the normal value of a signal in words: the longest known age, a limit, or what is usual.
 
-    >>> normal_phrase(86_400.0, "s", "overdue"), normal_phrase(0.01, "", "rate")
-    ('longest known 24.0 h', 'normally 1.0 %')
+    >>> normal_phrase(86_400.0, "s", "overdue"), normal_phrase(0.01, "", "rate"), normal_phrase(5000, "ms", "limit_p95")
+    ('longest known 24.0 h', 'normally 1.0 %', 'limit 5,000 ms')
     """
-    return f"{'longest known' if channel == 'overdue' else 'normally'} {quantity(normal, unit, channel)}"
+    word = "longest known" if channel == "overdue" else "limit" if channel.startswith("limit_") else "normally"
+    return f"{word} {quantity(normal, unit, channel)}"
 
 
 def fault_phrase(reason: str) -> str:

@@ -13,7 +13,7 @@ Layer = Literal["infrastructure", "output", "data", "safety", "custom", "derived
 Tier = Literal["page", "ticket", "cause"]
 Direction = Literal["up", "down"]
 DriftState = Literal["firing", "evidence", "recovered"]
-Detector = Literal["page_hinkley", "adwin", "first_seen", "silence"]
+Detector = Literal["page_hinkley", "adwin", "first_seen", "silence", "limit"]
 
 MINUTE_MS = 60_000
 """Milliseconds per position of a series."""
@@ -74,28 +74,30 @@ class Drift(Message):
     unit: Label = Field(default="", description="Unit of the signal, or empty if it has none.")
     failure_mode: Label = Field(default="unknown", description="Failure mode of the signal in the catalogue.")
     channel: Label = Field(
-        description="Property that drifted: rate, location, high_tail, low_tail, dispersion, shape, overdue, silence or "
-        "first_seen."
+        description="Property that drifted: rate, location, high_tail, low_tail, dispersion, shape, overdue, silence, "
+        "first_seen, or a fixed limit: limit_rate, limit_mean, or limit_ with a percentile, such as limit_p95."
     )
     side: Direction = Field(description="Direction in which the signal moved.")
     tier: Tier = Field(description="Strongest effect of the drift: a page, a ticket, or only evidence of a cause.")
     detector: Detector = Field(description="Detector that fired.")
-    baseline_version: Label = Field(description="Version of the baseline with which the signal was compared.")
+    baseline_version: Label = Field(
+        description="Version of the baseline with which the signal was compared. Empty for a fixed limit."
+    )
     started_at: Timestamp = Field(description="Estimated time at which the signal left its baseline.")
     detected_at: Timestamp = Field(description="Event time of the record that fired.")
     updated_at: Timestamp = Field(description="Event time of this state.")
     request_id: Label | None = Field(default=None, description="Record that fired.")
     normal: SignalValue = Field(
         description="Mean (rate), median (value) or longest age (overdue) of the baseline, in the signal's unit. For "
-        "shape, the share of the records whose value is between values_from and values_to."
+        "shape, the share of the records whose value is between values_from and values_to. For a fixed limit, the limit."
     )
     now: SignalValue = Field(
         description="Current value of the same statistic. The first message covers the time since started_at, and "
         "later messages cover the time since the previous message. In the signal's unit."
     )
     effect: Number = Field(
-        description="Odds ratio (rate, tail, shape), rank shift from -1 to 1 (value), or ratio (event, overdue). See "
-        "effect_kind."
+        description="Odds ratio (rate, tail, shape), rank shift from -1 to 1 (value), or ratio (event, overdue, fixed "
+        "limit). See effect_kind."
     )
     effect_kind: Literal["odds_ratio", "rank_shift", "ratio"] = Field(description="Measure of the effect.")
     records: Annotated[Integer, Unit("{records}")] = Field(

@@ -148,7 +148,7 @@ class DetectSettings(BaseModel):
     signals: tuple[SignalRule, ...] = Field(
         default=(),
         max_length=200,
-        description="Rules for signals: bad direction, highest tier, failure mode, unit, and smallest change that matters.",
+        description="Rules for signals: bad direction, highest tier, failure mode, unit, smallest change that matters, and limits.",
     )
     segments: tuple[str, ...] = Field(
         default=("model", "prompt", "index", "region", "tenant"),

@@ -14,6 +14,66 @@ AtMost = Literal["page", "ticket", "cause", "off"]
 Pattern = str
 
 
+class ValueLimit(BaseModel):
+    """A limit that always holds for a statistic of a signal, whatever is normal.
+
+    >>> ValueLimit(statistic="p95", above=5000).side
+    'up'
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    statistic: str = Field(
+        pattern=r"^(mean|p[1-9][0-9]?)$",
+        description="Statistic of the records of over_s: mean, or a percentile from p1 to p99, such as p95. A rate has only a "
+        "mean.",
+    )
+    above: float | None = Field(
+        default=None,
+        ge=-1e12,
+        le=1e12,
+        description="Limit that the statistic must not exceed, in the unit of the signal.",
+    )
+    below: float | None = Field(
+        default=None,
+        ge=-1e12,
+        le=1e12,
+        description="Limit that the statistic must not fall below, in the unit of the signal.",
+    )
+    tier: Literal["page", "ticket"] = Field(
+        default="page",
+        description="Tier of a drift beyond the limit: page or ticket. The key at_most of a rule caps it.",
+    )
+    over_s: int = Field(
+        default=300,
+        ge=60,
+        le=3600,
+        multiple_of=60,
+        description="Seconds over which the statistic is computed, in whole minutes. Higher values find breaches later and "
+        "fewer by chance.",
+    )
+
+    @model_validator(mode="after")
+    def _has_one_side(self) -> "ValueLimit":
+        if (self.above is None) == (self.below is None):
+            raise ValueError('must contain either "above" or "below"')
+        return self
+
+    @property
+    def value(self) -> float:
+        """The limit, in the unit of the signal."""
+        return self.above if self.above is not None else self.below or 0.0
+
+    @property
+    def side(self) -> Literal["up", "down"]:
+        """The direction in which the statistic breaks the limit."""
+        return "up" if self.above is not None else "down"
+
+    def __str__(self) -> str:
+        """Return the limit in words, such as ``p95 above 5000``."""
+        return f"{self.statistic} {'above' if self.side == 'up' else 'below'} {self.value:g}"
+
+
 class SignalRule(BaseModel):
     """A rule for the signals whose name and subject match its patterns.
 
@@ -80,6 +140,12 @@ class SignalRule(BaseModel):
         "normal record. Higher values raise fewer pages and tickets.",
     )
 
+    limits: tuple[ValueLimit, ...] = Field(
+        default=(),
+        max_length=8,
+        description='Limits that always hold, such as { statistic = "p95", above = 5000 }. They need no baseline.',
+    )
+
     SMALLEST: ClassVar = ("smallest_change", "smallest_relative_change", "smallest_odds_ratio")
     """Keys for the smallest change that matters. They are one setting: a rule contains at most one of them."""
 
@@ -88,17 +154,22 @@ class SignalRule(BaseModel):
         keys = [key for key in self.SMALLEST if getattr(self, key) is not None]
         if len(keys) > 1:
             raise ValueError(f"contains {' and '.join(keys)}, but a signal has one smallest change; remove one")
+        sides = [(limit.statistic, limit.side, limit.tier) for limit in self.limits]
+        if repeated := next((side for side in sides if sides.count(side) > 1), None):
+            statistic, side, tier = repeated
+            name = "above" if side == "up" else "below"
+            raise ValueError(f"contains two limits of the tier {tier} for {statistic} {name}; remove one")
         if not self.keys:
             raise ValueError(f"changes nothing; set {', '.join(self.EFFECTS[:-1])} or {self.EFFECTS[-1]}")
         return self
 
-    EFFECTS: ClassVar = ("bad_direction", "at_most", "failure_mode", "unit", *SMALLEST)
+    EFFECTS: ClassVar = ("bad_direction", "at_most", "failure_mode", "unit", *SMALLEST, "limits")
     """Keys that change a signal."""
 
     @property
     def keys(self) -> list[str]:
         """The keys that the rule contains, without its patterns."""
-        return [key for key in self.EFFECTS if getattr(self, key) is not None]
+        return [key for key in self.EFFECTS if getattr(self, key) not in (None, ())]
 
     @property
     def subjects(self) -> "re.Pattern[str]":

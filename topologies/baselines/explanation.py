@@ -8,6 +8,7 @@ from rich.table import Table
 
 from pipeline.detect.offline import Explanation, TestTrace
 from pipeline.detect.one_sided_tests import overdue_limit
+from pipeline.detect.signal_rule import ValueLimit
 from pipeline.detect.signals import channels
 from pipeline.wording import percent, quantity
 from schemas.baseline import Baseline
@@ -98,7 +99,7 @@ def explanation_json(explained: Explanation) -> dict[str, Any]:
             for trace in explained.traces
         ],
         "rules": {
-            name: {key: {"value": value, "rule": rule} for rule, key, value in applied}
+            name: {key: {"value": _json_value(value), "rule": rule} for rule, key, value in applied}
             for name, applied in explained.rules.items()
             if applied
         },
@@ -151,8 +152,14 @@ def outcome(trace: TestTrace) -> str:
     return f"came close to firing at {clock_time(at)}, but the change did not last: no {trace.test.tier}"
 
 
-def _value(value: str | float) -> str:
+def _value(value: str | float | tuple[ValueLimit, ...]) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
     return f'"{value}"' if isinstance(value, str) else f"{value:g}"
+
+
+def _json_value(value: Any) -> Any:
+    return [limit.model_dump(exclude_none=True) for limit in value] if isinstance(value, tuple) else value
 
 
 def _is_shown(trace: TestTrace, signals: tuple[str, ...]) -> bool:

@@ -42,8 +42,22 @@ def _find_name_problems(rule: SignalRule, path: str) -> Iterator[str]:
         yield (
             f'{path}.signal: no signal matches "{name}"; see docs/signals.md, or use "{CUSTOM_PREFIX}NAME" for a custom signal'
         )
+    if name in RATES:
+        yield from _find_rate_limit_problems(rule, path)
     if name in RATES and (rule.smallest_change or 0.0) >= 1.0:
         yield f"{path}.smallest_change: {name} is a rate, whose mean is between 0 and 1: use less than 1, not {rule.smallest_change:g}"
+
+
+def _find_rate_limit_problems(rule: SignalRule, path: str) -> Iterator[str]:
+    for index, limit in enumerate(rule.limits):
+        if limit.statistic != "mean":
+            yield (
+                f'{path}.limits[{index}].statistic: {rule.signal} is a rate, which has no percentiles: use "mean", not '
+                f'"{limit.statistic}"'
+            )
+        if not 0.0 <= limit.value <= 1.0:
+            name = "above" if limit.side == "up" else "below"
+            yield f"{path}.limits[{index}].{name}: {rule.signal} is a rate: use 0 to 1, not {limit.value:g}"
 
 
 def _matches_any(rule: SignalRule) -> bool:

@@ -133,6 +133,10 @@ def describe_drift(drift: Drift, *, past: bool = False, measured: str = "") -> s
     if drift.channel == "shape":
         values = f"{drift.signal} {value_range(drift.values_from, drift.values_to, drift.unit)}"
         return f"{'had' if past else 'has'} {values}{segment} in {now} of records{when}, {normal}"
+    if drift.channel.startswith("limit_"):
+        statistic = "" if drift.channel == "limit_rate" else f"a {drift.channel.removeprefix('limit_')} of "
+        where = "above" if drift.side == "up" else "below"
+        return f"{'showed' if past else 'shows'} {statistic}{drift.signal} {where} its limit: {now}{when}, {normal}"
     phrase = _PHRASES.get(drift.signal)
     if phrase is not None and (drift.channel in ("rate", "location", "overdue") or _is_far(drift)):
         present_verb, past_verb, rest = phrase

@@ -150,8 +150,7 @@ def _find_quiet(stream: Stream, position: int, records: Records) -> QuietBlock |
     labels, first_pane, last_pane = records.labels, int(records.panes[0]), int(records.panes[-1])
     if not _is_routine(stream, labels, first_pane, last_pane):
         return None
-    versions = find_versions(labels)
-    categories = find_categories(labels)
+    versions, categories = find_versions(labels), find_categories(labels)
     version_sets: LabelSets = {kind: set(column) for kind, column in versions.items()}
     label_sets = FirstSeen.distinct_labels(version_sets, categories)
     if not stream.first_seen.has_all(label_sets, last_pane):
@@ -352,6 +351,7 @@ def _finish(
         view = _view(quiet, batch, batch.grid(index), index)
         ordered = [monitor.complete(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
     ordered += stream.find_request_losses()
+    ordered += stream.fixed_limits.observe(quiet.records, stream.columns)
     return [(quiet.position, stream.drift_output(finding)) for finding in ordered]
 
 

@@ -74,7 +74,7 @@ def configure_signal(signal: Signal, subject: str, settings: DetectSettings) -> 
             changes["smallest"] = SmallestEffect(key, value)
         elif key == "at_most":
             changes["role"] = _ROLES[value]
-        else:
+        elif key in _FIELDS:
             changes[_FIELDS[key]] = value
     return replace(signal, **changes) if changes else signal
 

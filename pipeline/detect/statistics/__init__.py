@@ -3,7 +3,8 @@
 This package may import signals.
 """
 
+from pipeline.detect.statistics.quantiles import Quantiles
 from pipeline.detect.statistics.statistics import Statistics
 from pipeline.detect.statistics.statistics_batch import add_values
 
-__all__ = ["Statistics", "add_values"]
+__all__ = ["Quantiles", "Statistics", "add_values"]

@@ -66,6 +66,12 @@ class Quantiles:
         if self._waiting_count >= WAITING_VALUES:
             self._store_waiting()
 
+    def merge(self, other: "Quantiles") -> None:
+        """Add the values of another sketch with the same columns."""
+        self._store_waiting()
+        state = other.dump()
+        self._add_counts(state["bins"], state["counts"])
+
     def widen(self, columns: int) -> None:
         """Add empty columns until there are at least this many."""
         self._columns = max(self._columns, columns)

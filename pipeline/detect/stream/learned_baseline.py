@@ -63,7 +63,8 @@ def end_hour(stream: "Stream", pane: int, settings: DetectSettings) -> Baseline 
     An hour with an open alert is not stored, and an open alert prevents the renewal.
     """
     monitor, moments = stream.monitor, stream.statistics.moments
-    has_open_alert = stream.request_loss.is_open or (monitor is not None and bool(monitor.open_alerts))
+    is_broken = stream.request_loss.is_open or stream.fixed_limits.is_open
+    has_open_alert = is_broken or (monitor is not None and bool(monitor.open_alerts))
     is_excluded = stream.sampling.is_active or has_open_alert
     if is_excluded:
         stream.history.exclude_since(pane * PANE_MS)

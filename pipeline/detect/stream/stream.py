@@ -10,6 +10,7 @@ from pipeline.detect.admission import Duplicates, EventTimeGuard, PositionedOutp
 from pipeline.detect.baselines import HourlyHistory, Learner
 from pipeline.detect.blocks import Buffer, DeferredRecords, DerivedSignals, OutcomeLabels, SignalColumns
 from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
+from pipeline.detect.fixed_limits import FixedLimits
 from pipeline.detect.losses import RequestLoss, StreamLosses
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
@@ -89,10 +90,9 @@ class Stream:
         self.last_pane: int | None = None
         self.counts, self.monitored_before = Counter[str](), MonitoredCount()
         self.event_time_guard, self.buffer = EventTimeGuard(settings), Buffer(settings)
-        self.deferred = DeferredRecords()
-        self.duplicates = Duplicates(settings.duplicate_window)
+        self.deferred, self.duplicates = DeferredRecords(), Duplicates(settings.duplicate_window)
         self.columns = SignalColumns(settings.custom_signals_max, settings.segments)
-        self.derived = DerivedSignals(settings)
+        self.derived, self.fixed_limits = DerivedSignals(settings), FixedLimits(subject, settings)
         self.outcome_labels = OutcomeLabels(settings.outcome_window, settings.segments)
         self.statistics, self.sampling = Statistics(settings), OutcomeSampling()
         self.first_seen, self.silence = FirstSeen(settings.versions_max), SilenceTracker()
@@ -264,8 +264,8 @@ class Stream:
         outputs = self.flush()
         if self.monitor is not None:
             self.monitor.reset_evidence()
-        self.losses.reset()
-        self.request_loss.reset()
+        for part in (self.losses, self.request_loss, self.fixed_limits):
+            part.reset()
         self.derived.restart_rates()
         self.last_pane = None
         self.silence.is_paused = True
@@ -332,19 +332,19 @@ class Stream:
         silences = find_block_silences(self, pane_before, block.panes)
         self.statistics.observe(block)
         ended = self._follow_sampling(block)
+        breaches = self.fixed_limits.observe(records, self.columns, is_sampled=self.sampling.is_active)
         if self.monitor is not None and self.baseline_version is not None:
             findings = [
                 finding
                 for finding in (*self.monitor.observe(block), *self.find_request_losses())
                 if self.relearning is None or not self.relearning.is_muted(finding)
             ]
-            found = (*silences, *self.first_seen.observe(block), *findings)
+            found = (*silences, *self.first_seen.observe(block), *findings, *breaches)
             drifts = [self.drift_output(finding) for finding in found]
             return renewed + ended + drifts + continue_relearning(self, block)
         self.first_seen.observe(block)
-        seen = int(np.count_nonzero(np.isfinite(block.values)))
-        self.monitored_before += MonitoredCount(seen)
-        return learn_baseline(self, block)
+        self.monitored_before += MonitoredCount(int(np.count_nonzero(np.isfinite(block.values))))
+        return [self.drift_output(finding) for finding in breaches] + learn_baseline(self, block)
 
     def _begin_hour(self, pane: int) -> list[OutputMessage]:
         """Store the hour before a pane. If it ended a day, renew the baseline, unless an alert is open."""

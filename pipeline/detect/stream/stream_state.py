@@ -85,6 +85,7 @@ def dump_main_part(stream: "Stream") -> State:
         "silence": stream.silence.dump(),
         "losses": stream.losses.dump(),
         "request_loss": stream.request_loss.dump(),
+        "fixed_limits": stream.fixed_limits.dump(),
         "request_hours": stream.request_hours.dump(),
         "sampled": stream.sampling.dump(),
         "last_offered_version": stream.last_offered_version,
@@ -109,6 +110,7 @@ def load_main_part(stream: "Stream", state: State) -> None:
     stream.silence.load(state["silence"])
     stream.losses.load(state.get("losses"))
     stream.request_loss.load(state.get("request_loss"))
+    stream.fixed_limits.load(state.get("fixed_limits"))
     stream.request_hours.load(state.get("request_hours"))
     stream.sampling.load(state.get("sampled"))
     stream.last_offered_version = state["last_offered_version"]

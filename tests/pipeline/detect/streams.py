@@ -100,6 +100,7 @@ def full_state(step: DetectStep) -> dict[str, bytes]:
             "rows": stream.buffer.records.dump() if len(stream.buffer) else None,
             "losses": stream.losses.dump(),
             "request_loss": stream.request_loss.dump(),
+            "fixed_limits": stream.fixed_limits.dump(),
             "request_hours": stream.request_hours.dump(),
             "sampled": stream.sampling.dump(),
             "held": stream.event_time_guard.dump(),

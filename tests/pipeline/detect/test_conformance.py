@@ -16,12 +16,14 @@ from pipeline.codec import decode, encode
 from pipeline.detect.admission.admission import Admission
 from pipeline.detect.baselines.field_presence import FieldPresence
 from pipeline.detect.baselines.learner import Learner
+from pipeline.detect.blocks import SignalColumns
 from pipeline.detect.detectors.adwin import AdwinBank, AdwinChannel, TicketBoundary
 from pipeline.detect.detectors.cusum import Crossing
 from pipeline.detect.detectors.page_hinkley import PageHinkleyBank
 from pipeline.detect.findings.first_seen import FirstSeen
 from pipeline.detect.findings.recent_values import RecentValues
 from pipeline.detect.findings.series import MinuteSeries
+from pipeline.detect.fixed_limits import FixedLimits
 from pipeline.detect.layout.grid_layout import GridLayout
 from pipeline.detect.losses.dead_letter_monitor import DeadLetterMonitor
 from pipeline.detect.losses.request_loss import RequestLoss
@@ -31,6 +33,7 @@ from pipeline.detect.segments.segment_bank import SegmentBank
 from pipeline.detect.segments.segment_sums import group_rows, sum_groups
 from pipeline.detect.segments.segments import Segments
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signal_rule import SignalRule, ValueLimit
 from pipeline.detect.signals.catalogue import SIGNALS, Signal
 from pipeline.detect.statistics.statistics import Statistics
 from pipeline.step import RawMessage
@@ -217,6 +220,42 @@ def admitted_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
         yield batch, times_ms, rejected_ms
 
 
+LIMITED = SETTINGS.model_copy(
+    update={
+        "signals": (
+            SignalRule(signal="latency_ms", limits=(ValueLimit(statistic="p95", above=900.0, over_s=60),)),
+            SignalRule(signal="custom.*", limits=(ValueLimit(statistic="mean", below=0.4, over_s=60),)),
+        )
+    }
+)
+
+
+def record_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
+    """Blocks of records that break the limits for a minute in four, with the columns of their stream."""
+    random, columns = np.random.default_rng(seed), SignalColumns(8)
+    admission = Admission(SETTINGS, replay=False)
+    for first in range(0, rows, 500):
+        values = [
+            {
+                "subject": "bot",
+                "timestamp": START_MS + number * 100,
+                "infrastructure": {"latency_ms": float(random.lognormal(6.0 + (number // 600 % 4 == 3), 0.2))},
+                "custom": {"score": float(random.random()) - 0.4 * (number // 600 % 4 == 2)},
+            }
+            for number in range(first, first + 500)
+        ]
+        records = admission.admit(
+            [
+                RawMessage(RECORDS, 0, first + n, one["timestamp"], None, orjson.dumps(one))
+                for n, one in enumerate(values)
+            ]
+        ).records
+        records.panes = records.times_ms // 1000
+        columns.fill_custom_values(records)
+        columns.build_block(records)
+        yield records, columns
+
+
 @dataclass(frozen=True)
 class Case:
     """How to create an object of a class with state, and its inputs."""
@@ -261,6 +300,7 @@ CASES: dict[type, Case] = {
     ),
     DeadLetterMonitor: Case(lambda: DeadLetterMonitor(0, SETTINGS), admitted_inputs),
     Monitor: Case(lambda: Monitor(BASELINE, SETTINGS), block_inputs),
+    FixedLimits: Case(lambda: FixedLimits("bot", LIMITED), record_inputs),
     FieldPresence: Case(FieldPresence, block_inputs),
     FirstSeen: Case(first_seen, block_inputs),
     MinuteSeries: Case(lambda: MinuteSeries(LAYOUT), view_inputs),
