@@ -177,3 +177,15 @@ def test_a_change_of_an_environment_states_whom_it_affects():
     [suspect] = only(change, drift(environment="production")).suspects
     assert "it affects all subjects of environment production" in suspect.reason
     assert "it declared a shift of latency_ms" in suspect.reason
+
+
+def test_a_broken_limit_is_compared_with_the_limit():
+    limit = {"channel": "limit_p95", "detector": "limit", "normal": 5000.0, "now": 6450.0, "unit": "ms"}
+    incident = only(drift("latency_ms", **limit, effect=1.29, effect_kind="ratio"))
+    assert incident.summary.startswith(
+        "support-bot shows a p95 of latency_ms above its limit: 6,450 ms at detection, limit 5,000 ms, since 03:12:00Z. "
+    )
+    assert "(latency_ms 6,450 ms at detection, limit 5,000 ms)" in incident.severity_reason
+    rate = {"channel": "limit_rate", "detector": "limit", "normal": 0.05, "now": 0.12}
+    summary = only(drift("error", **rate, effect=2.4, effect_kind="ratio")).summary
+    assert "shows error above its limit: 12.0 % at detection, limit 5.0 %" in summary
