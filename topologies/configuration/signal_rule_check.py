@@ -8,8 +8,13 @@ from pipeline.detect.signal_rule import SignalRule, compile_pattern
 from pipeline.detect.signals import catalogue
 from pipeline.wording import did_you_mean
 
-EVENT_NAMES = frozenset(signal.name for signal in (*catalogue.EVENTS, *catalogue.CATEGORIES))
-"""Signals that are not compared with a band."""
+EVENTS = ("silence", "request_rate")
+"""Signals without a band whose tier and failure mode a rule can change."""
+
+EVENT_KEYS = ("at_most", "failure_mode")
+
+OTHERS = {signal.name for signal in (*catalogue.EVENTS, *catalogue.CATEGORIES)}.difference(EVENTS)
+"""Signals to which no rule applies."""
 
 RATES = {signal.name for signal in catalogue.SIGNALS if signal.kind == "rate"}
 
@@ -31,11 +36,11 @@ def find_rule_problems(rules: Sequence[SignalRule]) -> list[str]:
 
 def _find_name_problems(rule: SignalRule, path: str) -> Iterator[str]:
     name = rule.signal
-    if name in EVENT_NAMES:
-        yield (
-            f"{path}.signal: {name} has no band, so no rule applies to it; use a signal of the sections Numbers, Ages and "
-            "Derived in docs/signals.md"
-        )
+    if name in OTHERS:
+        yield f"{path}.signal: no rule applies to {name}, which has no band; use silence, request_rate or a signal with numbers"
+    elif name in EVENTS:
+        for key in (key for key in rule.keys if key not in EVENT_KEYS):
+            yield f"{path}.{key}: {name} has no band; a rule for it can contain {' and '.join(EVENT_KEYS)}"
     elif "*" not in name and not is_signal(name):
         yield f"{path}.signal: {describe_unknown_signal(name)}"
     elif "*" in name and not _matches_any(rule):
@@ -63,7 +68,11 @@ def _find_rate_limit_problems(rule: SignalRule, path: str) -> Iterator[str]:
 def _matches_any(rule: SignalRule) -> bool:
     literal = rule.signal.partition("*")[0]
     may_be_custom = literal.startswith(CUSTOM_PREFIX) or CUSTOM_PREFIX.startswith(literal)
-    return may_be_custom or any(rule.signals.match(signal.name) for signal in catalogue.SIGNALS)
+    return (
+        may_be_custom
+        or any(rule.signals.match(signal.name) for signal in catalogue.SIGNALS)
+        or any(rule.signals.match(name) for name in EVENTS)
+    )
 
 
 def _find_mode_problems(rule: SignalRule, path: str) -> Iterator[str]:

@@ -11,12 +11,15 @@ from pipeline.detect.baselines import PackedBaseline
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.findings.silence_rule import SilenceDue, SilenceRule, longest_s
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals import PANE_MS, catalogue
+from pipeline.detect.signals import PANE_MS, Signal, catalogue, channels
 from pipeline.wording import duration, number
 from schemas.baseline import Baseline
 from schemas.drift import DriftState, Tier
 
 SIGNAL = next(signal for signal in catalogue.EVENTS if signal.name == "silence")
+
+_CAPPED: dict[str, Tier] = {"tickets": "ticket", "cause": "cause"}
+"""Tier of each silence if a rule allows no page."""
 
 
 class _OpenSilence(NamedTuple):
@@ -52,6 +55,7 @@ class SilenceTracker:
     is_paused: bool = False
     silent_ms: int | None = None
     rule: SilenceRule | None = None
+    _signal: Signal = SIGNAL
     _open: list[_OpenSilence] = field(default_factory=list)
     _due: tuple[int, SilenceDue] | None = None
 
@@ -62,6 +66,7 @@ class SilenceTracker:
 
     def follow(self, baseline: Baseline, settings: DetectSettings) -> float:
         """Use the rule of a baseline. Return the seconds without a record before which no silence is found."""
+        self._signal = channels.configure_event(SIGNAL, baseline.subject, settings)
         self.rule, self._due = SilenceRule.from_baseline(baseline, settings), None
         return self.rule.least_s
 
@@ -80,7 +85,7 @@ class SilenceTracker:
 
     def may_report(self, silent_ms: int) -> bool:
         """Return whether a silence of this length may cause a finding that has not been reported."""
-        if self.is_paused or self._has_paged:
+        if self.is_paused or self._has_highest:
             return False
         if self._due is None:
             return True
@@ -131,12 +136,12 @@ class SilenceTracker:
             ("page", due.page_ms, due.page_requests),
         ]
         for tier, due_ms, requests in steps:
-            if due_ms is None or reached_ms < due_ms or self._has_paged or (tier == "ticket" and self.since):
+            if due_ms is None or reached_ms < due_ms or self._has_highest or (tier == "ticket" and self.since):
                 continue
             if not self.since:
                 self.since, self.version = last_ms, version
             at_ms = max(due_ms if now_ms is None else now_ms, last_ms)
-            opened = _OpenSilence(tier, at_ms, (due_ms - from_ms) / 1000)
+            opened = _OpenSilence(_CAPPED.get(self._signal.role, tier), at_ms, (due_ms - from_ms) / 1000)
             self._open.append(opened)
             found.append((due_ms, self._finding(opened, "firing", at_ms, requests)))
         return found
@@ -205,13 +210,16 @@ class SilenceTracker:
         self._due = None
 
     @property
-    def _has_paged(self) -> bool:
-        return bool(self._open) and self._open[-1].tier == "page"
+    def _has_highest(self) -> bool:
+        """Whether the silence has a drift of the highest tier, or a rule allows none."""
+        if self._signal.role == "off":
+            return True
+        return bool(self._open) and (self._open[-1].tier == "page" or self._signal.role != "pages")
 
     def _finding(self, opened: _OpenSilence, state: DriftState, at_ms: int, requests: float = 0.0) -> Finding:
         seconds = (at_ms - self.since) / 1000
         return Finding(
-            signal=SIGNAL,
+            signal=self._signal,
             channel="silence",
             side="up",
             tier=opened.tier,
@@ -230,16 +238,16 @@ class SilenceTracker:
             evidence=seconds,
             threshold=opened.after_s,
             sentence=(
-                _describe(seconds, opened, requests)
+                _describe(seconds, opened, requests, is_capped=self._signal.role != "pages")
                 if state == "firing"
                 else f"records resumed after {duration(seconds)}"
             ),
         )
 
 
-def _describe(seconds: float, opened: _OpenSilence, requests: float) -> str:
+def _describe(seconds: float, opened: _OpenSilence, requests: float, *, is_capped: bool) -> str:
     if not requests:
         return f"no records for {duration(seconds)}, unusual after {duration(opened.after_s)}; {opened.tier}"
     typical = f"in which about {number(requests)} requests are typical"
-    reason = ", because it began in a quiet time" if opened.tier == "ticket" else ""
+    reason = ", because it began in a quiet time" if opened.tier == "ticket" and not is_capped else ""
     return f"no records for {duration(seconds)}, {typical}; {opened.tier}{reason}"

@@ -13,11 +13,11 @@ from pipeline.detect.findings import Finding
 from pipeline.detect.losses.request_level import RequestLevel
 from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DetectSettings, count_updates_due
-from pipeline.detect.signals import catalogue
+from pipeline.detect.signals import catalogue, channels
 from pipeline.detect.traffic import MinuteRequests, RequestProfile
 from pipeline.wording import duration, number
 from schemas.baseline import Baseline
-from schemas.drift import MINUTE_MS, DriftState
+from schemas.drift import MINUTE_MS, DriftState, Tier
 from schemas.timestamp import LATEST_MS, clock_time
 
 SIGNAL = next(signal for signal in catalogue.EVENTS if signal.name == "request_rate")
@@ -66,6 +66,7 @@ class RequestLoss:
         self._settings = settings
         self._threshold = OneSidedTest.fixed_threshold("ticket", 1000 / MINUTE_MS, settings)
         self._profile: RequestProfile | None = None
+        self._signal = SIGNAL
         self._level = RequestLevel()
         self._open: _OpenRequestLoss | None = None
         self._reset_statistics()
@@ -78,6 +79,7 @@ class RequestLoss:
     def apply_baseline(self, baseline: Baseline) -> None:
         """Expect the requests of a baseline from now on. The state does not change."""
         self._profile = RequestProfile.from_baseline(baseline)
+        self._signal = channels.configure_event(SIGNAL, baseline.subject, self._settings)
 
     def observe(self, minutes: Iterable[MinuteRequests], silence_after_s: float | None) -> list[Finding]:
         """Test minutes in order. Return the findings.
@@ -90,6 +92,10 @@ class RequestLoss:
         profile = self._profile
         if profile is None:
             return []
+        if self._signal.role == "off":
+            return self._end(
+                next((one.minute * MINUTE_MS for one in minutes), 0), "a rule in detect.signals excludes it"
+            )
         findings: list[Finding] = []
         for one in minutes:
             if math.isnan(one.requests):
@@ -113,14 +119,16 @@ class RequestLoss:
         accept
             Whether the recent level is the new normal.
         """
-        findings: list[Finding] = []
-        if self._open is not None:
-            sentence = "the test of the request rate has ended: a new baseline is in use"
-            findings.append(self._finding(self._open, "recovered", now_ms, sentence))
-            self._open = None
+        findings = self._end(now_ms, "a new baseline is in use")
         self._level.apply_baseline(accept=accept)
         self._reset_statistics()
         return findings
+
+    def _end(self, now_ms: int, reason: str) -> list[Finding]:
+        loss, self._open = self._open, None
+        if loss is None:
+            return []
+        return [self._finding(loss, "recovered", now_ms, f"the test of the request rate has ended: {reason}")]
 
     def reset(self) -> None:
         """Reset the evidence and the recent level after a gap in the records. A loss that was found stays open."""
@@ -211,6 +219,7 @@ class RequestLoss:
             evidence=self._statistics[bet],
             requests=requests,
             since_message=[requests, expected, minutes],
+            tier="cause" if self._signal.role == "cause" else "ticket",
         )
         self._reset_statistics()
         return self._finding(loss, "firing", end_ms)
@@ -226,10 +235,10 @@ class RequestLoss:
         now, normal = requests / seconds, expected / seconds
         threshold = self._settings.recovery_evidence if state == "recovered" else self._threshold
         finding = Finding(
-            signal=SIGNAL,
+            signal=self._signal,
             channel="location",
             side="down",
-            tier="ticket",
+            tier=loss.tier,
             detector="page_hinkley",
             state=state,
             sequence=loss.sequence,
@@ -273,6 +282,7 @@ class _OpenRequestLoss:
     since_message: list[float]
     sequence: int = 0
     updates_due: int = 0
+    tier: Tier = "ticket"
 
     @property
     def recovery_boundary(self) -> float:
@@ -306,5 +316,5 @@ def _describe(
         return f"requests returned to {number(now)} per second after {length}, {normally}"
     since = f"since {clock_time(loss.started_at)}"
     if state == "evidence":
-        return f"requests are still at {number(now)} per second, {normally}, {since}; ticket"
-    return f"requests fell to {number(now)} per second, {normally}, {since}; ticket: evidence {loss.evidence:.1f} of {threshold:g}"
+        return f"requests are still at {number(now)} per second, {normally}, {since}; {loss.tier}"
+    return f"requests fell to {number(now)} per second, {normally}, {since}; {loss.tier}: evidence {loss.evidence:.1f} of {threshold:g}"

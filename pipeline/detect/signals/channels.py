@@ -79,6 +79,19 @@ def configure_signal(signal: Signal, subject: str, settings: DetectSettings) -> 
     return replace(signal, **changes) if changes else signal
 
 
+def configure_event(signal: Signal, subject: str, settings: DetectSettings) -> Signal:
+    """Return an event of a subject with the failure mode of the rules, and with their highest tier if that is lower.
+
+    >>> from pipeline.detect.signals.catalogue import EVENTS
+    >>> silence = next(event for event in EVENTS if event.name == "silence")
+    >>> configure_event(silence, "bot", DetectSettings(signals=[SignalRule(signal="*", at_most="ticket")])).role
+    'tickets'
+    """
+    configured = configure_signal(signal, subject, settings)
+    role = min(signal.role, configured.role, key=tuple(_ROLES.values())[::-1].index)
+    return replace(signal, role=role, failure_mode=configured.failure_mode)
+
+
 def find_signal(name: str, kind: SignalKind, subject: str, settings: DetectSettings) -> Signal | None:
     """Return the signal of a subject with a name and kind, with the rules applied, or None if it does not exist."""
     signal = signal_by_name(name, kind)

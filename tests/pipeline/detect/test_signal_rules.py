@@ -12,6 +12,7 @@ from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signal_rule import SignalRule
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
+from schemas.baseline import Baseline, Traffic
 from schemas.timestamp import format_timestamp
 from schemas.topics import BASELINES
 from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, full_state, message
@@ -240,3 +241,64 @@ def test_other_rules_of_the_same_number_also_reset_the_evidence():
     assert any(
         "signals has other entries" in line for line in restarted(settings(before), settings(after), messages, 300)[2]
     )
+
+
+def events_of(with_settings, signal, *, after=None):
+    """Drifts of an hour of requests, twenty minutes with a quarter of them, an hour without, and a quarter of an hour with.
+
+    With ``after``, the step restarts with other settings while both events are open.
+    """
+    traffic = Traffic(requests_per_minute=[60.0] * 24, dispersion=1.0)
+    baseline = Baseline.from_json(baseline_of("support-eu")).model_copy(update={"traffic": traffic})
+
+    def started(step_settings):
+        step = DetectStep(0, step_settings, replay=True)
+        step.control(RawMessage(BASELINES, 0, 0, START_MS, b"key", baseline.to_json()))
+        return step
+
+    times = [1000 * second for second in range(3600)] + [3_600_000 + 4000 * number for number in range(300)]
+    times += [8_400_000 + 1000 * second for second in range(900)]
+    from_ms = START_MS + LEARNED * STEP_MS
+    rows = values_of("support-eu", len(times), seed=4, first=LEARNED)
+    sent = [
+        message(number, as_json(values | {"timestamp": format_timestamp(from_ms + time)}), START_MS)
+        for number, (values, time) in enumerate(zip(rows, times, strict=True))
+    ]
+    cut = {"silence": 3902, "request_rate": 3890}[signal]
+    step, checkpoint = started(with_settings), Checkpoint()
+    outputs = step.step(sent[:cut])
+    if after is not None:
+        checkpoint.take(step)
+        step = started(after)
+        list(step.restore(list(checkpoint.parts.items())))
+    outputs += step.step(sent[cut:])
+    return [drift for drift in read_drifts(outputs) if drift.signal == signal]
+
+
+@pytest.mark.parametrize(
+    ("signal", "at_most", "expected"),
+    [
+        ("silence", None, {"page"}),
+        ("silence", "ticket", {"ticket"}),
+        ("silence", "cause", {"cause"}),
+        ("silence", "off", set()),
+        ("request_rate", "page", {"ticket"}),
+        ("request_rate", "cause", {"cause"}),
+        ("request_rate", "off", set()),
+    ],
+)
+def test_a_rule_caps_the_tier_of_silences_and_of_losses_of_requests(signal, at_most, expected):
+    rules = [] if at_most is None else [{"signal": signal, "at_most": at_most, "failure_mode": "outage"}]
+    drifts = events_of(settings(*rules), signal)
+    assert {drift.tier for drift in drifts} == expected
+    if rules and expected:
+        assert {drift.failure_mode for drift in drifts} == {"outage"}
+    states = [drift.state for drift in drifts if drift.state != "evidence"]
+    assert states == (["firing", "recovered"] if expected else [])
+
+
+def test_an_open_loss_of_requests_ends_with_its_own_tier_after_a_rule_has_changed():
+    for at_most in ("cause", "off"):
+        drifts = events_of(BASE, "request_rate", after=settings({"signal": "request_rate", "at_most": at_most}))
+        assert len({drift.drift_id for drift in drifts}) == 1
+        assert [drift.state for drift in drifts if drift.state != "evidence"] == ["firing", "recovered"]
