@@ -5,22 +5,16 @@ For each block of records, the monitor performs these steps:
 1. **Layout**: the monitored signals become a grid of numbers, cut into samples of eight records.
 2. **Bank**: each one-sided test adds the evidence of each sample to its test statistics (Page-Hinkley).
 3. **Crossing**: a test whose statistic reaches its threshold may fire. A test that has fired may recover.
-4. **Late-burst check**: a test does not fire if it reached its threshold only because of the late records of a burst.
-5. **Day and tenant check**: a page is suppressed if a kind of day that the baseline does not contain may explain it, if a
-single small tenant causes it, or if it has fewer than 20 records of one tenant.
-6. **Latch**: a test that fires is latched. From the next block, its statistics test whether it has recovered.
-7. **Finding**: a test that fires, repeats its evidence or recovers gives a finding, which the stream publishes as drifts.
+4. **Checks**: a test does not fire if only the late records of a burst brought it to its threshold. A page is suppressed if
+a kind of day that the baseline does not contain may explain it, or if it is due to one small tenant or to few records.
+5. **Latch**: a test that fires is latched. From the next block, its statistics test whether it has recovered.
+6. **Finding**: a test that fires, repeats its evidence or recovers gives a finding, which the stream publishes as drifts.
 
 ADWIN and changes of shape (``shape/``) also raise tickets. The same tests run for each segment value (``segments/``).
 
-To follow the decision to page, read these files in this order:
-
-- ``monitor.py``, ``layout/grid_layout.py``, ``layout/grid.py``: signals and samples
-- ``one_sided_tests``, files ``one_sided_test.py``, ``band.py`` and ``bets.py``: tests, null boundaries and bets
-- ``detectors/page_hinkley.py``, ``detectors/cusum.py``: statistics and crossings
-- ``detectors/late_bursts.py``, ``one_sided_tests/known_days.py``, ``segments/single_tenant.py``: the checks
-- ``findings/latch.py``: the state of a test that fired
-
+To follow the decision to page, read in this order: ``layout/grid.py``; ``one_sided_tests/one_sided_test.py``, ``band.py``
+and ``bets.py``; ``detectors/page_hinkley.py`` and ``cusum.py``; ``detectors/late_bursts.py``,
+``one_sided_tests/known_days.py`` and ``segments/single_tenant.py`` (the checks); ``findings/latch.py``.
 The formulas and a worked example are in ``docs/how-detection-works.md``.
 """
 
@@ -126,10 +120,10 @@ class Monitor:
     @property
     def open_alerts(self) -> set[str]:
         """Names of the signals with an open drift that pages or raises a ticket, except recurring tickets."""
-        fired = [test for test in map(self._tests.__getitem__, self._latches) if test.tier != "cause"]
-        alerts = Counter(test.signal.name for test in (*fired, *(test for test, _ in self._untested)))
-        alerts += self.segment_drifts.open_signals + self.shapes.open_signals
-        return set(alerts - self._recurring.open_signals)
+        fired = (test for test in map(self._tests.__getitem__, self._latches) if test.tier != "cause")
+        alerts = Counter(test.signal.name for test in fired)
+        alerts += Counter(test.signal.name for test, _ in self._untested)
+        return set(alerts + self.segment_drifts.open_signals + self.shapes.open_signals - self._recurring.open_signals)
 
     @property
     def tests(self) -> DerivedTests:
@@ -250,17 +244,16 @@ class Monitor:
                 f"the state of baseline {state['baseline_version']} does not fit baseline {version} of "
                 f"{self.baseline.subject}: evidence is reset"
             )
-        indexes = self._tests.indexes_by_key
+        indexes, rest = self._tests.indexes_by_key, (self.not_testable, self.baseline, self._settings)
         for content in state["latches"]:
-            key = tuple(content["test"])
-            if key not in indexes:
-                self._untested.append((self._find_untested(key), Latch.load(content, -1)))
+            if (key := tuple(content["test"])) not in indexes:
+                self._untested.append((NotTestable.find(key, *rest), Latch.load(content, -1)))
                 continue
             latch = self._latches[indexes[key]] = Latch.load(content, indexes[key])
             self.bank.latch(latch.test_index, latch.worst)
         self._demotion.load(state["demotion"])
         self.segments.load(state["segments"])
-        self.segment_drifts.load(state["segment_drifts"], self._tests, self._find_untested)
+        self.segment_drifts.load(state["segment_drifts"], self._tests, lambda key: NotTestable.find(key, *rest))
         self.recent_values.load(
             {
                 str(index): state["recent_values"].get(self.layout.signals[index].name, ())
@@ -268,13 +261,9 @@ class Monitor:
             }
         )
         self.minute_series.load(state["minute_series"])
-        # Checkpoints of formats before 9 do not contain shapes and recurring tickets.
-        self.shapes.load_drifts(state.get("shapes", ()))
-        self._recurring.load(state.get("recurring", {"fired": (), "open": ()}))
+        self.shapes.load_drifts(state.get("shapes", ()))  # Not in checkpoints of formats before 9, as the next.
+        self._recurring.load(state.get("recurring", {}))
         self.monitored_values, self.finite_values = int(state["monitored_values"]), int(state["finite_values"])
-
-    def _find_untested(self, key: tuple[str, ...]) -> NotTestable:
-        return NotTestable.find(key, self.not_testable, self.baseline, self._settings)
 
     def _may_fire(
         self, view: BlockView, observation: SegmentObservation | None, withheld: set[int], crossing: Crossing

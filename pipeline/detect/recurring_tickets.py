@@ -68,8 +68,8 @@ class RecurringTickets:
 
     def load(self, state: dict[str, Sequence[Any]]) -> None:
         """Restore the state that :meth:`dump` returned."""
-        self._fired_ms = {_TicketKey(*key): list(times) for key, times in state["fired"]}
-        self._open = {_TicketKey(*key) for key in state["open"]}
+        self._fired_ms = {_TicketKey(*key): list(times) for key, times in state.get("fired", ())}
+        self._open = {_TicketKey(*key) for key in state.get("open", ())}
 
     def _record(self, key: _TicketKey, time_ms: int) -> bool:
         """Record a firing at an event time in Unix milliseconds. Return whether it is recurring."""

@@ -85,10 +85,8 @@ class Finding:
 
         Its id is a hash of the finding and the record that fired, independent of Kafka offsets.
         """
-        if self.detector == "limit":
-            baseline_version = ""  # a fixed limit does not depend on a baseline, and a breach may outlast one
-        else:
-            baseline_version = self.baseline_version or baseline_version
+        # A fixed limit does not depend on a baseline, and a breach may outlast one.
+        baseline_version = "" if self.detector == "limit" else self.baseline_version or baseline_version
         drift_id = _hash(
             subject,
             self.segment,
