@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.incident import Audience, Role, Severity
+from schemas.incident import Audience, Resolution, Role, Severity
 from schemas.message import Message, Text, Version
 from schemas.record import Label
 from schemas.timestamp import Timestamp
@@ -44,6 +44,9 @@ class Command(Message):
     assignee: Label | None = Field(default=None, description="Person to whom assign gives a role.")
     role: Role | None = Field(
         default=None, description="Role that assign gives to the assignee. If absent, the role is commander."
+    )
+    resolved_as: Resolution | None = Field(
+        default=None, description="What the incident was, for resolve: a failure, a false alarm, or an expected change."
     )
     into: Label | None = Field(default=None, description="Incident into which the command merge merges this incident.")
     communicated: Audience | None = Field(

@@ -14,6 +14,7 @@ Severity = Literal["P1", "P2", "P3", "P4"]
 IncidentStatus = Literal["open", "acknowledged", "mitigated", "resolved", "merged"]
 Role = Literal["commander", "technical_lead", "communications_lead"]
 Audience = Literal["internal", "external"]
+Resolution = Literal["failure", "false_alarm", "expected"]
 
 CLOSED: tuple[IncidentStatus, ...] = ("resolved", "merged")
 """Statuses of an incident that is over."""
@@ -170,6 +171,9 @@ class Incident(Message):
     detection_gap_s: Annotated[float, Unit("s")] = Field(description="Time from started_at to detected_at.")
     updated_at: Timestamp = Field(description="Time of this revision.")
     resolved_at: Timestamp | None = Field(default=None, description="Time at which the incident was resolved.")
+    resolved_as: Resolution | None = Field(
+        default=None, description="What it was according to the person who resolved it. Absent if nobody said it."
+    )
     evidence: list[SignalEvidence] = Field(max_length=ITEMS_MAX, description="Drifts of the incident.")
     suspects: list[Suspect] = Field(
         default_factory=list, max_length=ITEMS_MAX, description="Probable causes, in the order in which to check them."

@@ -11,6 +11,7 @@ COMMANDS = {
     "status": "Show which records arrive, and what detect does with them.",
     "incidents": "List open incidents, show them, and follow their changes.",
     "incident": "Show or update an incident.",
+    "report": "Show how many incidents paged, and how many were false.",
     "silence": "Silence incidents for a time.",
     "route": "Show and test the routes of incidents.",
     "receiver": "Test the receivers of notifications.",

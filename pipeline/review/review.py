@@ -67,6 +67,8 @@ def _facts(material: Material) -> list[tuple[str, str]]:
         rows.append(("recovered", _since_start(recovered_at, incident)))
     if incident.resolved_at is not None:
         rows.append(("resolved", _since_start(incident.resolved_at, incident)))
+    if incident.resolved_as is not None:
+        rows.append(("resolved as", incident.resolved_as.replace("_", " ")))
     if incident.segments:
         rows.append(("segments", code_list(incident.segments)))
     people = (

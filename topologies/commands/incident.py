@@ -14,7 +14,7 @@ from pipeline.correlate.incidents import IncidentStanding, refusal_reason
 from pipeline.correlate.revision import add_drafts
 from pipeline.wording import normal_phrase, quantity, signal_name
 from schemas.command import Command
-from schemas.incident import CLOSED, Audience, Incident, Role, Severity
+from schemas.incident import CLOSED, Audience, Incident, Resolution, Role, Severity
 from schemas.timestamp import format_timestamp
 from schemas.topics import COMMANDS
 from topologies.commands.incidents import find_incident_id, read_newest_revisions
@@ -151,16 +151,25 @@ def mitigate(incident_id: str, note: str | None, **options: Unpack[CommandOption
 
 @command.command("resolve")
 @INCIDENT
+@click.option(
+    "--as",
+    "resolved_as",
+    type=click.Choice(get_args(Resolution)),
+    help="What the incident was. The review and driftwire report show it.",
+)
 @NOTE
 @YES
 @command_options
-def resolve(incident_id: str, note: str | None, yes: bool, **options: Unpack[CommandOptions]) -> None:
+def resolve(
+    incident_id: str, resolved_as: str | None, note: str | None, yes: bool, **options: Unpack[CommandOptions]
+) -> None:
     """Resolve the incident.
 
-    The signals of an incident that a person resolved are no longer followed. If signals are still abnormal, the command
+    With --as, also record whether it was a failure, a false alarm or an expected change. This is also possible after the
+    incident has been resolved. The signals of an incident that a person resolved are no longer followed. If signals are still abnormal, the command
     names them and asks for confirmation. Without a terminal, it then needs --yes.
     """
-    _send(incident_id, action="resolve", note=note, is_confirmed=yes, **options)
+    _send(incident_id, action="resolve", resolved_as=resolved_as, note=note, is_confirmed=yes, **options)
 
 
 @command.command("reopen")
@@ -241,7 +250,7 @@ def _send(
     if warning is not None and not is_confirmed:
         _confirm(sent.action, warning)
     asyncio.run(write_message(cluster, COMMANDS, incident.incident_id.encode(), sent.to_json()))
-    details = (sent.severity, sent.assignee, sent.role and sent.role.replace("_", " "), sent.into)
+    details = (sent.severity, sent.resolved_as, sent.assignee, sent.role and sent.role.replace("_", " "), sent.into)
     summary = " ".join(part for part in (sent.action, sent.incident_id, *details) if part)
     echo(f"{summary}, by {sent.author} at {format_timestamp(sent.at)} ({sent.command_id})")
 

@@ -11,7 +11,7 @@ from pipeline.correlate.playbook import Family, failure_modes
 from pipeline.correlate.severity import SeverityDecision, is_worse
 from schemas.command import Action
 from schemas.drift import Drift
-from schemas.incident import Audience, Incident, IncidentStatus, LogEntry, Role, Severity
+from schemas.incident import Audience, Incident, IncidentStatus, LogEntry, Resolution, Role, Severity
 from schemas.record import SUBJECT_LENGTH_MAX
 
 HELD_SEVERITIES: tuple[Severity, ...] = ("P4",)
@@ -70,8 +70,8 @@ class IncidentState:
         Time at which a person last mitigated or reopened the incident.
     contained_periods
         Past periods in which the harm was contained.
-    closed_by
-        Person who closed it. No drift joins a closed incident.
+    closed_by, resolved_as
+        Person who closed it, and what the incident was. No drift joins a closed incident.
     children
         Ids of the members of a parent. They are set only in a merged view.
     command_ids
@@ -114,6 +114,7 @@ class IncidentState:
     contained_periods: list[tuple[int, int]] = field(default_factory=list)
     resolved_at: int | None = None
     closed_by: str | None = None
+    resolved_as: Resolution | None = None
     membership: Membership = field(default_factory=Membership)
     children: list[str] = field(default_factory=list)
     command_ids: list[str] = field(default_factory=list)
@@ -166,6 +167,7 @@ class IncidentState:
             "contained_periods": [list(period) for period in self.contained_periods],
             "resolved_at": self.resolved_at,
             "closed_by": self.closed_by,
+            "resolved_as": self.resolved_as,
             "membership": self.membership.dump(),
             "command_ids": list(self.command_ids),
             "commander_named_at": self.commander_named_at,
@@ -219,6 +221,7 @@ class IncidentState:
             contained_periods=[(first, last) for first, last in state["contained_periods"]],
             resolved_at=state["resolved_at"],
             closed_by=state["closed_by"],
+            resolved_as=state.get("resolved_as"),  # A checkpoint of an earlier version does not have it.
             membership=membership,
             command_ids=list(state["command_ids"]),
             commander_named_at=state["commander_named_at"],

@@ -98,6 +98,8 @@ def _missing_field(command: Command) -> str | None:
         "note": (command.note, "a note: the line for the running log"),
         "merge": (command.into, "the incident to merge into"),
     }
+    if command.resolved_as is not None and command.action != "resolve":
+        return f'the command "{command.action}" cannot say what the incident was: resolved_as belongs to "resolve"'
     value, need = needs.get(command.action, ("nothing", ""))
     return None if value else f'the command "{command.action}" needs {need}'
 

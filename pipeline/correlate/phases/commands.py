@@ -8,7 +8,7 @@ other only, because the times of drifts are those of the records.
 
 from pipeline.correlate.incidents import IncidentState
 from schemas.command import Action, Command
-from schemas.incident import Role
+from schemas.incident import Resolution, Role
 
 COMMANDS_SEEN_MAX = 200
 """Maximum number of stored command ids per incident. A command that is sent twice is applied once."""
@@ -25,6 +25,13 @@ _CONTRADICTED_BY: dict[Action, tuple[Action, ...]] = {
 """For an action, the actions that contradict it if a person took them later."""
 
 _INFORMED = {"internal": "people inside were informed", "external": "users and customers were informed"}
+
+
+_RESOLUTIONS: dict[Resolution, str] = {
+    "failure": "a failure",
+    "false_alarm": "a false alarm",
+    "expected": "an expected change",
+}
 
 
 def apply_command(command: Command, incident: IncidentState, detected_at: int, *, entries_max: int) -> bool:
@@ -90,10 +97,19 @@ def _apply(command: Command, incident: IncidentState, detected_at: int) -> str:
             return f"merged into {command.into}"
         case "unmerge":
             return _unmerge(incident)
+    return _close(command, incident, detected_at)
+
+
+def _close(command: Command, incident: IncidentState, detected_at: int) -> str:
     incident.closed_by = command.author
     if incident.resolved_at is None:
         incident.resolved_at = max(command.at, detected_at)
-    return "accepted as the new normal" if command.action == "accept" else "resolved"
+    if command.action == "accept":
+        return "accepted as the new normal"
+    if command.resolved_as is None:
+        return "resolved"
+    incident.resolved_as = command.resolved_as
+    return f"resolved as {_RESOLUTIONS[command.resolved_as]}"
 
 
 def _is_contradicted(command: Command, incident: IncidentState) -> bool:
@@ -114,7 +130,7 @@ def _assign(incident: IncidentState, role: Role, name: str, at: int) -> str:
 
 def _reopen(incident: IncidentState, at: int) -> str:
     incident.mark_active(at)
-    incident.resolved_at = incident.closed_by = None
+    incident.resolved_at = incident.closed_by = incident.resolved_as = None
     incident.reopened_at = at
     return "reopened"
 

@@ -36,6 +36,7 @@ def describe_changes(before: Incident | None, now: Incident) -> str:
         _new_value("commander", before.commander, now.commander),
         _new_value("technical lead", before.technical_lead, now.technical_lead),
         _new_value("communications lead", before.communications_lead, now.communications_lead),
+        _new_value("resolved as", before.resolved_as, now.resolved_as),
         _new_value("merged into", before.merged_into, now.merged_into),
         _change("subjects", str(before.subject_count), str(now.subject_count)),
     ]

@@ -89,6 +89,7 @@ def _build_content(incident: IncidentState, context: DiagnosisContext, settings:
         detection_gap_s=max(0, incident.detected_at - incident.started_at) / 1000,
         updated_at=updated_at,
         resolved_at=incident.resolved_at,
+        resolved_as=incident.resolved_as,
         evidence=_evidence(incident, settings),
         suspects=diagnosis.suspects,
         containment=steps,

@@ -53,6 +53,7 @@ def written_commands(cluster: Cluster, incident_id: str) -> list[Command]:
         (("assign", "ben", "--role", "technical_lead"), "assign", {"assignee": "ben", "role": "technical_lead"}),
         (("mitigate",), "mitigate", {}),
         (("resolve", "--yes"), "resolve", {}),
+        (("resolve", "--yes", "--as", "false_alarm"), "resolve", {"resolved_as": "false_alarm"}),
         (("accept", "--yes"), "accept", {}),
     ],
 )

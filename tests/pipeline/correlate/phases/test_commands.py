@@ -110,6 +110,18 @@ def test_a_person_resolves_an_incident_that_still_fires():
     assert incident.log[-1].text == "resolved by ann: known"
 
 
+def test_a_resolution_says_what_the_incident_was_until_it_is_reopened():
+    resolved = command("resolve", ID, resolved_as="false_alarm")
+    incident = only(OPENED, resolved)
+    assert (incident.status, incident.resolved_as) == ("resolved", "false_alarm")
+    assert incident.log[-1].text == "resolved as a false alarm by ann"
+    assert "resolved as false_alarm" in incident.change
+    again = command("resolve", ID, resolved_as="expected", at=START + 2 * MINUTE)
+    assert only(OPENED, resolved, again).resolved_as == "expected"
+    assert only(OPENED, resolved, command("resolve", ID, at=START + 2 * MINUTE)).resolved_as == "false_alarm"
+    assert only(OPENED, resolved, command("reopen", ID, at=START + 2 * MINUTE)).resolved_as is None
+
+
 def test_an_accepted_incident_is_resolved():
     incident = only(OPENED, command("accept", ID))
     assert incident.status == "resolved"
@@ -146,6 +158,7 @@ def test_the_last_classification_counts():
         (command("classify", ID), "needs a severity"),
         (command("assign", ID), "needs an assignee"),
         (command("resolve", "inc-000000000000"), "unknown incident inc-000000000000"),
+        (command("mitigate", ID, resolved_as="failure"), 'resolved_as belongs to "resolve"'),
     ],
 )
 def test_an_invalid_command_is_a_dead_letter_with_a_reason(bad, complaint):
