@@ -82,8 +82,7 @@ class OneSidedTest:
     smallest_mean
         The mean nearest to the baseline's that matters at this tier: the end of the band including the tolerance.
     stakes
-        Shape ``(8,)``: stakes of the bets that the mean is beyond the null boundary. They are negative for a falling
-        test.
+        Shape ``(8,)``: stakes of the bets that the mean is beyond the null boundary, negative for a falling test.
     mean, variance
         Mean and variance of the channel in the baseline.
     weight
@@ -91,8 +90,7 @@ class OneSidedTest:
     threshold
         Value of the test statistic at which the test fires.
     PAGE_RECORDS
-        Minimum number of records between the estimated start and a page, because fewer records may come from one user.
-        Two affected tenants are also sufficient.
+        Minimum records from the estimated start to a page, unless two tenants are affected: fewer may be one user's.
     SETTINGS
         Names of the settings that :func:`derive_tests` reads.
 
@@ -214,9 +212,9 @@ class OneSidedTest:
         """Return the test with another normal mean, and the null boundary that belongs to it."""
         null, binary = boundary if self.rising else 1.0 - boundary, self.channel in channels.BINARY
         variance = mean * (1.0 - mean) if binary else self.variance
-        stakes = departure_bets(null, variance, binary=binary)
-        stakes = stakes if self.rising else -stakes
-        return replace(self, null_boundary=boundary, stakes=stakes, mean=mean, variance=variance)
+        bets = departure_bets(null, variance, binary=binary) * (1.0 if self.rising else -1.0)
+        moved = replace(self, null_boundary=boundary, smallest_mean=boundary, mean=mean)
+        return replace(moved, variance=variance, stakes=bets)
 
     def recovery_test(self, firing_mean: float) -> tuple[float, NDArray[np.float64]]:
         """Return the null boundary of the recovery and the bets against it, shape ``(8,)``.
