@@ -37,6 +37,9 @@ COUNT_DOUBLINGS_MAX = 8
 NOT_HELD = frozenset({"embedding_similarity"})
 """Signals without a provisional normal, because learning them again also changes how they are computed."""
 
+HELD_CHANNELS = frozenset({"rate", "shape", *channels.VALUE_CHANNELS})
+"""Channels whose level can be held. An age that only grows has no level, and a limit of the configuration always holds."""
+
 _MAIN_CHANNELS = ("rate", "location")
 
 
@@ -57,21 +60,21 @@ def accept_levels(
     monitor
         The monitor, whose baseline, recent values and series are used. It is not changed.
     levels
-        The accepted levels. Those of segments, of signals that are not monitored, and of ages that are overdue are
-        ignored: an age that only grows has no level.
+        The accepted levels. Those of segments, of signals that are not monitored, and of channels that cannot be held
+        are ignored.
     now_ms
         Event time of the acceptance in Unix milliseconds.
     """
     baseline = monitor.baseline
     chosen: dict[str, AcceptedLevel] = {}
     for level in levels:
-        is_ignored = level.segment or level.channel == channels.OVERDUE or level.signal in NOT_HELD
+        is_ignored = level.segment or level.channel not in HELD_CHANNELS or level.signal in NOT_HELD
         if not is_ignored and (level.signal not in chosen or level.channel in _MAIN_CHANNELS):
             chosen[level.signal] = level
     signals: dict[str, SignalBaseline] = {}
     for name, level in chosen.items():
         before = baseline.signals.get(name)
-        signal = None if before is None else channels.signal_by_name(name, before.kind)
+        signal = None if before is None else channels.find_signal(name, before.kind, baseline.subject, settings)
         if before is None or signal is None or name not in monitor.layout.indexes:
             continue
         accepted = _LevelBuilder(monitor, signal, before, level, settings, now_ms).build()

@@ -28,7 +28,7 @@ from topologies.terminal import echo, echo_json
 
 NOTE = click.option("--note", metavar="TEXT", help="Reason to record in the running log.")
 YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-NOT_ACCEPTED = ("first_seen", "silence")
+NOT_ACCEPTED = ("first_seen", "limit", "silence")
 """Detectors whose drifts have no level that could be normal."""
 
 INCIDENT = click.argument("incident_id", metavar="ID")

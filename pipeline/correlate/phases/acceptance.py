@@ -9,7 +9,7 @@ from schemas.drift import Drift
 from schemas.relearn import AcceptedLevel, Relearn
 from schemas.topics import BASELINES
 
-NOT_LEARNED = ("first_seen", "silence")
+NOT_LEARNED = ("first_seen", "limit", "silence")
 """Detectors whose drifts have no level that could be learned."""
 
 
