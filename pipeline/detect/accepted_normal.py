@@ -126,7 +126,13 @@ def accept_segment_levels(
         if test.channel != channels.OVERDUE:
             channel = bands.choose_recent(test.channel, channel, records, total)
             channel = bands.widen(test.channel, channel, rising=test.rising)
-            boundary = bands.find_boundary(test.channel, channel, rising=test.rising)
+            boundary = bands.find_boundary(
+                test.channel,
+                channel,
+                rising=test.rising,
+                signal=test.signal,
+                learned=monitor.baseline.signals[level.signal],
+            )
         for dimension, values in segments.dimensions.items():
             for value in values.values.values():
                 if Finding.segment_name(dimension, value.label) == level.segment:
@@ -197,9 +203,22 @@ class _Bands:
                 return counted
         return channel
 
-    def find_boundary(self, name: ChannelName, channel: Channel, *, rising: bool) -> float | None:
-        """Return the null boundary of pages in a direction, or None if it cannot be tested."""
+    def find_boundary(
+        self,
+        name: ChannelName,
+        channel: Channel,
+        *,
+        rising: bool,
+        signal: Signal | None = None,
+        learned: SignalBaseline | None = None,
+    ) -> float | None:
+        """Return the null boundary of pages in a direction, or None if it cannot be tested.
+
+        With a signal and its baseline, changes that do not matter according to the configuration are inside the band.
+        """
         band = compute_band(channel, name, "page", self.settings, test_count=self.test_count, span_s=self.span_s)
+        if signal is not None and learned is not None:
+            band = band.include_means(signal, learned, name, channel.mean)
         if rising:
             return band.high if band.high_not_testable is None else None
         return band.low if band.low_not_testable is None else None
