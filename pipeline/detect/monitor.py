@@ -12,9 +12,8 @@ a kind of day that the baseline does not contain may explain it, or if it is due
 
 ADWIN and changes of shape (``shape/``) also raise tickets. The same tests run for each segment value (``segments/``).
 
-To follow the decision to page, read in this order: ``layout/grid.py``; ``one_sided_tests/one_sided_test.py``, ``band.py``
-and ``bets.py``; ``detectors/page_hinkley.py`` and ``cusum.py``; ``detectors/late_bursts.py``,
-``one_sided_tests/known_days.py`` and ``segments/single_tenant.py`` (the checks); ``findings/latch.py``.
+To follow the decision to page, read ``layout/grid.py``; ``one_sided_test.py``, ``band.py`` and ``bets.py``;
+``page_hinkley.py`` and ``cusum.py``; ``late_bursts.py``, ``known_days.py`` and ``single_tenant.py``; and ``latch.py``.
 The formulas and a worked example are in ``docs/how-detection-works.md``.
 """
 
@@ -30,8 +29,9 @@ from numpy.typing import NDArray
 from pipeline.detect.baselines import PackedBaseline
 from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
+from pipeline.detect.known_days import KnownDays
 from pipeline.detect.layout import BlockView, DerivedTests, Grid, GridLayout
-from pipeline.detect.one_sided_tests import KnownDays, NotTestable, OneSidedTest, derive_tests
+from pipeline.detect.one_sided_tests import NotTestable, OneSidedTest, derive_tests
 from pipeline.detect.recurring_tickets import RecurringTickets
 from pipeline.detect.segments import (
     SegmentDrifts,
@@ -96,8 +96,8 @@ class Monitor:
         self.adwin = AdwinBank.for_tests(self._tests, self.layout, settings)
         self.recent_values = RecentValues(self.layout.value_indexes)
         self._demotion = Demotion(self._tests)
-        self._known_days = KnownDays.of(baseline, settings)
-        self.segments = Segments(self._tests, self.layout, settings, self._known_days)
+        self._known_days = known_days = KnownDays.from_baseline(baseline, settings)
+        self.segments = Segments(self._tests, self.layout, settings, known_days)
         self.segment_drifts = SegmentDrifts(self.segments, self.packed_baseline, settings)
         self.minute_series = MinuteSeries(self.layout)
         self.shapes = ShapeDrifts(baseline, self.packed_baseline, self.layout, settings, is_sampled=is_sampled)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from pipeline.detect.detectors import Crossing
 from pipeline.detect.findings import Finding
+from pipeline.detect.known_days import KnownDays
 from pipeline.detect.layout import BlockView, DerivedTests, GridLayout
-from pipeline.detect.one_sided_tests import CrossingKey, KnownDays, OneSidedTest
+from pipeline.detect.one_sided_tests import CrossingKey, OneSidedTest
 from pipeline.detect.segments.segment_bank import SegmentBank
 from pipeline.detect.segments.segment_sums import SegmentSums, group_rows, sum_groups
 from pipeline.detect.segments.segment_values import NOT_MONITORED, SegmentValue, SegmentValues, compute_densities

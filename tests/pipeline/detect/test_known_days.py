@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.detect.one_sided_tests.known_days import DAY_MS, KnownDays
+from pipeline.detect.known_days import DAY_MS, KnownDays
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.simple_tests import simple_test
 from tests.pipeline.detect.worlds import learned, normal_world
@@ -24,7 +24,7 @@ def baseline():
 
 def known_days(baseline, from_ms, days, settings=LIVE) -> KnownDays:
     period = {"learned_from": from_ms, "learned_to": from_ms + round(days * DAY_MS)}
-    return KnownDays.of(baseline.model_copy(update=period), settings)
+    return KnownDays.from_baseline(baseline.model_copy(update=period), settings)
 
 
 @pytest.mark.parametrize(

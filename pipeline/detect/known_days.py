@@ -2,13 +2,15 @@
 
 from typing import NamedTuple, Self
 
-from pipeline.detect.one_sided_tests.band import TAIL_NARROW_BELOW
-from pipeline.detect.one_sided_tests.one_sided_test import OneSidedTest
+from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DAY_S, HOUR_S, DetectSettings
 from schemas.baseline import Baseline
 
 HOURS_MIN = 24
 """Number of hours of a kind of day from which a baseline contains it."""
+
+TAIL_SHARE_MAX = 0.3
+"""Largest share of the values in a tail that an unknown day may explain: where the widest band of a tail ends."""
 
 HOUR_MS, DAY_MS = HOUR_S * 1000, DAY_S * 1000
 
@@ -20,13 +22,13 @@ class KnownDays(NamedTuple):
     weekends: bool = True
 
     @classmethod
-    def of(cls, baseline: Baseline, settings: DetectSettings) -> Self:
+    def from_baseline(cls, baseline: Baseline, settings: DetectSettings) -> Self:
         """Return the known days of a baseline. If baselines need less than a day, all days are known.
 
         >>> from schemas.baseline import Baseline
         >>> days = {"learned_from": "2026-11-23T00:00:00Z", "learned_to": "2026-11-26T00:00:00Z"}
         >>> monday = Baseline(subject="s", baseline_version="v", source="live", records=1, signals={}, **days)
-        >>> KnownDays.of(monday, DetectSettings())
+        >>> KnownDays.from_baseline(monday, DetectSettings())
         KnownDays(weekdays=True, weekends=False)
         """
         if settings.ready_after_s < DAY_S or baseline.learned_to - baseline.learned_from >= 7 * DAY_MS:
@@ -52,7 +54,7 @@ class KnownDays(NamedTuple):
             return False
         if test.channel in ("location", "dispersion"):
             return abs(mean - test.mean) <= settings.band_rank_max
-        return test.channel in ("high_tail", "low_tail") and mean <= TAIL_NARROW_BELOW
+        return test.channel in ("high_tail", "low_tail") and mean <= TAIL_SHARE_MAX
 
 
 def _is_weekend(time_ms: int) -> bool:
