@@ -303,8 +303,9 @@ class SegmentDrifts:
     ) -> NDArray[np.intp]:
         """Return the rows of a value that carry a test's signal up to a pane, or all its rows if none does."""
         panes, rows, starts = observation.sums.groups.value_rows(value)
-        ends = np.append(starts[1:], rows.size)
-        rows = rows[: int(ends[np.flatnonzero(panes <= pane)[-1]])]
+        # A value may have no record up to the pane, if a renewed baseline allows what was already beyond the threshold.
+        until = np.count_nonzero(panes <= pane)
+        rows = rows[: int(starts[until])] if 0 < until < panes.size else rows
         carrying = rows[~np.isnan(view.values[rows, self._segments.signal_indexes[test]])]
         return carrying if carrying.size else rows
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -104,11 +105,7 @@ class Segments:
     """
 
     def __init__(
-        self,
-        tests: Sequence[OneSidedTest],
-        layout: GridLayout,
-        settings: DetectSettings,
-        known_days: KnownDays = KnownDays(),  # noqa: B008 - a tuple
+        self, tests: Sequence[OneSidedTest], layout: GridLayout, settings: DetectSettings, known_days: KnownDays
     ) -> None:
         selected = [
             index for index, test in enumerate(tests) if test.tier == "page" and test.channel in SEGMENT_CHANNELS
@@ -161,7 +158,10 @@ class Segments:
         slots = np.array([value.slot for _, value in values], dtype=np.intp)
         before = np.array([value.signal_records for _, value in values])
         densities = compute_densities(value_indexes, len(values))
-        crossings = self.bank.observe(slots, sums, block.times_ms, self._may_fire, densities)
+        explained: set[tuple[int, int]] = set()
+        crossings = self.bank.observe(slots, sums, block.times_ms, partial(self._may_fire, explained), densities)
+        for index, test in explained:
+            self.bank.rearm(values[index][1].slot, test)
         signal_records = sums.sums.sum(axis=0)[:, self.presence_columns]
         for (_, value), by_signal, records in zip(values, signal_records, groups.value_records.tolist(), strict=True):
             value.signal_records += by_signal
@@ -382,12 +382,13 @@ class Segments:
         taken = {value.slot for values in self.dimensions.values() for value in values.values.values()}
         return next(slot for slot in range(len(self.bank) + 1) if slot not in taken)
 
-    def _may_fire(self, crossing: Crossing) -> bool:
+    def _may_fire(self, explained: set[tuple[int, int]], crossing: Crossing) -> bool:
+        """Return whether a test may fire. A test that an unknown kind of day may explain is reset after the block."""
         test = self.tests[crossing.test]
-        if test.signal.name in catalogue.PROBE_SIGNALS:
-            return True
-        is_explained = self._known_days.may_explain(test, crossing.mean, crossing.started_at, self._settings)
-        return crossing.tally[0] >= OneSidedTest.PAGE_RECORDS and not is_explained
+        if is_explained := self._known_days.may_explain(test, crossing.mean, crossing.started_at, self._settings):
+            explained.add((crossing.value, crossing.test))
+        is_probe = test.signal.name in catalogue.PROBE_SIGNALS
+        return not is_explained and (is_probe or crossing.tally[0] >= OneSidedTest.PAGE_RECORDS)
 
     def _deviates_throughout(self, value: SegmentValue, test: int) -> bool:
         records = self.bank.records_since_zero(value.slot, test, evidence_min=DEVIATING_EVIDENCE)

@@ -24,6 +24,7 @@ from pipeline.detect.findings.first_seen import FirstSeen
 from pipeline.detect.findings.recent_values import RecentValues
 from pipeline.detect.findings.series import MinuteSeries
 from pipeline.detect.fixed_limits import FixedLimits
+from pipeline.detect.known_days import KnownDays
 from pipeline.detect.layout.grid_layout import GridLayout
 from pipeline.detect.losses.dead_letter_monitor import DeadLetterMonitor
 from pipeline.detect.losses.request_loss import RequestLoss
@@ -175,7 +176,7 @@ def grid_and_time_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...
 
 def segment_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
     """Rows of two alternating values, as the segment bank receives them."""
-    segments = Segments(TESTS, LAYOUT, SETTINGS)
+    segments = Segments(TESTS, LAYOUT, SETTINGS, KnownDays())
     for (part,), (grid,) in zip(block_inputs(seed, rows), grid_inputs(seed, rows), strict=True):
         groups = group_rows(part.panes, [np.arange(part.panes.size) % 2], 2)
         assert groups is not None
@@ -189,7 +190,7 @@ def always(_crossing: Crossing) -> bool:
 
 
 def segment_bank() -> SegmentBank:
-    bank = Segments(TESTS, LAYOUT, SETTINGS).bank
+    bank = Segments(TESTS, LAYOUT, SETTINGS, KnownDays()).bank
     for slot in range(2):
         bank.open_slot(slot)
     return bank

@@ -28,9 +28,9 @@ def mix(seed, rows, **shares):
     return np.random.default_rng(seed).choice(list(shares), rows, p=list(shares.values())).tolist()
 
 
-def parts(world, *, size=128, per_s=50.0, **segments):
+def parts(world, *, size=128, per_s=50.0, start_ms=START_MS, **segments):
     """Blocks with segments; ``prompt`` and ``model`` are versions."""
-    for number, part in enumerate(blocks(world, per_s=per_s, size=size)):
+    for number, part in enumerate(blocks(world, per_s=per_s, size=size, start_ms=start_ms)):
         rows = slice(number * size, number * size + len(part.panes))
         present = {name: labels[rows] for name, labels in segments.items() if any(labels[rows])}
         versions = {name: labels for name, labels in present.items() if name in ("prompt", "model")}
@@ -87,6 +87,21 @@ def test_a_value_is_published_in_the_signals_unit(baseline):
     page = next(finding for finding in findings if finding.segment and finding.channel == "location")
     assert page.now / page.normal == pytest.approx(3, rel=0.4)
     assert page.effect_kind == "rank_shift"
+
+
+@pytest.mark.parametrize(("days_later", "pages"), [(0, True), (4, False)], ids=["Tuesday", "Saturday"])
+def test_on_an_unknown_kind_of_day_only_a_large_change_of_a_version_pages(baseline, days_later, pages):
+    day_ms = 86_400_000
+    monday = baseline.model_copy(update={"learned_from": START_MS - day_ms, "learned_to": START_MS})
+    world = normal_world(5, ROWS)
+    prompts = ["v41"] * BAD_FROM + mix(5, ROWS - BAD_FROM, v41=0.5, v42=0.5)
+    world["latency_ms"][np.array(prompts) == "v42"] *= 1.6
+    monitor = Monitor(monday, DetectSettings())
+    found = observe_world(monitor, world, prompt=prompts, start_ms=START_MS + days_later * day_ms)
+    assert ("prompt=v42" in {finding.segment for finding in fired(found)}) is pages
+    # The test was reset when the day explained it, so it holds little evidence.
+    test = monitor.segments.tests.indexes_by_key["latency_ms", "location", "up", "page"]
+    assert monitor.segments.bank.test_statistics[:, :, test].max() < monitor.segments.tests[test].threshold
 
 
 def test_a_tenant_that_always_deviated_is_excluded_and_publishes_nothing(baseline):
