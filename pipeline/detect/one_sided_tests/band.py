@@ -43,6 +43,10 @@ TAIL_NARROW_BELOW = 0.3
 """Share of a tail. The band of a tail that ends below this share is testable regardless of its width in odds: in a failure
 that matters, more values than this are as extreme as 1 % normally are."""
 
+WIDE_TAIL_PAGE = 0.4
+"""Share of a tail above which it pages if its band is wide in odds. A tail that depends that much on the load can rise
+further than a baseline of a few days shows, so only a saturation pages."""
+
 BOUNDARY_MIN = 1e-5
 BOUNDARY_MAX = 0.999
 """Smallest and largest null boundary. A boundary closer to 0 or 1 could not be crossed within a reasonable time."""
@@ -196,6 +200,9 @@ def compute_band(
         )
         for share in (mean, 1.0 - mean)
     )
+    if upper.is_wide and tier != "ticket" and upper.not_testable is None and name in ("high_tail", "low_tail"):
+        share = max(upper.end, WIDE_TAIL_PAGE)
+        upper = upper._replace(end=share, known=share)
     is_narrow = excludes_tolerance(name, tier, span_s)
     return Band(
         1.0 - lower.end,
@@ -208,10 +215,15 @@ def compute_band(
 
 
 class _RateEnd(NamedTuple):
-    """The upper end of the band of a rate or tail, with and without the tolerance, and why it is not testable, or None."""
+    """The upper end of the band of a rate or tail, with and without the tolerance.
+
+    ``is_wide`` tells whether its odds differ from those of the mean by more than ``band_odds_max``, and ``not_testable`` why
+    it is not testable, or None.
+    """
 
     end: float
     known: float
+    is_wide: bool
     not_testable: str | None
 
 
@@ -228,15 +240,16 @@ def _rate_end(
     known = max(confidence_high(mean * independent, independent, error), mean + spread, BOUNDARY_MIN)
     end = max(known, channels.scale_odds(mean, tolerance))
     if end > BOUNDARY_MAX:
-        return _RateEnd(BOUNDARY_MAX, min(known, BOUNDARY_MAX), _out_of_reach(end))
+        return _RateEnd(BOUNDARY_MAX, min(known, BOUNDARY_MAX), True, _out_of_reach(end))
     # If there are few or no events, the band of a rate is wide in odds even if it is narrow in absolute terms. Its
     # width is therefore measured from the boundary that a rate without events would have.
     origin = max(mean, confidence_high(0.0, independent, error))
     ratio = end * (1.0 - origin) / (origin * (1.0 - end)) if origin < 1.0 else 1.0
+    is_wide = ratio > odds_max * (1.0 + _ROUNDING) and end > NARROW_BELOW
     too_wide = None
-    if ratio > odds_max * (1.0 + _ROUNDING) and end > narrow_below:
+    if is_wide and end > narrow_below:
         too_wide = f"its odds can change {ratio:.1f}-fold without a failure; the limit is {odds_max:g}-fold"
-    return _RateEnd(end, known, too_wide)
+    return _RateEnd(end, known, is_wide, too_wide)
 
 
 def shift_tail(mean: float, shift: float) -> float:

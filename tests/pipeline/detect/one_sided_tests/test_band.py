@@ -196,10 +196,12 @@ def test_the_day_floor_is_half_as_high_with_two_days_and_gone_with_three() -> No
 @pytest.mark.parametrize(("deviation", "high"), [(0.05, 0.037), (0.09, 0.1), (0.2, 0.195)])
 def test_from_the_second_day_the_band_of_a_tail_follows_its_location_and_stays_testable(deviation, high) -> None:
     tail = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
-    first, second = (
-        compute_band(tail, "high_tail", "page", LIVE, test_count=90, span_s=days * DAY_S, location_deviation=deviation)
-        for days in (1.0, 2.0)
+    first, second, page = (
+        compute_band(tail, "high_tail", tier, LIVE, test_count=90, span_s=days * DAY_S, location_deviation=deviation)
+        for days, tier in ((1.0, "ticket"), (2.0, "ticket"), (2.0, "page"))
     )
+    assert page.high == page.high_null == (0.4 if high > 0.04 else second.high)
+    assert page.high_not_testable is None
     assert second.high == pytest.approx(high, rel=0.03)
     assert first.high <= scale_odds(0.01, LIVE.band_odds_max) * 1.001
     assert first.high_not_testable is second.high_not_testable is None
