@@ -108,9 +108,10 @@ class ShapeDrifts:
         findings = self._advance_open(bank, time_ms)
         told = find_told()
         excluded = set(self._open) | {index for index, signal in enumerate(self._signals) if signal.name in told}
+        counts = bank.counts.copy()
         bank.end_window(started * PANE_MS, excluded)
-        findings += [self._fire(bank, test, time_ms, request_id) for test in bank.find_crossings()]
-        return findings
+        crossed = (test for test in bank.find_crossings() if not self._is_improvement(bank, test, counts))
+        return findings + [self._fire(bank, test, time_ms, request_id) for test in crossed]
 
     @property
     def open_signals(self) -> Counter[str]:
@@ -201,6 +202,19 @@ class ShapeDrifts:
             if state == "recovered":
                 del self._open[value]
         return findings
+
+    def _is_improvement(self, bank: ShapeBank, index: int, counts: NDArray[np.intp]) -> bool:
+        """Return whether a bin has fewer values than normal, but the bins that are worse have not more of them.
+
+        ``counts`` are the counts of the window, shape ``(V, BINS)``.
+        """
+        value, number, test = bank.build_test(index, self._signals)
+        signal = self._signals[value]
+        shape = self._baseline.read().signals[signal.name].shape
+        if test.rising or signal.direction == "both" or shape is None:
+            return False
+        worse = slice(number + 1, None) if signal.direction == "up" else slice(number)
+        return bool(counts[value, worse].sum() <= sum(shape.shares[worse]) * counts[value].sum())
 
     def _fire(self, bank: ShapeBank, index: int, time_ms: int, request_id: str | None) -> Finding:
         """Open a drift at the first record after a window."""

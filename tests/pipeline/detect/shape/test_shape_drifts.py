@@ -186,6 +186,14 @@ def test_an_improvement_is_no_change_of_shape(baseline, factor):
     assert play(baseline, SEEDS[0], faster, hours=3) == []
 
 
+@pytest.mark.parametrize("by", [0.08, 0.16])
+def test_an_improvement_that_empties_the_middle_bins_is_no_change_of_shape(baseline, by):
+    def surer(values, after, _):
+        values["confidence"] = np.where(after, np.minimum(values["confidence"] + by, 0.99), values["confidence"])
+
+    assert play(baseline, SEEDS[0], surer, hours=3) == []
+
+
 def test_another_unit_is_no_improvement(baseline):
     def in_seconds(values, after, _):
         values["latency_ms"] = np.where(after, values["latency_ms"] / 1000, values["latency_ms"])
