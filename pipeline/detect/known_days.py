@@ -7,7 +7,7 @@ from pipeline.detect.settings import DAY_S, HOUR_S, DetectSettings
 from schemas.baseline import Baseline
 
 HOURS_MIN = 24
-"""Number of hours of a kind of day from which a baseline contains it."""
+"""Number of hours of a kind of day from which a baseline contains it. A shorter baseline contains the kind that it is of."""
 
 TAIL_SHARE_MAX = 0.3
 """Largest share of the values in a tail that an unknown day may explain: where the widest band of a tail ends."""
@@ -34,8 +34,8 @@ class KnownDays(NamedTuple):
         if settings.ready_after_s < DAY_S or baseline.learned_to - baseline.learned_from >= 7 * DAY_MS:
             return cls()
         hours = range(baseline.learned_from, baseline.learned_to, HOUR_MS)
-        weekend_hours = sum(map(_is_weekend, hours))
-        return cls(len(hours) - weekend_hours >= HOURS_MIN, weekend_hours >= HOURS_MIN)
+        weekend_hours, hours_min = sum(map(_is_weekend, hours)), min(len(hours), HOURS_MIN)
+        return cls(len(hours) - weekend_hours >= hours_min, weekend_hours >= hours_min)
 
     def may_explain(self, test: OneSidedTest, mean: float, time_ms: int, settings: DetectSettings) -> bool:
         """Return whether an unknown kind of day may explain what a page would tell.

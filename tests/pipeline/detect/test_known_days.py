@@ -29,10 +29,21 @@ def known_days(baseline, from_ms, days, settings=LIVE) -> KnownDays:
 
 @pytest.mark.parametrize(
     ("first_day", "days", "weekdays", "weekends"),
-    [(0, 1, True, False), (0, 4.9, True, False), (0, 6, True, True), (5, 1, False, True), (4, 1.5, True, False)],
+    [
+        (0, 1, True, False),
+        (0, 4.9, True, False),
+        (0, 6, True, True),
+        (5, 1, False, True),
+        (4, 1.5, True, False),
+        (0, 0.01, True, False),
+        (5, 0.2, False, True),
+        (4.5, 1, False, False),
+    ],
 )
-def test_a_baseline_knows_the_kinds_of_days_of_which_it_has_24_hours(baseline, first_day, days, weekdays, weekends):
-    assert known_days(baseline, MONDAY_MS + first_day * DAY_MS, days) == (weekdays, weekends)
+def test_a_baseline_knows_the_kinds_of_days_of_which_it_has_24_hours_or_all(
+    baseline, first_day, days, weekdays, weekends
+):
+    assert known_days(baseline, MONDAY_MS + round(first_day * DAY_MS), days) == (weekdays, weekends)
 
 
 def test_a_week_and_a_short_readiness_know_all_days(baseline):
