@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from pipeline.detect.offline import SmallestChange
+from pipeline.detect.settings import DAY_S
 from pipeline.detect.signals import channels
 from pipeline.wording import number, percent, quantity
 from schemas.baseline import SignalBaseline
@@ -33,14 +34,18 @@ def describe_normal(signal: SignalBaseline) -> str:
 
 
 def describe_changes(signal: SignalBaseline, changes: Iterable[SmallestChange]) -> str:
-    """Describe the smallest changes of one signal: the new mean of a rate, the shift of all values, or a limit."""
+    """Describe the smallest changes of one signal: the new mean of a rate, the shift of all values, or a limit.
+
+    A change that is not detected within a day is followed by the days within which it is.
+    """
     rounding = ROUNDING * (max(map(abs, signal.knots or ()), default=0.0) or 1.0)
     parts = []
     for change in sorted(changes, key=lambda change: change.direction, reverse=True):
         if change.size is None:
             name = "longest age" if change.channel == channels.OVERDUE else change.direction
             parts.append(f"{name}: not testable, {change.reason}")
-        elif change.channel == channels.OVERDUE:
+            continue
+        if change.channel == channels.OVERDUE:
             parts.append(f"above {quantity(change.size, change.unit, change.channel)}")
         elif signal.kind == "rate":
             parts.append(f"{'above' if change.direction == 'up' else 'below'} {_percent(change.size)}")
@@ -49,6 +54,8 @@ def describe_changes(signal: SignalBaseline, changes: Iterable[SmallestChange]) 
         else:
             unit = f" {change.unit}" if change.unit else ""
             parts.append(f"{'+' if change.size >= 0 else ''}{format_number(change.size)}{unit}")
+        if change.within_s > DAY_S:
+            parts[-1] += f" in {change.within_s // DAY_S} days"
     return ", ".join(parts) or NONE
 
 

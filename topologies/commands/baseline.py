@@ -310,8 +310,9 @@ def show_command(source: str, bootstrap: str | None, config: Path | None) -> Non
     """Show the baseline in FILE, or the newest baseline of SUBJECT.
 
     The baseline of SUBJECT is read from Kafka. The command also lists the signals being relearned and the channels
-    frozen by an open drift. "pages from" and "tickets from" show the smallest lasting change that is detected. For a
-    rate, this change is given as the new mean; for a value, as the shift of all values.
+    frozen by an open drift. "pages from" and "tickets from" show the smallest lasting change that nine of ten times is
+    detected within a day, or within the days that are given if few records contain the signal. For a rate, this change
+    is given as the new mean; for a value, as the shift of all values.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, as above
 
