@@ -14,10 +14,10 @@ WIDTH_MIN = 120
 @click.command("score")
 @click.option(
     "--suite",
-    type=click.Choice(("null", "failures", "harmless", "real", "severity", "causes", "field", "nab", "all")),
+    type=click.Choice(("null", "failures", "harmless", "real", "severity", "causes", "field", "nab", "renewal", "all")),
     default="all",
     show_default=True,
-    help="Suite to run. The choice all omits field, which takes up to an hour, and nab.",
+    help="Suite to run. The choice all omits field and renewal, which take up to an hour, and nab.",
 )
 @click.option(
     "--seed",
@@ -38,7 +38,8 @@ def command(*, suite: str, seed: int, data: Path, json_file: Path | None) -> Non
     """Score detection and diagnosis against ground truth.
 
     The suites cover a quiet service, failures, harmless events, recorded streams, severity cases, causes, events in
-    the field after days of live learning, and the labelled series of the Numenta Anomaly Benchmark. Uses all cores. If a figure misses its target, prints the figure and exits with status 1.
+    the field after days of live learning, the labelled series of the Numenta Anomaly Benchmark, and four weeks of
+    renewed baselines. Uses all cores. If a figure misses its target, prints the figure and exits with status 1.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from load.score.simulation import BaselineSource
 from pipeline.detect.settings import DetectSettings
 
-SuiteName = Literal["null", "failures", "harmless", "real", "severity", "causes", "field", "nab"]
+SuiteName = Literal["null", "failures", "harmless", "real", "severity", "causes", "field", "nab", "renewal"]
 
 TaskKey = tuple[str, str, int]
 """Kind, name and seed of a task."""

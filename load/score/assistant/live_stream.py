@@ -7,6 +7,7 @@ from functools import lru_cache
 from load.errors import LoadError
 from load.score.assistant.assistant_world import Assistant
 from load.score.assistant.played_event import PlayedEvent
+from pipeline.detect.monitor import Monitor
 from pipeline.detect.offline import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
@@ -93,7 +94,7 @@ class LiveStream:
     """
 
     def __init__(self, source: LiveSource, checkpoint: Checkpoint, settings: DetectSettings) -> None:
-        self._source = source
+        self._source, self._settings = source, settings
         self._time_ms, self._offset = checkpoint.time_ms, checkpoint.offset
         self._baselines = dict(checkpoint.baselines)
         self._parts = dict(checkpoint.parts)
@@ -110,6 +111,20 @@ class LiveStream:
     def watermark_ms(self) -> int:
         """Time of the newest record in Unix milliseconds."""
         return max((stream.watermark for stream in self.step.streams.values()), default=0)
+
+    @property
+    def monitor(self) -> Monitor | None:
+        """The monitor with the baseline in use, or None while the first baseline is learned."""
+        return next((stream.monitor for stream in self.step.streams.values()), None)
+
+    def copy(self) -> "LiveStream":
+        """Return a stream that continues from the state of this one. Call it after :meth:`play` has ended."""
+        return LiveStream(self._source, self.checkpoint(), self._settings)
+
+    def stop_renewals(self) -> None:
+        """Use the baseline without daily renewals from now on."""
+        for stream in self.step.streams.values():
+            stream.history.is_paused = True
 
     def play(self, event: PlayedEvent, end_ms: int) -> Iterator[list[Drift]]:
         """Play an event up to ``end_ms`` (Unix ms), and yield the drifts that fired after every batch of messages."""
