@@ -16,10 +16,14 @@ HOUR_MS, DAY_MS = HOUR_S * 1000, DAY_S * 1000
 
 
 class KnownDays(NamedTuple):
-    """Whether a baseline contains weekdays, and whether it contains weekends (Saturday and Sunday, UTC)."""
+    """Whether a baseline contains weekdays, and whether it contains weekends (Saturday and Sunday, UTC).
+
+    ``rank_shift_max`` is the largest shift of a mean rank that another kind of day may explain.
+    """
 
     weekdays: bool = True
     weekends: bool = True
+    rank_shift_max: float = 0.0
 
     @classmethod
     def from_baseline(cls, baseline: Baseline, settings: DetectSettings) -> Self:
@@ -29,16 +33,16 @@ class KnownDays(NamedTuple):
         >>> days = {"learned_from": "2026-11-23T00:00:00Z", "learned_to": "2026-11-26T00:00:00Z"}
         >>> monday = Baseline(subject="s", baseline_version="v", source="live", records=1, signals={}, **days)
         >>> KnownDays.from_baseline(monday, DetectSettings())
-        KnownDays(weekdays=True, weekends=False)
+        KnownDays(weekdays=True, weekends=False, rank_shift_max=0.25)
         """
         if settings.ready_after_s < DAY_S or baseline.learned_to - baseline.learned_from >= 7 * DAY_MS:
             return cls()
         hours = range(baseline.learned_from, baseline.learned_to, HOUR_MS)
         weekend_hours, hours_min = sum(map(_is_weekend, hours)), min(len(hours), HOURS_MIN)
-        return cls(len(hours) - weekend_hours >= hours_min, weekend_hours >= hours_min)
+        return cls(len(hours) - weekend_hours >= hours_min, weekend_hours >= hours_min, settings.band_rank_max)
 
-    def may_explain(self, test: OneSidedTest, mean: float, time_ms: int, settings: DetectSettings) -> bool:
-        """Return whether an unknown kind of day may explain what a page would tell.
+    def may_explain(self, test: OneSidedTest, mean: float, time_ms: int) -> bool:
+        """Return whether an unknown kind of day may explain what a page or ticket would tell.
 
         It may for a value whose mean rank has moved by no more than the widest band, or whose tail has no more values
         than the widest band of a tail. Rates hardly depend on the day, so it never explains them.
@@ -50,10 +54,10 @@ class KnownDays(NamedTuple):
         time_ms
             Start of the drift in Unix milliseconds.
         """
-        if test.tier != "page" or (self.weekends if _is_weekend(time_ms) else self.weekdays):
+        if test.tier == "cause" or (self.weekends if _is_weekend(time_ms) else self.weekdays):
             return False
         if test.channel in ("location", "dispersion"):
-            return abs(mean - test.mean) <= settings.band_rank_max
+            return abs(mean - test.mean) <= self.rank_shift_max
         return test.channel in ("high_tail", "low_tail") and mean <= TAIL_SHARE_MAX
 
 

@@ -114,8 +114,8 @@ class Monitor:
     @property
     def is_idle(self) -> bool:
         """Whether no test has fired, so that a block can only fire a test."""
-        is_idle = self.segment_drifts.is_idle and self.shapes.is_idle
-        return bool(self._tests) and not self._latches and not self._untested and is_idle
+        is_fired = self._latches or self._untested or not (self.segment_drifts.is_idle and self.shapes.is_idle)
+        return bool(self._tests) and not is_fired
 
     @property
     def open_alerts(self) -> set[str]:
@@ -143,8 +143,7 @@ class Monitor:
         shape_changes = self.shapes.observe(view, lambda: {self._tests[test].signal.name for test in self._latches})
         observation = self.segments.update(view, block.segments, block.versions)
         withheld: set[int] = set()
-        may_fire = partial(self._may_fire, view, observation, withheld)
-        crossings = self.bank.observe(view.grid, block.times_ms, may_fire)
+        crossings = self.bank.observe(view.grid, block.times_ms, partial(self._may_fire, view, observation, withheld))
         self.late_bursts.update(view)
         for test in withheld:
             self.bank.rearm(test)
@@ -270,22 +269,22 @@ class Monitor:
     ) -> bool:
         """Return whether a test may fire at a crossing, according to the late-burst, day and tenant checks.
 
-        A page that an unknown kind of day may explain, or that is due to a single small tenant, is suppressed, and its test
-        is reset after the block. Pages of safety signals are never suppressed for a tenant, which an attack comes from.
+        An alert that an unknown kind of day may explain is suppressed, and its test is reset after the block. So is a page
+        that is due to a single small tenant, except that of a safety signal, because an attack comes from one tenant.
         """
         test = self._tests[crossing.test]
         if crossing.test in withheld or self.late_bursts.is_late_burst(crossing, view):
             return False
-        if test.tier != "page" or test.signal.name in catalogue.PROBE_SIGNALS:
+        if (is_page := test.tier == "page") and test.signal.name in catalogue.PROBE_SIGNALS:
             return True
-        is_explained = self._known_days.may_explain(test, crossing.mean, int(view.block.times_ms[0]), self._settings)
-        if is_explained or (
-            test.signal.layer != "safety"
-            and is_single_small_tenant(self.segments, test.crossing_key, view, observation)
+        if self._known_days.may_explain(test, crossing.mean, int(view.block.times_ms[0])) or (
+            is_page and is_single_small_tenant(self.segments, test, view, observation)
         ):
             withheld.add(crossing.test)
             return False
-        return crossing.tally[0] >= test.PAGE_RECORDS or self.segments.affected_tenants(test.crossing_key) > 1
+        if not is_page or crossing.tally[0] >= test.PAGE_RECORDS:
+            return True
+        return self.segments.affected_tenants(test.crossing_key) > 1
 
     def _fire_or_recover(self, view: BlockView, crossing: Crossing) -> tuple[int, Finding]:
         """Latch a test that has fired, or release a test that has recovered."""
@@ -339,9 +338,10 @@ class Monitor:
             if crossing.tally[0] < self._settings.adwin_records:
                 records, total = self._tally(view, -1, change.test).tolist()
                 crossing = replace(crossing, started_at=int(view.block.times_ms[0]), tally=(records, total))
+            if self._known_days.may_explain(self._tests[change.test], crossing.mean, int(view.block.times_ms[0])):
+                continue
             latch = self._latch(view.block, change.row, crossing, "adwin")
-            finding = self._finding(change.test, latch, "firing", view, change.row, crossing.tally)
-            findings.append((change.row, finding))
+            findings.append((change.row, self._finding(change.test, latch, "firing", view, change.row, crossing.tally)))
         return findings
 
     def find_evidence_due(self, view: BlockView) -> list[tuple[int, Finding]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from load.score.assistant import Change, LiveSource, LiveStream, PlayedEvent
 from pipeline.detect.offline import SmallestChange, smallest_changes
 from pipeline.detect.settings import DAY_S, DetectSettings
+from pipeline.detect.signals import channels
 from schemas.baseline import Baseline
 from schemas.drift import MINUTE_MS, Drift
 from schemas.topics import DAY_MS, HOUR_MS
@@ -59,7 +60,7 @@ class PlantedDay:
     Attributes
     ----------
     claims
-        Claims by signal of all values, as a share of the value's range between its 10 % and 90 % quantiles. Infinite if
+        Claims by signal of all values that may alert, as a share of the value's range between its 10 % and 90 % quantiles. Infinite if
         no change is detectable.
     large
         The changes of 1.2 times the claimed size.
@@ -135,7 +136,12 @@ def _first_h(fired: Sequence[Drift], signal: str, event_ms: int) -> float | None
 def _relative_claims(baseline: Baseline, claims: dict[str, Claim]) -> dict[str, float]:
     relative = {}
     for name, learned in baseline.signals.items():
-        if learned.knots is not None:
+        signal = channels.signal_by_name(name, learned.kind)
+        if (
+            signal is not None
+            and learned.knots is not None
+            and {"page", "ticket"} & set(channels.tiers(signal, "location"))
+        ):
             last = len(learned.knots) - 1
             width = learned.knots[round(0.9 * last)] - learned.knots[round(0.1 * last)]
             claim = claims.get(name)

@@ -34,7 +34,7 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "unusable_field": ("sends", "sent", "{} of values in an unusable form"),
     "dead_letters": ("sends", "sent", "{} of records that cannot be used"),
     "cost": ("costs", "cost", "{} per request in the currency of its records"),
-    "spend_ratio": ("spends", "spent", "{} times as much as in the hour before"),
+    "spend_ratio": ("spends", "spent", "{} times as much as in the hour before, or as usual at this time"),
     "retried": ("repeats", "repeated", "calls to the model in {} of requests"),
     "retries": ("makes", "made", "{} per request"),
     "tool_error": ("gets", "got", "errors from tools in {} of requests"),

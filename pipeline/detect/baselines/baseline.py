@@ -132,6 +132,13 @@ class LearnedData:
             return None
         return np.array(self.slice_starts_ms, dtype=np.intp) // (HOUR_S * 1000) % spread.HOURS
 
+    def times_of_day(self, column: LearnedColumn) -> NDArray[np.intp] | None:
+        """Return the time of the day of each stored value of a column, or None if it is not known or there are no two days."""
+        if self.to_ms - self.from_ms >= 2 * DAY_S * 1000 and column.times_ms.size == column.values.size:
+            part_ms = HOUR_S * 1000 // spread.TIMES_PER_HOUR
+            return np.asarray(column.times_ms // part_ms % (spread.HOURS * spread.TIMES_PER_HOUR), dtype=np.intp)
+        return None if self.hours is None else self.hours[column.slices]
+
 
 def required_records(signal: Signal, settings: DetectSettings) -> int:
     """Return the number of records that the baseline of a signal requires."""
@@ -211,16 +218,18 @@ def _find_outlying_slices(learned: LearnedData) -> NDArray[np.bool_]:
 
 def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectSettings) -> SignalBaseline | None:
     column, profile = _remove_daily_cycle(column, learned)
-    count, hours = int(column.counts.sum()), learned.hours
+    count = int(column.counts.sum())
     if column.values.size < STORED_VALUES_MIN or count == 0:
         return None
     mean = float(column.sums.sum() / count)
     if column.signal.kind == "rate":
         time = column.autocorrelation_time("rate", column.values)
         means = column.rate_means()
-        rate = _build_channel(
-            "rate", column.values, means, time=time, chance_time=time, mean=mean, count=count, hours=hours
-        )
+        variance, deviation = mean * (1.0 - mean), spread.slice_deviation(means, mean * (1.0 - mean), time)
+        if learned.hours is not None:
+            recurring = spread.recurring_deviation(column.sums, column.counts, learned.hours, variance, time)
+            deviation = max(deviation, recurring)
+        rate = _build_channel(means, deviation, mean=mean, variance=variance, time=time, chance_time=time, count=count)
         rate = _mark_nonstationary(column.signal, "rate", rate, means, learned.slice_s, settings, time=time)
         return SignalBaseline(kind="rate", count=count, mean=mean, channels={"rate": rate})
     knots = compute_knots(column.values)
@@ -233,20 +242,22 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
         # up to the longest autocorrelation time of the other channels.
         time = column.autocorrelation_time(name, numbers[name], standard_errors=TAIL_STANDARD_ERRORS)
         times[name] = min(longest, time)
+    times_of_day = learned.times_of_day(column)
     built: dict[str, Channel] = {}
     for name, channel_numbers in numbers.items():
         means = spread.slice_means(channel_numbers, column.slices, column.counts.size)
         channel_mean = float(channel_numbers.mean())
         chance_time = column.chance_time(times[name])
+        is_binary = name in channels.BINARY
+        variance = channel_mean * (1.0 - channel_mean) if is_binary else float(np.var(channel_numbers))
         channel = _build_channel(
-            name,
-            channel_numbers,
             means,
+            spread.value_deviation(channel_numbers, means, times_of_day, variance, chance_time),
+            mean=channel_mean,
+            variance=variance,
             time=times[name],
             chance_time=chance_time,
-            mean=channel_mean,
             count=channel_numbers.size,
-            hours=hours,
         )
         built[name] = _mark_nonstationary(
             column.signal, name, channel, means, learned.slice_s, settings, time=chance_time
@@ -265,7 +276,7 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
         channels=built,
         profile=profile,
         ages=cycles,
-        shape=spread.learn_shape(column, ranks, hours),
+        shape=spread.learn_shape(column, ranks, times_of_day),
     )
 
 
@@ -284,18 +295,15 @@ def _remove_daily_cycle(column: LearnedColumn, learned: LearnedData) -> tuple[Le
 
 
 def _build_channel(
-    name: ChannelName,
-    numbers: NDArray[np.float64],
     means: spread.SliceMeans,
+    deviation: float,
     *,
+    mean: float,
+    variance: float,
     time: float,
     chance_time: float,
-    mean: float,
     count: int,
-    hours: NDArray[np.intp] | None,
 ) -> Channel:
-    variance = mean * (1.0 - mean) if name in channels.BINARY else float(np.var(numbers))
-    deviation = spread.slice_deviation(means, variance, chance_time, hours)
     return Channel(
         mean=mean,
         variance=variance,

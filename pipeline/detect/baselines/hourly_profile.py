@@ -157,7 +157,8 @@ def _hourly_medians(values: Floats, hours: NDArray[np.int64]) -> Floats:
     known = np.unique(hours)
     medians = np.array([np.median(values[hours == hour]) for hour in known])
     interpolated: Floats = np.interp(np.arange(HOURS), known, medians, period=HOURS)
-    return interpolated
+    # Whole numbers stay whole, because half a number would change their distribution at every hour.
+    return np.round(interpolated) if np.array_equal(values, np.round(values)) else interpolated
 
 
 def _slice_deviation(values: Floats, slices: NDArray[np.intp]) -> float:

@@ -31,11 +31,16 @@ COMPARABLE_SHARE_MIN = 0.2
 HOURS = 24
 """Hours of a day."""
 
-HOUR_ERRORS = 3.5
-"""Number of standard errors by which an hour of the day must differ from the mean, or chance explains the difference."""
+RECURRING_ERRORS = 2.5
+"""Number of standard errors by which a time of the day must differ from the mean, or chance explains the difference."""
 
-HOUR_DEVIATIONS = 3.0
-"""Number of deviations between slices in a band, so the band contains the hour of the day that differs most."""
+BAND_DEVIATIONS = 3.0
+"""Number of deviations between slices in a band. The band thereby contains the slice, and the time of the day, that differs
+most."""
+
+TIMES_PER_HOUR = 2
+"""Number of times of the day per hour in which values are compared. What comes every day at the same time, such as a nightly
+batch, need not fill an hour."""
 
 CHANCE_ERRORS = 2.0
 """Number of standard errors within which the variance between slices is attributed to chance."""
@@ -212,15 +217,15 @@ def last_day(hours: SliceMeans) -> tuple[float, float, float]:
     return float(means[-1]), float(counts[has_records][-1]), deviation
 
 
-def slice_deviation(slices: SliceMeans, variance: float, time: float, hours: NDArray[np.intp] | None = None) -> float:
+def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
     """Return the standard deviation of the slice means, minus the variation that chance explains.
 
     It is ``sqrt(between - chance)``, or 0 if ``between - chance`` is within two standard errors of chance. For rare
     events, a deviation estimated from noise would be many times the tolerance. Drop outlying slices first to keep the
     estimate both robust and sensitive.
 
-    If an hour of the day differs more from the mean than three of these deviations, and more than chance explains, the
-    result is a third of this difference: what happens every day at this hour is normal.
+    If the deviation is not 0 and a slice differs from the mean by more than three of them, chance apart, the result is a
+    third of this difference, because what happened while the baseline was learned is normal.
 
     Parameters
     ----------
@@ -228,8 +233,6 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float, hours: NDA
         Mean of the channel per slice.
     variance, time
         Variance of the channel, and its autocorrelation time in records.
-    hours
-        Shape ``(S,)``: the hour of the day of each slice. None if they are not known, or not of several days.
     """
     comparable = slices.comparable()
     if np.count_nonzero(comparable) < 2:
@@ -237,15 +240,50 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float, hours: NDA
     means, counts = slices.means[comparable], slices.counts[comparable]
     between, chance = float(np.var(means, ddof=1)), float(np.mean(time * variance / counts))
     chance_limit = CHANCE_ERRORS * chance * (2.0 / (means.size - 1)) ** 0.5
-    deviation = float(np.sqrt(between - chance)) if between - chance > chance_limit else 0.0
-    if hours is None or means.size < HOURS:
+    if between - chance <= chance_limit:
+        return 0.0
+    distances = np.abs(means - float(np.average(means, weights=counts)))
+    farthest = float(np.max(distances - CHANCE_ERRORS * np.sqrt(time * variance / counts)))
+    return max(float(np.sqrt(between - chance)), farthest / BAND_DEVIATIONS)
+
+
+def recurring_deviation(
+    sums: NDArray[np.float64], counts: NDArray[np.float64], times: NDArray[np.intp], variance: float, time: float
+) -> float:
+    """Return a third of the difference between the mean and the time of the day that differs most from it.
+
+    It is 0 if chance explains the difference. A band of three deviations then contains what happens every day at that time.
+
+    Parameters
+    ----------
+    sums, counts, times
+        Shape ``(N,)``: sums of a channel over some records, their number, and their time of the day, from 0.
+    variance, time
+        Variance of the channel, and its autocorrelation time in records.
+    """
+    timed_counts, timed_sums = np.bincount(times, weights=counts), np.bincount(times, weights=sums)
+    found = timed_counts > 0
+    if np.count_nonzero(found) < HOURS:
+        return 0.0
+    distances = np.abs(timed_sums[found] / timed_counts[found] - float(sums.sum() / counts.sum()))
+    is_real = distances > RECURRING_ERRORS * np.sqrt(time * variance / timed_counts[found])
+    return float(np.max(distances[is_real], initial=0.0)) / BAND_DEVIATIONS
+
+
+def value_deviation(
+    numbers: NDArray[np.float64], slices: SliceMeans, times: NDArray[np.intp] | None, variance: float, time: float
+) -> float:
+    """Return the larger one of the deviations between slices and between times of the day.
+
+    Parameters
+    ----------
+    numbers, times
+        Shape ``(N,)``: a channel of the stored values, and their times of the day. None if they are not known.
+    """
+    deviation = slice_deviation(slices, variance, time)
+    if times is None:
         return deviation
-    hourly_counts = np.bincount(hours[comparable], weights=counts, minlength=HOURS)
-    hourly_sums = np.bincount(hours[comparable], weights=counts * means, minlength=HOURS)
-    found = hourly_counts > 0
-    distances = np.abs(hourly_sums[found] / hourly_counts[found] - float(np.average(means, weights=counts)))
-    is_real = distances > HOUR_ERRORS * np.sqrt(time * variance / hourly_counts[found])
-    return max(deviation, float(np.max(distances[is_real], initial=0.0)) / HOUR_DEVIATIONS)
+    return max(deviation, recurring_deviation(numbers, np.ones(numbers.size), times, variance, time))
 
 
 def outlying_slices(slices: SliceMeans, variance: float, time: float, *, binary: bool) -> NDArray[np.bool_]:
@@ -286,7 +324,9 @@ def half_difference(slices: SliceMeans, variance: float, time: float, deviation:
     return 0.0 if error <= 0.0 else float((second - first) / error**0.5)
 
 
-def learn_shape(column: "LearnedColumn", ranks: NDArray[np.float64], hours: NDArray[np.intp] | None) -> ValueShape:
+def learn_shape(
+    column: "LearnedColumn", ranks: NDArray[np.float64], times_of_day: NDArray[np.intp] | None
+) -> ValueShape:
     """Return the shape of a column with at least one value.
 
     Parameters
@@ -295,8 +335,8 @@ def learn_shape(column: "LearnedColumn", ranks: NDArray[np.float64], hours: NDAr
         The stored values and their slices.
     ranks
         Shape ``(N,)``: the rank of each stored value.
-    hours
-        As for :func:`slice_deviation`.
+    times_of_day
+        Shape ``(N,)``: the time of the day of each stored value, as for :func:`recurring_deviation`, or None.
     """
     bins = channels.find_bins(ranks, np.ones(ranks.size))
     is_inside = [(bins == index).astype(np.float64) for index in range(channels.BINS)]
@@ -311,11 +351,12 @@ def learn_shape(column: "LearnedColumn", ranks: NDArray[np.float64], hours: NDAr
     )
     times = [min(max(first), time) for time in times]
     deviations = [
-        slice_deviation(
+        value_deviation(
+            inside,
             slice_means(inside, column.slices, column.counts.size),
+            times_of_day,
             share * (1.0 - share),
             column.chance_time(time),
-            hours,
         )
         for inside, share, time in zip(is_inside, shares, times, strict=True)
     ]

@@ -26,10 +26,12 @@ class RateRatio:
         sudden ones.
     history_min
         Minimum number of observations before a ratio is computed.
+    amount_min
+        Minimum amount that ten seconds of the reference contain. With less, no ratio is computed.
     """
 
-    def __init__(self, history: int, history_min: int) -> None:
-        self._history_min = history_min
+    def __init__(self, history: int, history_min: int, amount_min: float = 0.0) -> None:
+        self._history_min, self._rate_min = history_min, amount_min / BUCKET_PANES
         self._bucket: int | None = None
         self._total = 0.0
         self._history: deque[float] = deque(maxlen=history)
@@ -59,11 +61,19 @@ class RateRatio:
         for start, end in pairwise(bounds):
             rate = self._total / (int(buckets[start]) - self._bucket)
             if len(self._history) >= self._history_min:
-                mean = sum(self._history) / len(self._history)
-                if mean > 0.0:
-                    column[start] = rate / mean
-            self._history.append(rate)
+                reference = self._reference()
+                if reference > 0.0 and reference >= self._rate_min:
+                    column[start] = rate / reference
+            self._record(rate)
             self._bucket, self._total = int(buckets[start]), _add_in_order(0.0, amounts[start:end])
+
+    def _reference(self) -> float:
+        """Return the rate with which the current bucket is compared."""
+        return sum(self._history) / len(self._history)
+
+    def _record(self, rate: float) -> None:
+        """Add the rate of the current bucket to the history."""
+        self._history.append(rate)
 
     def dump(self) -> dict[str, Any]:
         """Return the state for :meth:`load`."""

@@ -17,6 +17,10 @@ drops."""
 HISTORY_MIN = 30
 """Minimum number of observations before a ratio is computed."""
 
+REQUESTS_MIN = 10.0
+"""Minimum number of requests in ten seconds of the reference. With fewer, chance decides what ten seconds contain, and only
+the requests per minute (``request_rate``) show a loss."""
+
 WEIGHT_UNIT = 2.0**-16
 """Weights are rounded to a multiple of this unit. Sums of such weights are exact in float64, so the ratio does not
 depend on the order in which records are added."""
@@ -50,7 +54,7 @@ class ThroughputRatio(RateRatio):
     """Ratio of the current request rate of a stream to its mean over the preceding ten minutes."""
 
     def __init__(self) -> None:
-        super().__init__(HISTORY, HISTORY_MIN)
+        super().__init__(HISTORY, HISTORY_MIN, REQUESTS_MIN)
 
     def fill(self, records: Records, weights: NDArray[np.float64] | None) -> None:
         """Write the ratios to the column ``throughput_ratio`` of records with panes.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from scipy.special import betaincinv, ndtr, ndtri
+from scipy.special import betaincinv, chdtri, ndtr, ndtri
 
 from pipeline.detect.one_sided_tests.smallest_effect import find_indifferent_means, find_indifferent_share
 from pipeline.detect.settings import DAY_S, DetectSettings
@@ -17,9 +17,13 @@ DEVIATIONS = 3.0
 BAND_ERROR = 1e-3
 """Probability that any band of a subject is too narrow by chance. One in a thousand baselines has such a band."""
 
-FLOOR_DAYS = 3
-"""Number of full days after which the day floor no longer applies, because the baseline then covers differences between
-days. With two full days, it is half as high."""
+FLOOR_DAYS = 5
+"""Number of full days from which the day floor no longer applies, because the baseline then covers differences between
+days. With fewer days, the floor of one day is divided by their number."""
+
+DAYS_ERROR = 0.1
+"""Probability that the deviation between slices is larger than the one that the band of a ticket assumes. Few days show few
+of the differences between days."""
 
 TICKET_FLOOR_DAYS = 2
 """Number of full days after which the day floor no longer applies to the ticket of a rate."""
@@ -133,6 +137,7 @@ def compute_band(
     test_count: int,
     span_s: float,
     location_deviation: float = 0.0,
+    is_shape: bool = False,
 ) -> Band:
     """Return the band of a channel at a tier.
 
@@ -149,11 +154,13 @@ def compute_band(
     test_count
         Number of one-sided tests of the subject. Higher values widen the band.
     span_s
-        Seconds of event time that the baseline covers. The day floor applies to less than three full days, unless
+        Seconds of event time that the baseline covers. The day floor applies to less than five full days, unless
         ``settings.ready_after_s`` is less than a day.
     location_deviation
         For a tail, the standard deviation of the mean rank of its signal between slices. A renewed baseline has too few
         extreme values per slice to show how much the tail itself varies.
+    is_shape
+        Whether the band is that of a shape, which has no wider band while there are few days.
 
     >>> learned = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
     >>> round(compute_band(learned, "rate", "page", DetectSettings(), test_count=90, span_s=86_400).high, 5)
@@ -165,8 +172,12 @@ def compute_band(
     binary = name in channels.BINARY
     independent = channel.count / channel.autocorrelation_time
     error = BAND_ERROR / max(1, test_count)
-    spread = max(DEVIATIONS * channel.slice_deviation, _day_floor(channel, name, tier, settings, span_s))
     mean = min(max(channel.mean, 0.0), 1.0)
+    spread = DEVIATIONS * channel.slice_deviation
+    if tier == "ticket" and name != "rate" and settings.ready_after_s >= DAY_S and not is_shape:
+        widest = TAIL_NARROW_BELOW - mean - _ROUNDING if binary else settings.band_rank_max
+        spread = max(spread, min(spread * _days_factor(span_s), widest))
+    spread = max(spread, _day_floor(channel, name, tier, settings, span_s))
     if name in ("high_tail", "low_tail"):
         shifted = shift_tail(mean, min(DEVIATIONS * location_deviation, TAIL_SHIFT_MAX))
         if span_s < 2 * DAY_S:
@@ -272,6 +283,20 @@ def excludes_tolerance(name: str, tier: Tier, span_s: float) -> bool:
     return name == "rate" and tier == "ticket" and span_s >= TICKET_FLOOR_DAYS * DAY_S
 
 
+def _days_factor(span_s: float) -> float:
+    """Return the upper confidence limit of a deviation that few days show, relative to the measured deviation.
+
+    It is 1 from ``FLOOR_DAYS`` days on.
+
+    >>> [round(_days_factor(days * DAY_S), 2) for days in (1, 3, 4, 5)]
+    [7.96, 3.08, 2.27, 1.0]
+    """
+    if span_s >= FLOOR_DAYS * DAY_S:
+        return 1.0
+    degrees = max(1.0, span_s // DAY_S - 1.0)
+    return float((degrees / chdtri(degrees, 1.0 - DAYS_ERROR)) ** 0.5)
+
+
 def _day_floor(channel: Channel, name: str, tier: Tier, settings: DetectSettings, span_s: float) -> float:
     if span_s >= FLOOR_DAYS * DAY_S or settings.ready_after_s < DAY_S:
         return 0.0
@@ -280,7 +305,7 @@ def _day_floor(channel: Channel, name: str, tier: Tier, settings: DetectSettings
     if excludes_tolerance(name, tier, span_s):
         return 0.0
     # From the second full day, part of the differences between days is measured.
-    remaining = min(1.0, (FLOOR_DAYS - span_s // DAY_S) / (FLOOR_DAYS - 1))
+    remaining = 1.0 / max(1.0, span_s // DAY_S)
     if name == "rate":
         return remaining * DEVIATIONS * FLOOR_RELATIVE * min(channel.mean, 1.0 - channel.mean)
     shift = remaining * DEVIATIONS * FLOOR_RANK

@@ -385,7 +385,7 @@ class Segments:
     def _may_fire(self, explained: set[tuple[int, int]], crossing: Crossing) -> bool:
         """Return whether a test may fire. A test that an unknown kind of day may explain is reset after the block."""
         test = self.tests[crossing.test]
-        if is_explained := self._known_days.may_explain(test, crossing.mean, crossing.started_at, self._settings):
+        if is_explained := self._known_days.may_explain(test, crossing.mean, crossing.started_at):
             explained.add((crossing.value, crossing.test))
         is_probe = test.signal.name in catalogue.PROBE_SIGNALS
         return not is_explained and (is_probe or crossing.tally[0] >= OneSidedTest.PAGE_RECORDS)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.detect.layout import BlockView
-from pipeline.detect.one_sided_tests import CrossingKey
+from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.segments.segment_values import SegmentValue
 from pipeline.detect.segments.segments import AFFECTED_SHARE, TENANT, SegmentObservation, Segments
 
@@ -19,9 +19,11 @@ CLEAR_EXCESS = 3.0
 
 
 def is_single_small_tenant(
-    segments: Segments, key: CrossingKey, view: BlockView, observation: SegmentObservation | None
+    segments: Segments, page: OneSidedTest, view: BlockView, observation: SegmentObservation | None
 ) -> bool:
-    """Return whether a test crosses because of a single small tenant.
+    """Return whether a test that would page crosses because of a single small tenant.
+
+    This is never so for a safety signal, because an attack comes from one tenant.
 
     The tenant must stand out on its own and account for most of the block's excess. The excess includes that of records
     without a tenant and of tenants that are not monitored. If the block has hardly any excess, the test crosses because
@@ -29,13 +31,13 @@ def is_single_small_tenant(
 
     Parameters
     ----------
-    key
-        The signal, channel and direction that would page.
+    page
+        The test.
     observation
         The block by segment value.
     """
-    test = segments.find_test(key)
-    if test is None or observation is None or TENANT not in segments.dimensions:
+    test = segments.find_test(page.crossing_key)
+    if test is None or page.signal.layer == "safety" or observation is None or TENANT not in segments.dimensions:
         return False
     tenant = _find_single_tenant(segments, test, view, observation)
     if tenant is None or segments.evidence(tenant, test) < AFFECTED_SHARE * segments.tests[test].threshold:

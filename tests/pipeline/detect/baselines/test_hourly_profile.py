@@ -145,3 +145,16 @@ def test_the_level_at_an_hour_is_restored(transform):
     for hour in (0, 9, 23):
         assert restore_hour(profile, 120.0 * factors[hour] + shifts[hour], hour * HOUR_MS + 5) == pytest.approx(120.0)
     assert restore_hour(None, 7.0, 0) == 7.0
+
+
+def test_whole_numbers_stay_whole():
+    random = np.random.default_rng(4)
+    times_ms = np.arange(0, 4 * 86_400_000, 30_000)
+    hours = times_ms // HOUR_MS % HOURS
+    values = random.poisson(np.where(hours < 8, 1.6, 6.4)).astype(float)
+    found = learn_profile(values, times_ms, times_ms // HOUR_MS, 0, 4 * 86_400_000)
+    assert found is not None
+    profile, corrected = found
+    assert profile.transform == "none"
+    assert max(profile.medians) > min(profile.medians)
+    assert np.array_equal(corrected, np.round(corrected))

@@ -6,8 +6,10 @@ from pipeline.detect.baselines.spread import (
     autocorrelation_time,
     half_difference,
     outlying_slices,
+    recurring_deviation,
     slice_deviation,
     slice_means,
+    value_deviation,
 )
 
 SLICES, PER_SLICE = 48, 256
@@ -116,8 +118,10 @@ def test_what_happens_every_day_at_one_hour_is_normal():
     means = random.binomial(200, np.where(hours == 8, 0.06, 0.01)) / 200
     slices = SliceMeans(means, np.full(means.size, 200.0))
     variance = float(means.mean() * (1.0 - means.mean()))
-    assert 3 * slice_deviation(slices, variance, 1.0) < 0.04
-    assert 3 * slice_deviation(slices, variance, 1.0, hours) == pytest.approx(0.05, abs=0.01)
+    assert float(np.std(means)) < 0.02
+    deviation = recurring_deviation(200 * means, slices.counts, hours, variance, 1.0)
+    assert 3 * deviation == pytest.approx(0.05, abs=0.01)
+    assert 3 * slice_deviation(slices, variance, 1.0) > 0.04, "it contains the hour that differs most"
 
 
 def test_an_hour_that_differs_by_chance_changes_nothing():
@@ -125,7 +129,29 @@ def test_an_hour_that_differs_by_chance_changes_nothing():
     unchanged = 0
     for seed in range(20):
         means = np.random.default_rng(seed).binomial(500, 0.2, hours.size) / 500
-        slices = SliceMeans(means, np.full(means.size, 500.0))
-        unchanged += slice_deviation(slices, 0.16, 1.0, hours) == slice_deviation(slices, 0.16, 1.0)
-        assert slice_deviation(slices, 0.16, 1.0, hours) < 0.01
+        deviation = recurring_deviation(500 * means, np.full(means.size, 500.0), hours, 0.16, 1.0)
+        unchanged += deviation == 0.0
+        assert deviation < 0.01
     assert unchanged >= 14
+
+
+def test_times_of_which_few_are_known_have_no_deviation():
+    times, numbers = np.arange(20), np.linspace(0.0, 1.0, 20)
+    assert recurring_deviation(numbers, np.ones(20), times, 1e-9, 1.0) == 0.0
+
+
+def test_values_that_come_every_night_for_half_an_hour_are_normal():
+    times = np.tile(np.repeat(np.arange(48), 10), 8)
+    numbers = np.random.default_rng(2).normal(np.where(times == 3, 0.65, 0.5), 0.1)
+    means = slice_means(numbers, np.arange(numbers.size) // 20, numbers.size // 20)
+    assert value_deviation(numbers, means, None, 0.01, 1.0) < 0.03
+    assert 3 * value_deviation(numbers, means, times, 0.01, 1.0) == pytest.approx(0.15, abs=0.02)
+
+
+def test_the_band_contains_the_slice_that_differs_most_if_slices_differ_at_all():
+    means = np.full(48, 0.5) + np.random.default_rng(1).normal(0, 0.01, 48)
+    means[7] = 0.6
+    slices = SliceMeans(means, np.full(48, 10_000.0))
+    assert 0.09 < 3 * slice_deviation(slices, 1 / 12, 1.0) < 0.11
+    calm = SliceMeans(np.full(48, 0.5), np.full(48, 100.0))
+    assert slice_deviation(calm, 1 / 12, 1.0) == 0.0

@@ -85,7 +85,51 @@ def test_a_daily_cycle_of_the_requests_changes_nothing():
     parts = [fill(spend, part, np.full(part.size, 0.01)) for part in np.array_split(panes, 24)]
     ratios = ratios_of(np.concatenate(parts))
     hourly = np.array([part.mean() for part in np.array_split(ratios, 24)])
-    assert 0.9 < hourly.min() < hourly.max() < 1.1
+    assert hourly.max() < 1.1
+    assert hourly.min() > 0.8, "late on a day, more was spent at this time on the day before"
+
+
+def batches(days, *, from_hour=2, factor=4.0):
+    """Return a stream that spends four times as much for an hour of each day."""
+    seconds = np.arange(days * 86_400)
+    rates = np.where(seconds // 3600 % 24 == from_hour, factor, 1.0) * 2
+    return np.repeat(seconds + 86_400, np.random.default_rng(1).poisson(rates))
+
+
+def hourly_ratios(panes, spend=None):
+    spend = SpendRatio() if spend is None else spend
+    parts = [fill(spend, panes[panes // 3600 == hour], 0.01) for hour in np.unique(panes // 3600)]
+    return np.array([ratios_of(part).mean() if ratios_of(part).size else np.nan for part in parts])
+
+
+def test_what_is_spent_at_a_time_of_day_is_known_after_one_day():
+    ratios = hourly_ratios(batches(3))
+    assert ratios[2] > 1.5
+    assert np.nanmax(ratios[[26, 50]]) < 1.1
+    assert ratios[[25, 27]] == pytest.approx(0.25, abs=0.1), "the next hour may spend as much"
+    assert ratios[30:48] == pytest.approx(1.0, abs=0.1)
+
+
+def test_from_three_days_on_the_failure_of_one_day_does_not_hide_the_next():
+    panes = batches(5, factor=1.0)
+    days = (panes - 86_400) // 86_400
+    is_failure = (panes // 3600 % 24 == 10) & np.isin(days, (3, 4))
+    costs = np.where(is_failure, 0.1, 0.01)
+    spend = SpendRatio()
+    ratios = [
+        fill(spend, panes[panes // 3600 == hour], costs[panes // 3600 == hour]) for hour in np.unique(panes // 3600)
+    ]
+    assert ratios_of(ratios[3 * 24 + 10]).mean() > 2.0
+    assert ratios_of(ratios[4 * 24 + 10]).mean() > 2.0
+
+
+def test_the_peaks_of_the_hours_survive_a_restart():
+    panes = batches(2)
+    spend, restored = SpendRatio(), SpendRatio()
+    hourly_ratios(panes[panes < 2 * 86_400], spend)
+    restored.load(spend.dump())
+    rest = panes[panes >= 2 * 86_400]
+    assert hourly_ratios(rest, restored).tolist() == hourly_ratios(rest, spend).tolist()
 
 
 def test_kept_records_stand_for_all_requests():
