@@ -39,8 +39,8 @@ BAND_DEVIATIONS = 3.0
 most."""
 
 TIMES_PER_HOUR = 2
-"""Number of times of the day per hour in which values are compared. What comes every day at the same time, such as a nightly
-batch, need not fill an hour."""
+"""Number of times per hour at which the hours begin that are compared. What comes every day at the same time, such as a nightly
+batch, need not begin with an hour."""
 
 CHANCE_ERRORS = 2.0
 """Number of standard errors within which the variance between slices is attributed to chance."""
@@ -250,24 +250,29 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
 def recurring_deviation(
     sums: NDArray[np.float64], counts: NDArray[np.float64], times: NDArray[np.intp], variance: float, time: float
 ) -> float:
-    """Return a third of the difference between the mean and the time of the day that differs most from it.
+    """Return a third of the difference between the mean and the hour of the day that differs most from it.
 
-    It is 0 if chance explains the difference. A band of three deviations then contains what happens every day at that time.
+    A standard error is added to the difference, but it is 0 if chance explains it. A band of three deviations then contains
+    what happens every day at that time. Hours begin at every time of the day.
 
     Parameters
     ----------
     sums, counts, times
-        Shape ``(N,)``: sums of a channel over some records, their number, and their time of the day, from 0.
+        Shape ``(N,)``: sums of a channel over some records, their number, and their time of the day: the number of the hour,
+        or of the half hour.
     variance, time
         Variance of the channel, and its autocorrelation time in records.
     """
     timed_counts, timed_sums = np.bincount(times, weights=counts), np.bincount(times, weights=sums)
+    if timed_counts.size > HOURS:
+        timed_counts, timed_sums = timed_counts + np.roll(timed_counts, -1), timed_sums + np.roll(timed_sums, -1)
     found = timed_counts > 0
     if np.count_nonzero(found) < HOURS:
         return 0.0
     distances = np.abs(timed_sums[found] / timed_counts[found] - float(sums.sum() / counts.sum()))
-    is_real = distances > RECURRING_ERRORS * np.sqrt(time * variance / timed_counts[found])
-    return float(np.max(distances[is_real], initial=0.0)) / BAND_DEVIATIONS
+    errors = np.sqrt(time * variance / timed_counts[found])
+    is_real = distances > RECURRING_ERRORS * errors
+    return float(np.max((distances + errors)[is_real], initial=0.0)) / BAND_DEVIATIONS
 
 
 def value_deviation(

@@ -140,9 +140,9 @@ def test_times_of_which_few_are_known_have_no_deviation():
     assert recurring_deviation(numbers, np.ones(20), times, 1e-9, 1.0) == 0.0
 
 
-def test_values_that_come_every_night_for_half_an_hour_are_normal():
+def test_what_comes_every_night_for_an_hour_is_normal():
     times = np.tile(np.repeat(np.arange(48), 10), 8)
-    numbers = np.random.default_rng(2).normal(np.where(times == 3, 0.65, 0.5), 0.1)
+    numbers = np.random.default_rng(2).normal(np.where((times == 3) | (times == 4), 0.65, 0.5), 0.1)
     means = slice_means(numbers, np.arange(numbers.size) // 20, numbers.size // 20)
     assert value_deviation(numbers, means, None, 0.01, 1.0) < 0.03
     assert 3 * value_deviation(numbers, means, times, 0.01, 1.0) == pytest.approx(0.15, abs=0.02)
