@@ -27,6 +27,13 @@ class _TicketKey(NamedTuple):
     segment: str
 
 
+class _Habit(NamedTuple):
+    """What a nightly batch changes: location, shape and segments of a signal drift in turns, so they count together."""
+
+    signal: str
+    side: str
+
+
 class RecurringTickets:
     """The times at which tickets of a stream fired in the last days, and the open drifts that are recurring.
 
@@ -36,7 +43,7 @@ class RecurringTickets:
     """
 
     def __init__(self) -> None:
-        self._fired_ms: dict[_TicketKey, list[int]] = {}
+        self._fired_ms: dict[_Habit, list[int]] = {}
         self._open: set[_TicketKey] = set()
 
     @property
@@ -49,7 +56,7 @@ class RecurringTickets:
         if finding.tier != "ticket":
             return finding
         key = _TicketKey(finding.signal.name, finding.channel, finding.side, finding.segment)
-        if finding.state == "firing" and self._record(key, finding.detected_at):
+        if finding.state == "firing" and self._record(_Habit(key.signal, key.side), finding.detected_at):
             self._open.add(key)
         if key not in self._open:
             return finding
@@ -68,15 +75,15 @@ class RecurringTickets:
 
     def load(self, state: dict[str, Sequence[Any]]) -> None:
         """Restore the state that :meth:`dump` returned."""
-        self._fired_ms = {_TicketKey(*key): list(times) for key, times in state.get("fired", ())}
+        self._fired_ms = {_Habit(*key): list(times) for key, times in state.get("fired", ())}
         self._open = {_TicketKey(*key) for key in state.get("open", ())}
 
-    def _record(self, key: _TicketKey, time_ms: int) -> bool:
+    def _record(self, habit: _Habit, time_ms: int) -> bool:
         """Record a firing at an event time in Unix milliseconds. Return whether it is recurring."""
         oldest_ms = time_ms - DAYS_MAX * DAY_MS
         kept = {other: [at for at in times if at >= oldest_ms] for other, times in self._fired_ms.items()}
         self._fired_ms = {other: times for other, times in kept.items() if times}
-        times = self._fired_ms.setdefault(key, [])
+        times = self._fired_ms.setdefault(habit, [])
         # Several tickets of one day are one.
         days = {round((time_ms - at) / DAY_MS) for at in times if _is_same_time_of_day(time_ms, at)}
         if not any(_is_same_time_of_day(time_ms, at) and time_ms - at < DAY_MS / 2 for at in times):

@@ -68,7 +68,7 @@ def compute_floor(
     freed = {
         name: column
         if (profile := profiles.get(name)) is None
-        else hourly_profile.remove_profile(profile, column, hourly_profile.hour_of_day(times_ms))
+        else hourly_profile.remove_profile(profile, column, hourly_profile.quarter_of_day(times_ms))
         for name, column in values.items()
     }
     counts = [

@@ -12,6 +12,13 @@ from pipeline.detect.settings import DAY_S
 from schemas.baseline import Profile
 
 HOUR_MS = 3_600_000
+
+QUARTERS_PER_HOUR, QUARTERS, QUARTER_MS = 4, 4 * HOURS, HOUR_MS // 4
+"""Number of quarters of an hour in an hour and in a day, and milliseconds of one."""
+
+_QUARTERS = (np.arange(QUARTERS) + 0.5) / QUARTERS_PER_HOUR
+"""The middles of the quarters, in hours."""
+
 DAYS_MIN = 3
 """Number of full days required for a profile. With fewer days, the effect of the hour cannot be separated from the
 effect of the day."""
@@ -57,19 +64,20 @@ def learn_profile(
     if count < DAYS_MIN or not values.size:
         return None
     transform = choose_transform(values)
-    days, hours = (times_ms - from_ms) // day_ms, hour_of_day(times_ms)
+    days, quarters = (times_ms - from_ms) // day_ms, quarter_of_day(times_ms)
+    hours = quarters // QUARTERS_PER_HOUR
     in_whole_day = days < count
     if np.unique(days[in_whole_day]).size < DAYS_MIN:
         return None
     try:
         medians = _hourly_medians(values[in_whole_day], hours[in_whole_day])
         profile = Profile(transform=transform, medians=medians.tolist())
-        corrected = remove_profile(profile, values, hours)
+        corrected = remove_profile(profile, values, quarters)
         for day in np.unique(days[in_whole_day]):
             in_day, in_others = days == day, in_whole_day & (days != day)
             medians = _hourly_medians(values[in_others], hours[in_others])
             profile_of_others = Profile(transform=transform, medians=medians.tolist())
-            corrected[in_day] = remove_profile(profile_of_others, values[in_day], hours[in_day])
+            corrected[in_day] = remove_profile(profile_of_others, values[in_day], quarters[in_day])
     except ValueError:
         return None
     if not np.isfinite(corrected).all():
@@ -81,13 +89,20 @@ def learn_profile(
     return profile, corrected
 
 
-def hourly_factors(profile: Profile) -> tuple[Floats, Floats]:
-    """Return the factor and the shift per hour that correct a value to the day's typical level, in its unit.
+def profile_factors(profile: Profile) -> tuple[Floats, Floats]:
+    """Return the factor and the shift per quarter of an hour that correct a value to the day's typical level, in its unit.
 
-    The corrected value is ``value * factor + shift``, so ranking needs no logarithm.
+    The corrected value is ``value * factor + shift``, so ranking needs no logarithm. The medians are those of the middle of
+    each hour, and the levels between them are interpolated: a value that rises by the hour would otherwise be too low in the
+    first minutes of each hour, and too high in the last ones. If all medians are whole, the levels are.
 
-    >>> factors, shifts = hourly_factors(Profile(transform="log", medians=[100.0] * 23 + [200.0]))
-    >>> float(200.0 * factors[23] + shifts[23]), float(factors[0])
+    Returns
+    -------
+    factors, shifts
+        Shape ``(96,)``.
+
+    >>> factors, shifts = profile_factors(Profile(transform="log", medians=[100.0] * 22 + [200.0, 200.0]))
+    >>> float(200.0 * factors[91] + shifts[91]), float(factors[40])
     (100.0, 1.0)
 
     Raises
@@ -99,14 +114,17 @@ def hourly_factors(profile: Profile) -> tuple[Floats, Floats]:
     medians = np.asarray(profile.medians, dtype=np.float64)
     if profile.transform == "log" and medians.min() <= 0.0:
         raise ValueError("a profile by ratio needs 24 medians above 0")
-    factors, shifts = np.ones(HOURS), np.zeros(HOURS)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        levels = np.interp(_QUARTERS, np.arange(HOURS) + 0.5, medians, period=HOURS)
+        if np.array_equal(medians, np.round(medians)):
+            levels = np.round(levels)
+        factors, shifts = np.ones(levels.size), np.zeros(levels.size)
         typical = float(np.median(medians))
         if profile.transform == "log":
-            factors = typical / medians
+            factors, extremes = typical / levels, typical / medians
         else:
-            shifts = typical - medians
-    if not (np.isfinite(factors).all() and np.isfinite(shifts).all()):
+            shifts, extremes = typical - levels, typical - medians
+    if not (np.isfinite(factors).all() and np.isfinite(shifts).all() and np.isfinite(extremes).all()):
         raise ValueError("the medians of the profile are too far apart for floating-point numbers")
     return factors, shifts
 
@@ -114,23 +132,23 @@ def hourly_factors(profile: Profile) -> tuple[Floats, Floats]:
 def restore_hour(profile: Profile | None, value: float, time_ms: int) -> float:
     """Convert a value from the day's typical level to the level at the hour of ``time_ms``, in the same unit.
 
-    >>> restore_hour(Profile(transform="log", medians=[100.0] * 23 + [200.0]), 100.0, 23 * HOUR_MS)
+    >>> restore_hour(Profile(transform="log", medians=[100.0] * 22 + [200.0] * 2), 100.0, 23 * HOUR_MS)
     200.0
     """
     if profile is None:
         return value
-    factors, shifts = hourly_factors(profile)
-    hour = time_ms // HOUR_MS % HOURS
-    return float((value - shifts[hour]) / factors[hour])
+    factors, shifts = profile_factors(profile)
+    quarter = time_ms // QUARTER_MS % QUARTERS
+    return float((value - shifts[quarter]) / factors[quarter])
 
 
-def hour_of_day(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the UTC hour of the day of each time.
+def quarter_of_day(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the quarter of an hour of each time, from 0 at midnight UTC to 95.
 
-    >>> hour_of_day(np.array([0, 90_000_000, -1])).tolist()
-    [0, 1, 23]
+    >>> quarter_of_day(np.array([0, 91_000_000, -1])).tolist()
+    [0, 5, 95]
     """
-    return times_ms // HOUR_MS % HOURS
+    return times_ms // QUARTER_MS % QUARTERS
 
 
 def choose_transform(values: Floats) -> Transform:
@@ -144,11 +162,11 @@ def choose_transform(values: Floats) -> Transform:
     return "log" if positive and high + low - 2.0 * middle > SKEW_MIN * (high - low) else "none"
 
 
-def remove_profile(profile: Profile, values: Floats, hours: NDArray[np.int64]) -> Floats:
-    """Remove the effect of the hour from values, so they are at the day's typical level."""
-    factors, shifts = hourly_factors(profile)
+def remove_profile(profile: Profile, values: Floats, quarters: NDArray[np.int64]) -> Floats:
+    """Remove the effect of the time of day from values, given their quarters, so they are at the day's typical level."""
+    factors, shifts = profile_factors(profile)
     with np.errstate(over="ignore"):
-        corrected: Floats = values * factors[hours] + shifts[hours]
+        corrected: Floats = values * factors[quarters] + shifts[quarters]
     return corrected
 
 

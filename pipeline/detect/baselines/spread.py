@@ -35,8 +35,7 @@ RECURRING_ERRORS = 2.5
 """Number of standard errors by which a time of the day must differ from the mean, or chance explains the difference."""
 
 BAND_DEVIATIONS = 3.0
-"""Number of deviations between slices in a band. The band thereby contains the slice, and the time of the day, that differs
-most."""
+"""Number of deviations between slices in a band. The band thereby contains the time of the day that differs most."""
 
 TIMES_PER_HOUR = 2
 """Number of times per hour at which the hours begin that are compared. What comes every day at the same time, such as a nightly
@@ -224,9 +223,6 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
     events, a deviation estimated from noise would be many times the tolerance. Drop outlying slices first to keep the
     estimate both robust and sensitive.
 
-    If the deviation is not 0 and a slice differs from the mean by more than three of them, chance apart, the result is a
-    third of this difference, because what happened while the baseline was learned is normal.
-
     Parameters
     ----------
     slices
@@ -240,11 +236,7 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
     means, counts = slices.means[comparable], slices.counts[comparable]
     between, chance = float(np.var(means, ddof=1)), float(np.mean(time * variance / counts))
     chance_limit = CHANCE_ERRORS * chance * (2.0 / (means.size - 1)) ** 0.5
-    if between - chance <= chance_limit:
-        return 0.0
-    distances = np.abs(means - float(np.average(means, weights=counts)))
-    farthest = float(np.max(distances - CHANCE_ERRORS * np.sqrt(time * variance / counts)))
-    return max(float(np.sqrt(between - chance)), farthest / BAND_DEVIATIONS)
+    return float(np.sqrt(between - chance)) if between - chance > chance_limit else 0.0
 
 
 def recurring_deviation(

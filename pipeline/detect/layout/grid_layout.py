@@ -42,8 +42,8 @@ class GridLayout:
         profiles = [(index, baseline.signals[name].profile) for name, index in self._indexes.items()]
         self._cyclic = np.array([index for index, profile in profiles if profile is not None], dtype=np.intp)
         self._hourly = (
-            np.array([hourly_profile.hourly_factors(profile) for _, profile in profiles if profile is not None])
-            .reshape(-1, 2, 24)
+            np.array([hourly_profile.profile_factors(profile) for _, profile in profiles if profile is not None])
+            .reshape(-1, 2, hourly_profile.QUARTERS)
             .transpose(1, 2, 0)
             .copy()
         )
@@ -124,7 +124,7 @@ class GridLayout:
 
     def correct_hours(self, values: NDArray[np.float64], times_ms: NDArray[np.int64]) -> None:
         """Correct the values of rows, shape ``(R, len(signals))``, for the hour of day, in place."""
-        factors, shifts = self._hourly.take(hourly_profile.hour_of_day(times_ms), axis=1)
+        factors, shifts = self._hourly.take(hourly_profile.quarter_of_day(times_ms), axis=1)
         with np.errstate(over="ignore", invalid="ignore"):
             values[:, self._cyclic] = values.take(self._cyclic, axis=1) * factors + shifts
 

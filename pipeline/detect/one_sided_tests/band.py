@@ -22,8 +22,8 @@ FLOOR_DAYS = 5
 days. With fewer days, the floor of one day is divided by their number."""
 
 DAYS_ERROR = 0.1
-"""Probability that the deviation between slices is larger than the one that the band of a ticket assumes. Few days show few
-of the differences between days."""
+"""Probability that the deviation between slices is larger than the one that the band of a tail's ticket assumes. Few days show
+few of the differences between days."""
 
 TICKET_FLOOR_DAYS = 2
 """Number of full days after which the day floor no longer applies to the ticket of a rate."""
@@ -137,7 +137,6 @@ def compute_band(
     test_count: int,
     span_s: float,
     location_deviation: float = 0.0,
-    is_shape: bool = False,
 ) -> Band:
     """Return the band of a channel at a tier.
 
@@ -159,8 +158,6 @@ def compute_band(
     location_deviation
         For a tail, the standard deviation of the mean rank of its signal between slices. A renewed baseline has too few
         extreme values per slice to show how much the tail itself varies.
-    is_shape
-        Whether the band is that of a shape, which has no wider band while there are few days.
 
     >>> learned = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
     >>> round(compute_band(learned, "rate", "page", DetectSettings(), test_count=90, span_s=86_400).high, 5)
@@ -174,9 +171,8 @@ def compute_band(
     error = BAND_ERROR / max(1, test_count)
     mean = min(max(channel.mean, 0.0), 1.0)
     spread = DEVIATIONS * channel.slice_deviation
-    if tier == "ticket" and name != "rate" and settings.ready_after_s >= DAY_S and not is_shape:
-        widest = TAIL_NARROW_BELOW - mean - _ROUNDING if binary else settings.band_rank_max
-        spread = max(spread, min(spread * _days_factor(span_s), widest))
+    if tier == "ticket" and name in ("high_tail", "low_tail") and settings.ready_after_s >= DAY_S:
+        spread = max(spread, min(spread * _days_factor(span_s), TAIL_NARROW_BELOW - mean - _ROUNDING))
     spread = max(spread, _day_floor(channel, name, tier, settings, span_s))
     if name in ("high_tail", "low_tail"):
         shifted = shift_tail(mean, min(DEVIATIONS * location_deviation, TAIL_SHIFT_MAX))

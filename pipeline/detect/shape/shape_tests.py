@@ -102,7 +102,7 @@ def _normal_shift(learned: SignalBaseline, settings: DetectSettings, span_s: flo
     location = learned.channels.get("location")
     if location is None or location.moving:
         return None
-    band = compute_band(location, "location", "ticket", settings, test_count=test_count, span_s=span_s, is_shape=True)
+    band = compute_band(location, "location", "ticket", settings, test_count=test_count, span_s=span_s)
     half = band.high - min(max(location.mean, 0.0), 1.0)
     return half if half <= settings.band_rank_max else None
 

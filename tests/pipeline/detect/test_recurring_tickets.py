@@ -58,12 +58,19 @@ def test_a_weekly_rhythm_bridges_the_weekend():
     assert publish_nights(RecurringTickets(), [thursday, friday, monday]) == ["ticket", "ticket", "cause"]
 
 
-def test_tickets_of_other_segments_and_pages_do_not_count():
+def test_tickets_of_the_other_direction_and_pages_do_not_count():
     recurring = RecurringTickets()
-    publish_nights(recurring, [DAY_MS, 2 * DAY_MS], segment="tenant=batch")
+    publish_nights(recurring, [DAY_MS, 2 * DAY_MS], side="down")
     assert recurring.publish(ticket(3 * DAY_MS)).tier == "ticket"
     pages = [replace(ticket(day * DAY_MS), tier="page") for day in range(1, 6)]
     assert [recurring.publish(page) for page in pages] == pages
+
+
+def test_location_shape_and_segments_of_a_signal_are_one_habit():
+    recurring = RecurringTickets()
+    assert publish_nights(recurring, [DAY_MS], segment="tenant=batch") == ["ticket"]
+    assert publish_nights(recurring, [2 * DAY_MS], channel="shape") == ["ticket"]
+    assert publish_nights(recurring, [3 * DAY_MS]) == ["cause"]
 
 
 def test_the_state_continues_between_any_two_findings():
@@ -84,7 +91,7 @@ def test_what_is_remembered_is_bounded():
         recurring.publish(ticket(at_ms, segment=f"tenant={minute % 7}"))
         recurring.publish(ticket(at_ms, "recovered", segment=f"tenant={minute % 7}"))
     fired = recurring.dump()["fired"]
-    assert len(fired) == 7
+    assert len(fired) == 1
     assert max(len(times) for _, times in fired) <= 9 * 24
 
 

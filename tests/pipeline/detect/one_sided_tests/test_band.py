@@ -194,22 +194,16 @@ def test_the_day_floor_is_divided_by_the_days_and_gone_with_five() -> None:
     assert widths[3.0][1] == widths[5.0][1] == pytest.approx(0.022, abs=0.001)
 
 
-def test_few_days_widen_the_band_of_a_ticket_and_not_that_of_a_page_or_rate() -> None:
-    location = Channel(mean=0.5, variance=1 / 12, autocorrelation_time=1.0, slice_deviation=0.03, count=1_000_000)
+def test_few_days_widen_the_band_of_the_ticket_of_a_tail() -> None:
     tail = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.01, count=1_000_000)
 
-    def width(learned, name, tier, days):
-        band = compute_band(learned, name, tier, LIVE, test_count=90, span_s=days * DAY_S)
+    def width(tier, days):
+        band = compute_band(tail, "high_tail", tier, LIVE, test_count=90, span_s=days * DAY_S)
         assert band.high_not_testable is None
-        return band.high - learned.mean
+        return band.high - tail.mean
 
-    tickets = [width(location, "location", "ticket", days) for days in (1, 3, 4, 5)]
-    assert tickets == [pytest.approx(half, abs=1e-3) for half in (0.25, 0.25, 0.204, 0.09)]
-    assert [width(location, "location", "page", days) for days in (1, 3)] == [pytest.approx(0.15), pytest.approx(0.09)]
-    assert width(tail, "high_tail", "ticket", 1) == pytest.approx(0.24, abs=0.01)
-    assert width(tail, "high_tail", "ticket", 5) == pytest.approx(0.03, abs=0.001)
-    shape = compute_band(location, "location", "ticket", LIVE, test_count=9, span_s=3 * DAY_S, is_shape=True)
-    assert shape.high == pytest.approx(0.59)
+    assert [width("ticket", days) for days in (1, 3, 4, 5)] == pytest.approx([0.24, 0.092, 0.068, 0.03], abs=0.002)
+    assert width("page", 3) == pytest.approx(0.39), "a tail whose band is wide pages above 40 %"
 
 
 @pytest.mark.parametrize(("deviation", "high"), [(0.05, 0.037), (0.09, 0.1), (0.2, 0.195)])
