@@ -87,7 +87,8 @@ def with_profile(baseline, medians, transform="log"):
 def test_only_the_value_with_a_profile_is_corrected_for_the_hour(baseline):
     hour = START_MS // 3_600_000 % 24
     medians = [100.0] * 24
-    medians[hour] = 200.0
+    for near in (hour - 1, hour, (hour + 1) % 24):
+        medians[near] = 200.0
     cyclic = with_profile(baseline, medians)
     layout = GridLayout(cyclic, derive_tests(cyclic, REPLAY)[0])
     world = broken_world()
@@ -98,12 +99,12 @@ def test_only_the_value_with_a_profile_is_corrected_for_the_hour(baseline):
         expected = np.where(np.isinf(world[name]), np.nan, world[name]) * (0.5 if name == "latency_ms" else 1.0)
         np.testing.assert_array_equal(corrected, expected)
     assert np.isnan(values[-1]).all()
-    later = block({"latency_ms": np.full(3, 70.0)}, start_ms=START_MS + 3_600_000)
+    later = block({"latency_ms": np.full(3, 70.0)}, start_ms=START_MS + 3 * 3_600_000)
     assert layout.monitored_values(later)[:-1, layout.signals.index(BY_NAME["latency_ms"])].tolist() == [70.0] * 3
 
 
 def test_a_value_too_large_to_be_corrected_is_absent(baseline):
-    cyclic = with_profile(baseline, [1.0] + [1e10] * 23)
+    cyclic = with_profile(baseline, [1.0] + [1e10] * 22 + [1.0])
     layout = GridLayout(cyclic, derive_tests(cyclic, REPLAY)[0])
     midnight = START_MS - START_MS % 86_400_000
     values = layout.monitored_values(block({"latency_ms": np.array([1e300, np.nan, np.inf, 5.0])}, start_ms=midnight))
