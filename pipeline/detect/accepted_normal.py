@@ -278,9 +278,8 @@ class _LevelBuilder:
         """Return the accepted median at the day's typical level."""
         if self._before.profile is None:
             return self._level.now
-        factors, shifts = hourly_profile.profile_factors(self._before.profile)
-        quarter = int(hourly_profile.quarter_of_day(np.array([self._now_ms]))[0])
-        return float(self._level.now * factors[quarter] + shifts[quarter])
+        quarter = hourly_profile.quarter_of_day(np.array([self._now_ms]))
+        return float(hourly_profile.remove_profile(self._before.profile, np.array([self._level.now]), quarter)[0])
 
     def _build_from_values(self, before: Sequence[float], values: NDArray[np.float64]) -> SignalBaseline:
         knots: list[float] = np.quantile(values, np.linspace(0.0, 1.0, len(before))).tolist()

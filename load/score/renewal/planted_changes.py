@@ -1,6 +1,6 @@
 """Changes of the size that the tool claims to detect, planted in a live stream."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from load.score.assistant import Change, LiveSource, LiveStream, PlayedEvent
@@ -60,8 +60,8 @@ class PlantedDay:
     Attributes
     ----------
     claims
-        Claims by signal of all values that may alert, as a share of the value's range between its 10 % and 90 % quantiles. Infinite if
-        no change is detectable.
+        Claims by signal of all values that may alert, as a share of the value's range between its 10 % and 90 % quantiles.
+        Infinite if no change is detectable.
     large
         The changes of 1.2 times the claimed size.
     small_pages
@@ -93,19 +93,37 @@ def _claim(change: SmallestChange, baseline: Baseline) -> Claim:
     return Claim(change.signal, (change.size or 0.0) - normal, normal)
 
 
-def plant(source: LiveSource, settings: DetectSettings) -> PlantedDay:
-    """Plant large and small changes of three signals at once after the learned days, each in a copy of the stream."""
-    stream = LiveStream(source, source.learn(settings), settings)
-    event_ms = source.end_ms + LEAD_MS
+def select_planted(claims: dict[str, Claim]) -> list[Claim]:
+    """Return the claims of the signals whose changes are planted."""
+    return [claims[name] for name in PLANTED if name in claims]
+
+
+def continue_stream(source: LiveSource, settings: DetectSettings) -> tuple[LiveStream, int]:
+    """Return a stream that is healthy until the event after its learned days, and the time of this event in Unix ms."""
+    stream, event_ms = LiveStream(source, source.learn(settings), settings), source.end_ms + LEAD_MS
     for _ in stream.play(PlayedEvent("healthy", event_ms), event_ms):
         pass
+    return stream, event_ms
+
+
+def first_alert_h(fired: Iterable[Drift], signal: str, event_ms: int) -> float | None:
+    """Return the hours from an event to the first alert of a signal, or None if there is none."""
+    times = (drift.detected_at for drift in fired if drift.signal == signal and drift.tier != "cause")
+    return min(((time_ms - event_ms) / HOUR_MS for time_ms in times), default=None)
+
+
+def plant(source: LiveSource, settings: DetectSettings) -> PlantedDay:
+    """Plant large and small changes of three signals at once after the learned days, each in a copy of the stream."""
+    stream, event_ms = continue_stream(source, settings)
     if stream.monitor is None:
         return PlantedDay(source.days, {}, (), ())
     baseline = stream.monitor.baseline
     claims = find_claims(baseline, settings)
-    planted = [claims[name] for name in PLANTED if name in claims]
+    planted = select_planted(claims)
     found = _play(stream.copy(), PlayedEvent("large", event_ms, changes=_changes(planted, LARGE)), until_all_fired=True)
-    large = tuple(PlantedChange(claim.signal, claim.size, _first_h(found, claim.signal, event_ms)) for claim in planted)
+    large = tuple(
+        PlantedChange(claim.signal, claim.size, first_alert_h(found, claim.signal, event_ms)) for claim in planted
+    )
     small = _play(stream.copy(), PlayedEvent("small", event_ms, changes=_changes(planted, SMALL)))
     pages = tuple(_describe(drift, event_ms) for drift in small if drift.tier == "page")
     return PlantedDay(source.days, _relative_claims(baseline, claims), large, pages)
@@ -125,12 +143,6 @@ def _play(stream: LiveStream, event: PlayedEvent, *, until_all_fired: bool = Fal
         if until_all_fired and not waiting:
             break
     return fired
-
-
-def _first_h(fired: Sequence[Drift], signal: str, event_ms: int) -> float | None:
-    """Return the hours from an event to the first alert of a signal, or None if there is none."""
-    times = [drift.detected_at for drift in fired if drift.signal == signal and drift.tier != "cause"]
-    return (min(times) - event_ms) / HOUR_MS if times else None
 
 
 def _relative_claims(baseline: Baseline, claims: dict[str, Claim]) -> dict[str, float]:

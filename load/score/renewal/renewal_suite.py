@@ -94,8 +94,7 @@ def _figures(services: list[ServiceWeeks], creeps: list[CreepResult], slow: list
     }
     for number in PLANTED_DAYS:
         claims = [claim for day in days if day.day == number for claim in day.claims.values()]
-        middle = median(claims) if claims else math.inf
-        figures[f"visible_change_day_{number}"] = middle if math.isfinite(middle) else None
+        figures[f"visible_change_day_{number}"] = median(claims) if claims else math.inf
     figures |= {
         "visible_planted": len(large),
         "visible_planted_found_share": sum(change.found_h is not None for change in large) / max(1, len(large)),

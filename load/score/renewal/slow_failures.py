@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from load.score.assistant import Change, LiveSource, LiveStream, PlayedEvent
-from load.score.renewal.planted_changes import LEAD_MS, PLANTED, find_claims
+from load.score.assistant import Change, LiveSource, PlayedEvent
+from load.score.renewal.planted_changes import continue_stream, find_claims, first_alert_h, select_planted
 from load.score.renewal.services import DAYS
 from pipeline.detect.settings import DAY_S, DetectSettings
 from schemas.drift import Drift
@@ -39,28 +39,22 @@ class SlowResult:
 
 def play_creep(source: LiveSource, settings: DetectSettings) -> CreepResult:
     """Let the confidence sink until the last day."""
-    stream = LiveStream(source, source.learn(settings), settings)
-    event_ms = source.end_ms + LEAD_MS
+    stream, event_ms = continue_stream(source, settings)
     change = Change(signal=CREEP_SIGNAL, how="per_hour", amount=CREEP_PER_DAY / 24)
-    found_day: float | None = None
-    for drifts in stream.play(PlayedEvent("creep", event_ms, changes=(change,)), source.start_ms + DAYS * DAY_MS):
-        for drift in drifts:
-            if found_day is None and drift.signal == CREEP_SIGNAL and drift.tier != "cause":
-                found_day = (drift.detected_at - event_ms) / DAY_MS
+    event = PlayedEvent("creep", event_ms, changes=(change,))
+    fired = [drift for drifts in stream.play(event, source.start_ms + DAYS * DAY_MS) for drift in drifts]
     monitor = stream.monitor
-    return CreepResult(found_day, monitor is not None and CREEP_SIGNAL in monitor.open_alerts)
+    return CreepResult(
+        _found_day(fired, CREEP_SIGNAL, event_ms), monitor is not None and CREEP_SIGNAL in monitor.open_alerts
+    )
 
 
 def play_slow(source: LiveSource, settings: DetectSettings) -> list[SlowResult]:
     """Play changes that three days of records show, with daily renewals and without."""
-    lead = LiveStream(source, source.learn(settings), settings)
-    event_ms = source.end_ms + LEAD_MS
-    for _ in lead.play(PlayedEvent("healthy", event_ms), event_ms):
-        pass
+    lead, event_ms = continue_stream(source, settings)
     if lead.monitor is None:
         return []
-    claims = find_claims(lead.monitor.baseline, settings, SLOW_DAYS * DAY_S)
-    planted = [claims[name] for name in PLANTED if name in claims]
+    planted = select_planted(find_claims(lead.monitor.baseline, settings, SLOW_DAYS * DAY_S))
     event = PlayedEvent("slow", event_ms, changes=tuple(claim.change(1.0) for claim in planted))
     fired: dict[bool, list[Drift]] = {}
     for is_renewed in (True, False):
@@ -75,11 +69,11 @@ def play_slow(source: LiveSource, settings: DetectSettings) -> list[SlowResult]:
             [drift for drift in fired[is_renewed] if drift.signal == claim.signal and not drift.segment]
             for is_renewed in (True, False)
         )
-        results.append(
-            SlowResult(claim.signal, claim.size, _days(renewed, event_ms), _days(frozen, event_ms), len(renewed))
-        )
+        renewed_days, frozen_days = (_found_day(drifts, claim.signal, event_ms) for drifts in (renewed, frozen))
+        results.append(SlowResult(claim.signal, claim.size, renewed_days, frozen_days, len(renewed)))
     return results
 
 
-def _days(drifts: list[Drift], event_ms: int) -> float | None:
-    return min(((drift.detected_at - event_ms) / DAY_MS for drift in drifts), default=None)
+def _found_day(fired: list[Drift], signal: str, event_ms: int) -> float | None:
+    found_h = first_alert_h(fired, signal, event_ms)
+    return None if found_h is None else found_h / 24

@@ -224,8 +224,8 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
     mean = float(column.sums.sum() / count)
     if column.signal.kind == "rate":
         time = column.autocorrelation_time("rate", column.values)
-        means = column.rate_means()
-        variance, deviation = mean * (1.0 - mean), spread.slice_deviation(means, mean * (1.0 - mean), time)
+        means, variance = column.rate_means(), mean * (1.0 - mean)
+        deviation = spread.slice_deviation(means, variance, time)
         if learned.hours is not None:
             recurring = spread.recurring_deviation(column.sums, column.counts, learned.hours, variance, time)
             deviation = max(deviation, recurring)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import RankTables
-from pipeline.detect.one_sided_tests import OneSidedTest, derive_tests, overdue_limit
+from pipeline.detect.one_sided_tests import OneSidedTest, derive_tests, overdue_limit, rate_evidence
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import ChannelName, channels
 from schemas.baseline import Baseline, SignalBaseline
@@ -155,10 +155,8 @@ def _search(
 
 
 def _rate_evidence(test: OneSidedTest, mean: float) -> tuple[Floats, Floats]:
-    with_event = np.log(1.0 + test.stakes * (1.0 - test.null_boundary))
-    without_event = np.log(1.0 - test.stakes * test.null_boundary)
-    expected = mean * with_event + (1.0 - mean) * without_event
-    return expected, mean * (1.0 - mean) * (with_event - without_event) ** 2
+    without_event, event = rate_evidence(test.stakes, np.array(test.null_boundary), np.array(1.0))
+    return without_event + mean * event, mean * (1.0 - mean) * event**2
 
 
 def _location_evidence(test: OneSidedTest, table: RankTables, values: Floats, shift: float) -> tuple[Floats, Floats]:
